@@ -1,4 +1,4 @@
-//! `/_standin/…`: the control over HTTP, never recorded. Each route is one call of what the Rust API calls too.
+//! `/_standin/…`: the control API over HTTP. Its requests are not recorded. The Rust API calls the same functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +23,15 @@ const DEFAULT_WAIT_MS: u64 = 5_000;
 struct TlsRequest {
     cert_pem: String,
     key_pem: String,
-    /// Who comes must show a certificate of this authority's; empty: nobody is asked for one.
+    /// Clients must present a certificate of this authority. Empty: client certificates are not requested.
     client_ca_pem: String,
-    /// The handshake never ends.
+    /// The TLS handshake never ends.
     stall: bool,
 }
 
-pub async fn answer(world: &Arc<World>, call: Call, serve: Serve) -> Reply {
+pub async fn reply(world: &Arc<World>, call: Call, serve: Serve) -> Reply {
     let path = call.path.strip_prefix(PREFIX).unwrap_or_default();
-    let answered = match call.method {
+    let reply = match call.method {
         Method::GET => {
             wait(world, &call, path).await;
             show(world, &call, path)
@@ -40,16 +40,16 @@ pub async fn answer(world: &Arc<World>, call: Call, serve: Serve) -> Reply {
         Method::DELETE => clear(world, path).then(|| Reply::json(200, &json!({ "ok": true }))),
         _ => None,
     };
-    answered.unwrap_or_else(|| Reply::error(404, format!("no {} {}", call.method, call.path)))
+    reply.unwrap_or_else(|| Reply::error(404, format!("no {} {}", call.method, call.path)))
 }
 
-/// `requests` and `messages` may be asked to come when there are so many: `?at_least=3&wait_ms=2000`.
+/// `requests` and `messages` wait for a minimum number of entries: `?at_least=3&wait_ms=2000`.
 async fn wait(world: &World, call: &Call, path: &str) {
     let number = |name| {
         call.parameter(name)
             .and_then(|value| value.parse::<u64>().ok())
     };
-    let Some(least) = number("at_least").and_then(|n| usize::try_from(n).ok()) else {
+    let Some(minimum) = number("at_least").and_then(|n| usize::try_from(n).ok()) else {
         return;
     };
     let limit = Duration::from_millis(number("wait_ms").unwrap_or(DEFAULT_WAIT_MS));
@@ -57,12 +57,12 @@ async fn wait(world: &World, call: &Call, path: &str) {
     match path {
         "requests" => {
             world
-                .wait(limit, |world| world.records.count(&prefix) >= least)
+                .wait(limit, |world| world.records.count(&prefix) >= minimum)
                 .await
         }
         "messages" => {
             world
-                .wait(limit, |world| world.messages.count() >= least)
+                .wait(limit, |world| world.messages.count() >= minimum)
                 .await
         }
         _ => {}
@@ -86,16 +86,16 @@ fn show(world: &World, call: &Call, path: &str) -> Option<Reply> {
 }
 
 fn open(world: &Arc<World>, call: &Call, path: &str, serve: Serve) -> Option<Reply> {
-    let opened = match path {
+    let reply = match path {
         "rules" => add_rules(world, call),
         "faults" => open_fault(world, call),
         "tls" => open_tls(world, call, serve),
         _ => return None,
     };
-    Some(opened.unwrap_or_else(|refusal| refusal))
+    Some(reply.unwrap_or_else(|error| error))
 }
 
-/// Whether there was something of that name.
+/// Clears a resource. False: it does not exist.
 fn clear(world: &World, path: &str) -> bool {
     match path {
         "requests" => world.records.clear(),
@@ -123,7 +123,7 @@ fn ok(value: &impl Serialize) -> Reply {
     }
 }
 
-/// The body as JSON; the refusal says what is wrong with it.
+/// The body as JSON, or a 400 reply.
 fn parsed(call: &Call) -> Result<Value, Reply> {
     call.json().map_err(|e| bad(format!("not JSON: {e}")))
 }

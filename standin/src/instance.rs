@@ -1,4 +1,4 @@
-//! [`Standin`]: a running stand-in, as Rust tests hold it.
+//! [`Standin`]: a running stand-in, for Rust tests.
 
 use std::fmt::Display;
 use std::io;
@@ -18,16 +18,16 @@ use crate::server;
 use crate::tls;
 use crate::world::World;
 
-/// How long the end waits for tasks that are just running; idle ones end at once.
+/// The maximum wait for running tasks when the stand-in stops. Idle tasks end immediately.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
-/// A running stand-in. It has a runtime of its own, so it answers whatever the test's runtime does: blocks, pauses its clock,
-/// or is none at all. Dropping it closes every socket.
+/// A running stand-in. It has a separate runtime, so it replies even if the test's runtime blocks or pauses its clock.
+/// Dropping it closes every socket.
 #[derive(Debug)]
 pub struct Standin {
     world: Arc<World>,
     addr: SocketAddr,
-    /// Taken only by `drop`.
+    /// `None` only in `drop`.
     runtime: Option<Runtime>,
 }
 
@@ -37,7 +37,7 @@ impl Standin {
         Self::start_on((Ipv4Addr::LOCALHOST, 0).into(), 1)
     }
 
-    /// Starts on that loopback address (port 0: a free one) with so many worker threads. Not async: for use without a runtime.
+    /// Starts on a loopback address with `workers` threads. Port 0 selects a free port. Not async, for use without a runtime.
     pub fn start_on(addr: SocketAddr, workers: usize) -> io::Result<Self> {
         let listener = listen::listen(addr)?;
         let addr = listener.local_addr()?;
@@ -63,7 +63,7 @@ impl Standin {
         self.addr
     }
 
-    /// `http://127.0.0.1:PORT`, no slash at the end.
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
@@ -73,51 +73,51 @@ impl Standin {
         self.world.records.list("")
     }
 
-    /// What the providers accepted, in that order.
+    /// The messages that the providers accepted, in order of acceptance.
     pub fn messages(&self) -> Vec<Message> {
         self.world.messages.list()
     }
 
-    /// All requests once there are so many, or what there is after that long.
-    pub async fn wait_for_requests(&self, least: usize, limit: Duration) -> Vec<Record> {
+    /// Waits for at least `minimum` requests, at most `limit`, and returns all requests.
+    pub async fn wait_for_requests(&self, minimum: usize, limit: Duration) -> Vec<Record> {
         self.world
-            .wait(limit, |world| world.records.count("") >= least)
+            .wait(limit, |world| world.records.count("") >= minimum)
             .await;
         self.requests()
     }
 
-    /// All accepted messages once there are so many, or what there is after that long.
-    pub async fn wait_for_messages(&self, least: usize, limit: Duration) -> Vec<Message> {
+    /// Waits for at least `minimum` accepted messages, at most `limit`, and returns all messages.
+    pub async fn wait_for_messages(&self, minimum: usize, limit: Duration) -> Vec<Message> {
         self.world
-            .wait(limit, |world| world.messages.count() >= least)
+            .wait(limit, |world| world.messages.count() >= minimum)
             .await;
         self.messages()
     }
 
-    /// Connections accepted so far, TLS included, faults not.
+    /// The number of accepted connections, including TLS, without those of faults.
     pub fn connections(&self) -> u64 {
         self.world.connections()
     }
 
-    /// Adds a rule after those in force.
+    /// Adds a rule after the existing rules.
     pub fn rule(&self, rule: Rule) {
         self.world.rules.add(rule);
     }
 
-    /// Adds one rule or a list of them, as `POST /_standin/rules` does.
+    /// Adds one rule or a list of rules, as `POST /_standin/rules` does.
     pub fn rules_json(&self, rules: Value) -> io::Result<()> {
         let rules = Rule::from_json(rules).map_err(invalid)?;
         rules.into_iter().for_each(|rule| self.rule(rule));
         Ok(())
     }
 
-    /// The rules with the times that remain.
+    /// The rules, with the remaining value of `times`.
     pub fn rules(&self) -> Vec<Rule> {
         self.world.rules.list()
     }
 
-    /// Opens a fault on a port of its own: a [`FaultKind`], or JSON as `POST /_standin/faults` takes it. It stays until it is
-    /// closed or the stand-in is dropped.
+    /// Opens a fault on a separate port, until it is closed or the stand-in is dropped. `kind` is a [`FaultKind`], or the JSON
+    /// of `POST /_standin/faults`.
     pub async fn fault<K>(&self, kind: K) -> io::Result<Fault>
     where
         K: TryInto<FaultKind>,
@@ -126,12 +126,12 @@ impl Standin {
         self.world.open_fault(kind.try_into().map_err(invalid)?)
     }
 
-    /// The same providers behind TLS with that chain and key (PEM): the address of the new listener.
+    /// Opens a TLS listener for the same providers, with a certificate chain and a key (PEM). Returns its address.
     pub async fn tls(&self, cert_pem: &str, key_pem: &str) -> io::Result<SocketAddr> {
         tls::open(&self.world, cert_pem, key_pem, None, server::serve_tls)
     }
 
-    /// Forgets records, messages, rules and sink counts; faults stay.
+    /// Clears records, messages, rules and sink counts, but not faults.
     pub fn clear(&self) {
         self.world.clear();
     }
@@ -142,8 +142,8 @@ fn invalid(error: impl Display) -> io::Error {
 }
 
 impl Drop for Standin {
-    /// Waits until the sockets are closed, so that what comes next finds the port refused. On a thread, because a runtime may
-    /// not wait for another on its own.
+    /// Waits until the sockets are closed, so that the port refuses the next connection. On a thread, because a runtime's
+    /// thread must not block on another runtime.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             let _ = std::thread::spawn(move || runtime.shutdown_timeout(STOP_LIMIT)).join();

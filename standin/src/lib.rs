@@ -1,22 +1,22 @@
-//! Stand-ins for the world that the notifier talks to: for tests, the demo and the benchmark.
+//! Stand-ins for the providers that the notifier sends to: for tests, the demo and the benchmark.
 //!
-//! One server on one loopback port plays every provider, told apart by path. Each checks what the real one checks and
-//! answers as the real one does, errors included, so that a message which passes here passes there.
+//! One server on one loopback port stands in for every provider, by path. Each stand-in makes the checks of the real provider
+//! and sends its replies, including errors. A message that it accepts is valid for the provider.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`instance`] | [`Standin`]: start, ask, stop; what Rust tests use |
-//! | [`server`] | HTTP/1.1, the way of one request |
+//! | [`instance`] | [`Standin`]: start, query, stop; for Rust tests |
+//! | [`server`] | HTTP/1.1, the processing of one request |
 //! | [`listen`] | sockets on loopback addresses |
-//! | [`providers`] | one file each: checks and answers |
-//! | [`record`] | what arrived, and what the providers accepted |
-//! | [`rules`] | orders for a path: delay, hang, another reply, a rate limit |
-//! | [`fault`] | raw sockets that misbehave, each on its own port |
+//! | [`providers`] | checks and replies, one file per provider |
+//! | [`record`] | the requests, and the accepted messages |
+//! | [`rules`] | overrides for a path: a delay, a hang, another reply, a rate limit |
+//! | [`fault`] | raw sockets that misbehave, each on a separate port |
 //! | [`tls`] | the same providers behind TLS |
-//! | [`sink`] | the fastest path, for the benchmark: counts, checks nothing |
-//! | [`control`] | `/_standin/…`: all of this over HTTP, for tests in other languages |
-//! | [`reply`] | what is answered, before it is HTTP |
-//! | [`world`] | the state that all of them share |
+//! | [`sink`] | the fastest endpoint, for the benchmark: counts requests, checks nothing |
+//! | [`control`] | `/_standin/…`: the control API over HTTP, for tests in other languages |
+//! | [`reply`] | replies, before they are HTTP |
+//! | [`world`] | the shared state |
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {

@@ -7,10 +7,10 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A burst of thousands of connections waits here instead of being dropped and tried again a second later.
+/// Holds a burst of thousands of connections. With a shorter queue the kernel drops SYNs, and clients retry after a second.
 const BACKLOG: i32 = 4096;
 
-/// Listens on a loopback address; others are refused, for no test may be reachable from outside.
+/// Listens on a loopback address. Rejects other addresses, so that no test is reachable from outside.
 pub fn listen(addr: SocketAddr) -> io::Result<StdListener> {
     let socket = bound(addr)?;
     socket.listen(BACKLOG)?;
@@ -18,7 +18,7 @@ pub fn listen(addr: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// Bound to a loopback address, not yet listening: connecting to it is refused.
+/// A socket that is bound to a loopback address but does not listen. It refuses connections.
 pub fn bound(addr: SocketAddr) -> io::Result<Socket> {
     if !addr.ip().is_loopback() {
         let sentence = format!("{addr} is not a loopback address");
@@ -32,12 +32,12 @@ pub fn bound(addr: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// The next connection. Out of descriptors, it waits for some to be closed rather than spin.
+/// Accepts the next connection. Without free file descriptors it waits instead of spinning.
 pub async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Small answers would wait for the client's delayed acknowledgement; without it they are only slower.
+                // Otherwise Nagle's algorithm delays small replies. An error only makes them slower.
                 let _ = stream.set_nodelay(true);
                 return stream;
             }

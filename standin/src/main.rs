@@ -1,4 +1,4 @@
-//! The stand-ins as a program: prints one JSON line when ready, serves until it is told to end.
+//! The stand-ins as a program: prints one JSON line when it is ready, and serves until a signal.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 const HELP: &str = "\
-Stand-ins for the providers of all channels, for tests, demo and benchmark.
+Stand-ins for the providers of all channels, for tests, the demo and the benchmark.
 
 Usage: standin [--listen 127.0.0.1:0] [--workers 2] [--until-stdin-closes]
 
-  --listen ADDR          loopback address and port; port 0 takes a free one
-  --workers N            threads that serve
-  --until-stdin-closes   end when standard input does, besides SIGTERM and SIGINT
+  --listen ADDR          loopback address and port; port 0 selects a free port
+  --workers N            number of server threads
+  --until-stdin-closes   also stop when standard input closes, not only on SIGTERM and SIGINT
   --help                 this text
 
 When ready it prints one line: {\"url\":\"http://127.0.0.1:PORT\",\"port\":PORT,\"pid\":PID}
 Control: GET/DELETE URL/_standin/requests, messages, rules, sink; POST rules, faults, tls; GET health.
 ";
 
-/// Each connection takes one; the usual soft limit of 1,024 is too low for a benchmark.
-const DESCRIPTORS: u64 = 65_536;
+/// One for each connection. The usual soft limit of 1,024 is too low for a benchmark.
+const MAX_FILE_DESCRIPTORS: u64 = 65_536;
 
 struct Options {
     listen: SocketAddr,
@@ -56,7 +56,7 @@ fn finish(end: std::io::Result<()>) -> ExitCode {
     }
 }
 
-/// None when help is asked for.
+/// None: `--help` was given.
 fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
     let mut options = Options {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -78,15 +78,15 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Option<Options
             }
             "--until-stdin-closes" => options.until_stdin_closes = true,
             "--help" | "-h" => return Ok(None),
-            other => return Err(format!("there is no option {other}")),
+            other => return Err(format!("unknown option: {other}")),
         }
     }
     Ok(Some(options))
 }
 
 fn run(options: &Options) -> std::io::Result<()> {
-    // As far as the hard limit allows; what is lower still serves a test.
-    let _ = rlimit::increase_nofile_limit(DESCRIPTORS);
+    // Up to the hard limit. A lower limit is enough for tests.
+    let _ = rlimit::increase_nofile_limit(MAX_FILE_DESCRIPTORS);
     let standin = Standin::start_on(options.listen, options.workers.max(1))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -106,11 +106,11 @@ fn run(options: &Options) -> std::io::Result<()> {
     })
 }
 
-/// On a plain thread, because a blocking task of the runtime would hold up its end.
+/// On a plain thread, because the runtime would wait for a blocking task when it stops.
 async fn stdin_closed() {
     let (closed, wait) = oneshot::channel();
     std::thread::spawn(move || {
-        // An error is an end as well.
+        // An error also means that standard input is closed.
         let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
         let _ = closed.send(());
     });

@@ -1,4 +1,5 @@
-//! What arrived ([`Records`]), and what the providers accepted ([`Messages`]). Both are bounded: a soak test runs for hours.
+//! The received requests ([`Records`]) and the accepted messages ([`Messages`]). Both are bounded, because a soak test runs for
+//! hours.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -11,37 +12,37 @@ use serde_json::Value;
 
 use crate::lock::lock;
 
-const MAX_KEPT: usize = 200_000;
+const MAX_ENTRIES: usize = 200_000;
 const MAX_BYTES: usize = 64 << 20;
 
-/// One request, recorded when its head arrived and completed as it went on.
+/// One request. It is recorded when its head arrives, and updated afterwards.
 #[derive(Clone, Debug, Serialize)]
 pub struct Record {
-    /// Order of arrival, from 1; never reused, so a gap tells that older records were dropped or cleared.
+    /// The order of arrival, from 1. Numbers are not reused, so a first number above 1 means that records were dropped.
     pub n: u64,
     pub provider: &'static str,
     pub method: String,
     pub path: String,
     pub query: String,
-    /// As received, duplicates included; names in lower case (hyper folds them), equal names side by side.
+    /// The received headers, including duplicates, with lower-case names. Headers with the same name are adjacent.
     pub headers: Vec<(String, String)>,
-    #[serde(flatten, serialize_with = "body_both_ways")]
+    #[serde(flatten, serialize_with = "body_as_text_and_base64")]
     pub body: Bytes,
-    /// None: never answered (hung, or the client went away first).
+    /// None: no reply, because of a hang or because the client disconnected first.
     pub status: Option<u16>,
-    /// The provider took the message, whatever it answered.
+    /// Whether the provider accepted the message, independent of the reply.
     pub accepted: bool,
-    /// What the provider objects to, or lets pass in silence though it is wrong.
+    /// Why the provider rejects the request, or which mistake it silently accepts.
     pub problem: Option<String>,
-    /// Number of the connection, from 1: equal numbers mean a reused connection.
+    /// The number of the connection, from 1. Requests on a reused connection have the same number.
     pub connection: u64,
     pub tls: bool,
-    /// Milliseconds from the stand-in's start to the arrival of the head, monotonic.
+    /// Milliseconds from the start of the stand-in to the arrival of the head, by a monotonic clock.
     pub at_ms: f64,
 }
 
 impl Record {
-    /// First value of a header, by any case.
+    /// The first value of a header. The name is case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -49,33 +50,33 @@ impl Record {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The body, with what is not UTF-8 replaced.
+    /// The body as text, with invalid UTF-8 replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON, `Null` where it is none.
+    /// The body as JSON, or `Null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 }
 
-fn body_both_ways<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+fn body_as_text_and_base64<S: Serializer>(body: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
-    struct Both<'a> {
+    struct Encodings<'a> {
         body: std::borrow::Cow<'a, str>,
         body_base64: String,
     }
-    Both {
+    Encodings {
         body: String::from_utf8_lossy(body),
         body_base64: STANDARD.encode(body),
     }
     .serialize(serializer)
 }
 
-/// How a request ended.
+/// The outcome of a request.
 #[derive(Clone, Debug, Default)]
-pub struct End {
+pub struct RequestOutcome {
     pub status: Option<u16>,
     pub accepted: bool,
     pub problem: Option<String>,
@@ -83,17 +84,17 @@ pub struct End {
 
 /// The requests, oldest first.
 #[derive(Debug, Default)]
-pub struct Records(Mutex<Kept>);
+pub struct Records(Mutex<RecordLog>);
 
 #[derive(Debug, Default)]
-struct Kept {
+struct RecordLog {
     list: VecDeque<Record>,
-    /// How many there ever were: the last `n` given.
-    seen: u64,
+    /// The last assigned number.
+    last_number: u64,
     bytes: usize,
 }
 
-impl Kept {
+impl RecordLog {
     fn by_number(&mut self, n: u64) -> Option<&mut Record> {
         let first = self.list.front()?.n;
         self.list
@@ -101,7 +102,7 @@ impl Kept {
     }
 
     fn trim(&mut self) {
-        while self.list.len() > MAX_KEPT || self.bytes > MAX_BYTES {
+        while self.list.len() > MAX_ENTRIES || self.bytes > MAX_BYTES {
             let Some(oldest) = self.list.pop_front() else {
                 return;
             };
@@ -111,48 +112,48 @@ impl Kept {
 }
 
 impl Records {
-    /// Takes in a request whose head arrived; gives it its number.
-    pub fn arrive(&self, mut record: Record) -> u64 {
-        let mut kept = lock(&self.0);
-        kept.seen += 1;
-        record.n = kept.seen;
-        kept.list.push_back(record);
-        kept.trim();
-        kept.seen
+    /// Adds a request whose head arrived, and returns its number.
+    pub fn add(&self, mut record: Record) -> u64 {
+        let mut log = lock(&self.0);
+        log.last_number += 1;
+        record.n = log.last_number;
+        log.list.push_back(record);
+        log.trim();
+        log.last_number
     }
 
     pub fn set_body(&self, n: u64, body: Bytes) {
-        // A copy: the bytes are a part of the connection's buffer, which they would keep alive whole.
+        // A copy, because a slice would keep the whole buffer of the connection alive.
         let body = Bytes::copy_from_slice(&body);
-        let mut kept = lock(&self.0);
+        let mut log = lock(&self.0);
         let len = body.len();
-        if let Some(record) = kept.by_number(n) {
+        if let Some(record) = log.by_number(n) {
             record.body = body;
-            kept.bytes += len;
-            kept.trim();
+            log.bytes += len;
+            log.trim();
         }
     }
 
-    pub fn end(&self, n: u64, end: End) {
+    pub fn set_outcome(&self, n: u64, outcome: RequestOutcome) {
         if let Some(record) = lock(&self.0).by_number(n) {
-            record.status = end.status;
-            record.accepted = end.accepted;
-            record.problem = end.problem;
+            record.status = outcome.status;
+            record.accepted = outcome.accepted;
+            record.problem = outcome.problem;
         }
     }
 
     pub fn count(&self, prefix: &str) -> usize {
-        let kept = lock(&self.0);
+        let log = lock(&self.0);
         if prefix.is_empty() {
-            return kept.list.len();
+            return log.list.len();
         }
-        kept.list
+        log.list
             .iter()
             .filter(|r| r.path.starts_with(prefix))
             .count()
     }
 
-    /// Those whose path begins so; all for an empty prefix.
+    /// The records whose path begins with `prefix`.
     pub fn list(&self, prefix: &str) -> Vec<Record> {
         lock(&self.0)
             .list
@@ -163,48 +164,48 @@ impl Records {
     }
 
     pub fn clear(&self) {
-        let mut kept = lock(&self.0);
-        kept.list.clear();
-        kept.bytes = 0;
+        let mut log = lock(&self.0);
+        log.list.clear();
+        log.bytes = 0;
     }
 }
 
-/// What a provider accepted.
+/// An accepted message.
 #[derive(Clone, Debug, Serialize)]
 pub struct Message {
     pub provider: &'static str,
     /// The webhook's path, or the phone number.
     pub destination: String,
-    /// What a reader would see; of structured messages the texts in order, one a line.
+    /// The text that a reader sees. A structured message has one line per text, in order.
     pub text: String,
-    /// Whom it notifies beside those who read along, as the provider writes mentions.
+    /// The mentions in the message, in the provider's syntax.
     pub mentions: Vec<String>,
-    /// The id that the sender learns, where the provider gives one.
+    /// The ID in the provider's reply, if it has one.
     pub id: Option<String>,
-    /// The message as the provider itself would show it (Twilio), or the accepted body.
+    /// The message as the provider's API returns it (Twilio), or the accepted body.
     pub detail: Value,
 }
 
 /// The accepted messages, oldest first.
 #[derive(Debug, Default)]
-pub struct Messages(Mutex<Accepted>);
+pub struct Messages(Mutex<MessageLog>);
 
 #[derive(Debug, Default)]
-struct Accepted {
+struct MessageLog {
     list: VecDeque<Message>,
     bytes: usize,
 }
 
 impl Messages {
-    pub fn accept(&self, message: Message) {
-        let mut kept = lock(&self.0);
-        kept.bytes += message.text.len();
-        kept.list.push_back(message);
-        while kept.list.len() > MAX_KEPT || kept.bytes > MAX_BYTES {
-            let Some(oldest) = kept.list.pop_front() else {
+    pub fn add(&self, message: Message) {
+        let mut log = lock(&self.0);
+        log.bytes += message.text.len();
+        log.list.push_back(message);
+        while log.list.len() > MAX_ENTRIES || log.bytes > MAX_BYTES {
+            let Some(oldest) = log.list.pop_front() else {
                 return;
             };
-            kept.bytes -= oldest.text.len();
+            log.bytes -= oldest.text.len();
         }
     }
 
@@ -216,25 +217,25 @@ impl Messages {
         lock(&self.0).list.iter().cloned().collect()
     }
 
-    /// Whether one has this id.
+    /// Whether a message has this ID.
     pub fn has(&self, provider: &str, id: &str) -> bool {
-        let kept = lock(&self.0);
-        let mut of_provider = kept.list.iter().filter(|m| m.provider == provider);
+        let log = lock(&self.0);
+        let mut of_provider = log.list.iter().filter(|m| m.provider == provider);
         of_provider.any(|m| m.id.as_deref() == Some(id))
     }
 
-    /// Details of those that fit, newest first: Twilio's list of an account's messages.
-    pub fn newest(&self, fits: impl Fn(&Message) -> bool) -> Vec<Value> {
+    /// The details of matching messages, newest first, for Twilio's list of an account's messages.
+    pub fn newest(&self, matches: impl Fn(&Message) -> bool) -> Vec<Value> {
         lock(&self.0)
             .list
             .iter()
             .rev()
-            .filter(|m| fits(m))
+            .filter(|m| matches(m))
             .map(|m| m.detail.clone())
             .collect()
     }
 
     pub fn clear(&self) {
-        *lock(&self.0) = Accepted::default();
+        *lock(&self.0) = MessageLog::default();
     }
 }

@@ -1,4 +1,4 @@
-//! What is answered, before it is HTTP.
+//! Replies, before they are HTTP.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// A status, headers and a body; the framing headers are the server's.
+/// A status, headers and a body. The server adds the framing headers.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status: u16,
@@ -43,12 +43,12 @@ impl Reply {
         }
     }
 
-    /// A refusal by the stand-in itself, as opposed to one that a provider would utter.
+    /// An error of the stand-in itself, not of a provider.
     pub fn error(status: u16, sentence: impl std::fmt::Display) -> Self {
         Self::json(status, &json!({ "error": sentence.to_string() }))
     }
 
-    /// Sets a header in place of any of that name.
+    /// Sets a header, and removes others with the same name.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
@@ -56,8 +56,8 @@ impl Reply {
         self
     }
 
-    /// For hyper. What HTTP cannot carry (a status of 42, a header with a line break) came from a rule, whose author reads
-    /// why in a 500.
+    /// Converts the reply for hyper. A rule can ask for invalid HTTP, such as a status of 42. The result is then a 500 that
+    /// describes the error.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         self.try_response().unwrap_or_else(|sentence| {
             let mut response = Response::new(Full::new(Bytes::from(sentence)));
@@ -71,10 +71,10 @@ impl Reply {
             .map_err(|e| format!("status {}: {e}", self.status))?;
         if status.is_informational() {
             return Err(format!(
-                "status {status} is no final answer; the fault `reply` can send it"
+                "status {status} is not a final status; use the fault `reply` to send it"
             ));
         }
-        // Neither may have a body [RFC 9110, 15.3.5 and 15.4.5].
+        // These have no body [RFC 9110, 15.3.5 and 15.4.5].
         let bodiless = matches!(self.status, 204 | 304);
         let mut response =
             Response::new(Full::new(if bodiless { Bytes::new() } else { self.body }));
@@ -89,13 +89,13 @@ impl Reply {
     }
 }
 
-/// A reply written down in a rule or a fault: `body` as text, `body_base64` for any bytes, or `json`.
+/// A reply in a rule or a fault. The body is `body` (text), `body_base64` (any bytes) or `json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CannedReply {
-    /// 0 stands for 200.
+    /// 0 means 200.
     pub status: u16,
-    /// The reason phrase; only the fault `reply` can send another than the usual one.
+    /// The reason phrase. Only the fault `reply` sends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub headers: Vec<(String, String)>,
@@ -130,7 +130,7 @@ impl CannedReply {
         self
     }
 
-    /// Headers and bytes as they go out: a content type is added where none is given.
+    /// The reply, with a default content type.
     pub fn to_reply(&self) -> Result<Reply, String> {
         let (content_type, body) = match (&self.body, &self.body_base64, &self.json) {
             (None, None, None) => ("", Bytes::new()),
@@ -142,7 +142,7 @@ impl CannedReply {
                 ("application/octet-stream", Bytes::from(decoded))
             }
             (None, None, Some(value)) => ("application/json", Bytes::from(value.to_string())),
-            _ => return Err("only one of body, body_base64 and json".to_owned()),
+            _ => return Err("give only one of body, body_base64 and json".to_owned()),
         };
         let status = if self.status == 0 { 200 } else { self.status };
         let mut reply = Reply {

@@ -1,4 +1,4 @@
-//! Orders for a path: be late, hang, answer something else, limit the rate. They hold for the providers, not for the sink.
+//! Overrides for a path: a delay, a hang, another reply, a rate limit. They apply to providers, not to the sink.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,34 +10,34 @@ use serde_json::Value;
 use crate::lock::lock;
 use crate::reply::CannedReply;
 
-/// One order. The first that matches and has times left applies, and is counted down.
+/// One override. The first rule that matches and has `times` left applies, and its `times` decreases.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
-    /// `/exact/path`, or a beginning and a star: `/services/*`, `*`.
+    /// `/exact/path`, or a prefix and a star: `/services/*`, `*`.
     pub path: String,
-    /// Any method when absent.
+    /// None: any method.
     pub method: Option<String>,
-    /// How often it applies; always when absent.
+    /// How many requests it applies to. None: all.
     pub times: Option<u64>,
-    /// Before anything else but `take`.
+    /// The delay before everything except `accept_first`.
     pub delay_ms: u64,
-    /// Answered instead of the provider's own answer.
+    /// Replaces the provider's reply.
     pub reply: Option<CannedReply>,
-    /// Never answer; the connection stays open.
+    /// Never reply, and leave the connection open.
     pub hang: bool,
-    /// The provider first accepts the message as if nothing were wrong, then comes the delay and the `reply` or hang:
-    /// a server that did the work and lost the answer.
-    pub take: bool,
+    /// The provider accepts the message before the delay, `reply` or `hang` applies: a server that processes a request
+    /// but loses the reply.
+    pub accept_first: bool,
     pub rate_limit: Option<RateLimit>,
-    /// Set on the answer, in place of those of the same name.
+    /// Headers of the reply. They replace headers with the same name.
     pub headers: Vec<(String, String)>,
-    /// The generic webhook takes any content type, and any body.
+    /// The generic webhook accepts any content type and any body.
     pub any_content_type: bool,
 }
 
 impl Rule {
-    /// A rule for a path that changes nothing yet: `Rule { hang: true, ..Rule::at("/hook/*") }`.
+    /// A rule without an effect, for struct updates: `Rule { hang: true, ..Rule::at("/hook/*") }`.
     pub fn at(path: &str) -> Self {
         Self {
             path: path.to_owned(),
@@ -45,7 +45,7 @@ impl Rule {
         }
     }
 
-    /// Answers `reply` there, the next `times` times.
+    /// A rule that sends `reply` to the next `times` requests.
     pub fn reply(path: &str, times: u64, reply: CannedReply) -> Self {
         Self {
             times: Some(times),
@@ -54,7 +54,7 @@ impl Rule {
         }
     }
 
-    /// One rule, or a list of them.
+    /// Parses one rule, or a list of rules.
     pub fn from_json(value: Value) -> Result<Vec<Self>, String> {
         let values = match value {
             Value::Array(values) => values,
@@ -66,7 +66,7 @@ impl Rule {
     fn one_from_json(value: Value) -> Result<Self, String> {
         let rule: Self = serde_json::from_value(value).map_err(|e| format!("rule: {e}"))?;
         if rule.path.is_empty() {
-            return Err("rule: a path is needed (`*` for all)".to_owned());
+            return Err("rule: path is required; `*` matches every path".to_owned());
         }
         if let Some(reply) = &rule.reply {
             reply.to_reply().map_err(|e| format!("rule, reply: {e}"))?;
@@ -88,20 +88,20 @@ impl Rule {
     }
 }
 
-/// A token bucket for each path: `burst` at once, then one each `per_ms`.
+/// A token bucket for each path: `burst` requests at once, then one per `per_ms`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimit {
     #[serde(default = "one")]
     pub burst: u32,
     pub per_ms: u64,
-    /// Value of `Retry-After` in seconds, as it stands; when absent, the time until the next one passes.
+    /// The value of `Retry-After` in seconds. None: the time until the next request passes.
     #[serde(default)]
     pub retry_after: Option<String>,
-    /// Discord: the limit is the address's, not the webhook's.
+    /// Discord: the limit belongs to the IP address, not to the webhook.
     #[serde(default)]
     pub global: bool,
-    /// Discord's `X-RateLimit-Scope`: `user` when absent.
+    /// Discord's `X-RateLimit-Scope`. None: `user`.
     #[serde(default)]
     pub scope: Option<String>,
 }
@@ -110,30 +110,30 @@ fn one() -> u32 {
     1
 }
 
-/// Where a path stands against its rate limit, after this request.
+/// The state of a path's rate limit after a request.
 #[derive(Clone, Debug)]
-pub struct Pace {
+pub struct RateLimitState {
     pub limit: RateLimit,
     pub remaining: u32,
-    /// Until one more passes.
+    /// The time until one more request passes.
     pub reset_after: Duration,
-    /// This request is over the limit.
+    /// Whether this request is over the limit.
     pub exceeded: bool,
 }
 
-/// What is ordered for one request.
+/// The rule for one request. By default it has no effect.
 #[derive(Clone, Debug, Default)]
-pub struct Order {
+pub struct AppliedRule {
     pub rule: Rule,
-    pub pace: Option<Pace>,
+    pub rate_limit_state: Option<RateLimitState>,
 }
 
-/// The rules in force.
+/// The rules, in order.
 #[derive(Debug, Default)]
-pub struct Rules(Mutex<Vec<Active>>);
+pub struct Rules(Mutex<Vec<RuleState>>);
 
 #[derive(Debug)]
-struct Active {
+struct RuleState {
     rule: Rule,
     buckets: HashMap<String, Bucket>,
 }
@@ -146,13 +146,13 @@ struct Bucket {
 
 impl Rules {
     pub fn add(&self, rule: Rule) {
-        lock(&self.0).push(Active {
+        lock(&self.0).push(RuleState {
             rule,
             buckets: HashMap::new(),
         });
     }
 
-    /// With the times that remain.
+    /// The rules, with the remaining value of `times`.
     pub fn list(&self) -> Vec<Rule> {
         lock(&self.0)
             .iter()
@@ -164,32 +164,32 @@ impl Rules {
         lock(&self.0).clear();
     }
 
-    /// The order for a request, which counts as one time.
-    pub fn order(&self, method: &str, path: &str) -> Order {
+    /// The rule for a request. Its `times` decreases.
+    pub fn apply(&self, method: &str, path: &str) -> AppliedRule {
         let mut rules = lock(&self.0);
         let Some(active) = rules
             .iter_mut()
             .find(|active| active.rule.matches(method, path))
         else {
-            return Order::default();
+            return AppliedRule::default();
         };
         if let Some(times) = &mut active.rule.times {
             *times -= 1;
         }
-        let pace = active
+        let rate_limit_state = active
             .rule
             .rate_limit
             .clone()
-            .map(|limit| active.pace(limit, path));
-        Order {
+            .map(|limit| active.count_request(limit, path));
+        AppliedRule {
             rule: active.rule.clone(),
-            pace,
+            rate_limit_state,
         }
     }
 }
 
-impl Active {
-    fn pace(&mut self, limit: RateLimit, path: &str) -> Pace {
+impl RuleState {
+    fn count_request(&mut self, limit: RateLimit, path: &str) -> RateLimitState {
         let now = Instant::now();
         let full = f64::from(limit.burst);
         let per_second = Duration::from_millis(limit.per_ms.max(1)).as_secs_f64();
@@ -204,8 +204,8 @@ impl Active {
             bucket.tokens -= 1.0;
         }
         let reset_after = Duration::from_secs_f64((1.0 - bucket.tokens.fract()) * per_second);
-        // Between 0 and `burst`, so the cast neither cuts nor wraps.
-        Pace {
+        // The value is between 0 and `burst`, so the cast cannot overflow.
+        RateLimitState {
             remaining: bucket.tokens as u32,
             reset_after,
             exceeded,

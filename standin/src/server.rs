@@ -1,4 +1,4 @@
-//! Listening, HTTP/1.1, and the way of one request: record, order, provider, answer.
+//! HTTP/1.1, and the processing of one request: record, rule, provider, reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use tokio_rustls::server::TlsStream;
 
 use crate::control;
 use crate::listen::accept;
-use crate::providers::{Answer, Call, Provider};
-use crate::record::{End, Record};
+use crate::providers::{Call, Provider, Verdict};
+use crate::record::{Record, RequestOutcome};
 use crate::reply::{CannedReply, Reply};
-use crate::rules::Order;
-use crate::tls::Serving;
+use crate::rules::AppliedRule;
+use crate::tls::ServeFuture;
 use crate::world::World;
 
-/// No provider takes more; a test that sends more wants to see it refused.
+/// No provider accepts a larger body.
 const MAX_BODY: usize = 32 << 20;
 
 /// Serves the providers until the task is aborted.
@@ -33,7 +33,7 @@ pub async fn run(world: Arc<World>, listener: TcpListener) {
     }
 }
 
-/// One connection, to its end.
+/// Serves one connection until it closes.
 pub async fn serve<S>(world: Arc<World>, stream: S, tls: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -43,7 +43,7 @@ where
         let world = Arc::clone(&world);
         async move { dispatch(&world, connection, tls, request).await }
     });
-    // An error here is a client that went away or spoke no HTTP: the records show what came of it.
+    // The client disconnected, or did not send HTTP. The records show the outcome.
     let _ = hyper::server::conn::http1::Builder::new()
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
@@ -51,7 +51,7 @@ where
 }
 
 /// [`serve`], for listeners that the control opens.
-pub fn serve_tls(world: Arc<World>, stream: TlsStream<TcpStream>) -> Serving {
+pub fn serve_tls(world: Arc<World>, stream: TlsStream<TcpStream>) -> ServeFuture {
     Box::pin(serve(world, stream, true))
 }
 
@@ -63,43 +63,49 @@ async fn dispatch(
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = request.uri().path();
     if path.starts_with("/sink/") {
-        return world.sink.answer(request).await;
+        return world.sink.reply(request).await;
     }
     let controls = path.starts_with(control::PREFIX);
     let (parts, body) = request.into_parts();
     let call = Call::new(&parts);
     let reply = if controls {
         match read(body).await {
-            Ok(body) => control::answer(world, call.with_body(body), serve_tls).await,
-            Err(unread) => unread.reply(),
+            Ok(body) => control::reply(world, call.with_body(body), serve_tls).await,
+            Err(error) => error.reply(),
         }
     } else {
-        recorded(world, connection, tls, call, body).await
+        serve_provider(world, connection, tls, call, body).await
     };
     Ok(reply.into_response())
 }
 
-/// A request to a provider: on record from its head on.
-async fn recorded(world: &World, connection: u64, tls: bool, call: Call, body: Incoming) -> Reply {
-    let provider = Provider::of(&call.path);
+/// Processes a request to a provider, which is recorded as soon as its head arrives.
+async fn serve_provider(
+    world: &World,
+    connection: u64,
+    tls: bool,
+    call: Call,
+    body: Incoming,
+) -> Reply {
+    let provider = Provider::for_path(&call.path);
     let n = world
         .records
-        .arrive(arrival(world, provider, &call, connection, tls));
+        .add(new_record(world, provider, &call, connection, tls));
     world.changed.notify_waiters();
     match read(body).await {
         Ok(body) => {
             world.records.set_body(n, body.clone());
-            provide(world, provider, call.with_body(body), n).await
+            apply_rule(world, provider, call.with_body(body), n).await
         }
-        Err(unread) => {
-            let reply = unread.reply();
-            // Nobody reads the answer to a body that broke off.
-            let status = matches!(unread, Unread::TooLong).then_some(reply.status);
-            let problem = Some(unread.sentence().to_owned());
-            end(
+        Err(error) => {
+            let reply = error.reply();
+            // The client does not read a reply to an incomplete body.
+            let status = matches!(error, BodyError::TooLong).then_some(reply.status);
+            let problem = Some(error.sentence().to_owned());
+            set_outcome(
                 world,
                 n,
-                End {
+                RequestOutcome {
                     status,
                     accepted: false,
                     problem,
@@ -110,18 +116,18 @@ async fn recorded(world: &World, connection: u64, tls: bool, call: Call, body: I
     }
 }
 
-/// Why there is no body.
+/// Why a body cannot be read.
 #[derive(Clone, Copy)]
-enum Unread {
+enum BodyError {
     TooLong,
-    BrokenOff,
+    Incomplete,
 }
 
-impl Unread {
+impl BodyError {
     fn sentence(self) -> &'static str {
         match self {
             Self::TooLong => "the body is too long",
-            Self::BrokenOff => "the body broke off",
+            Self::Incomplete => "the body is incomplete",
         }
     }
 
@@ -135,15 +141,21 @@ impl Unread {
     }
 }
 
-async fn read(body: Incoming) -> Result<Bytes, Unread> {
+async fn read(body: Incoming) -> Result<Bytes, BodyError> {
     match Limited::new(body, MAX_BODY).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),
-        Err(_) => Err(Unread::BrokenOff),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLong),
+        Err(_) => Err(BodyError::Incomplete),
     }
 }
 
-fn arrival(world: &World, provider: &Provider, call: &Call, connection: u64, tls: bool) -> Record {
+fn new_record(
+    world: &World,
+    provider: &Provider,
+    call: &Call,
+    connection: u64,
+    tls: bool,
+) -> Record {
     let headers = call.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -167,72 +179,79 @@ fn arrival(world: &World, provider: &Provider, call: &Call, connection: u64, tls
     }
 }
 
-/// The provider's answer, or what a rule orders in its place. When the client goes away meanwhile this future is dropped
-/// and the record stays without a status.
-async fn provide(world: &World, provider: &Provider, mut call: Call, n: u64) -> Reply {
-    let Order { rule, pace } = world.rules.order(call.method.as_str(), &call.full_path);
+/// The provider's reply, or the reply of a rule. If the client disconnects, hyper drops this future, and the record has no
+/// status.
+async fn apply_rule(world: &World, provider: &Provider, mut call: Call, n: u64) -> Reply {
+    let AppliedRule {
+        rule,
+        rate_limit_state,
+    } = world.rules.apply(call.method.as_str(), &call.full_path);
     call.any_content_type = rule.any_content_type;
-    call.pace = pace;
-    let exceeded = call.pace.as_ref().is_some_and(|pace| pace.exceeded);
-    let taken = (rule.take && !exceeded).then(|| take(world, provider, &call, n));
+    call.rate_limit_state = rate_limit_state;
+    let exceeded = call
+        .rate_limit_state
+        .as_ref()
+        .is_some_and(|state| state.exceeded);
+    let accepted_first =
+        (rule.accept_first && !exceeded).then(|| handle(world, provider, &call, n));
     if rule.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
     }
     if rule.hang {
         return std::future::pending().await;
     }
-    let mut answer = match (taken, &rule.reply) {
-        _ if exceeded => Answer::refused((provider.too_many)(&call), "over the rate limit"),
-        (Some(taken), Some(canned)) => Answer {
-            reply: ordered(canned),
-            ..taken
+    let mut verdict = match (accepted_first, &rule.reply) {
+        _ if exceeded => Verdict::rejected((provider.too_many)(&call), "over the rate limit"),
+        (Some(verdict), Some(canned)) => Verdict {
+            reply: canned_reply(canned),
+            ..verdict
         },
-        (Some(taken), None) => taken,
-        // Not taken, but what the provider objects to is worth knowing all the same.
-        (None, Some(canned)) => Answer {
-            reply: ordered(canned),
+        (Some(verdict), None) => verdict,
+        // The message is not accepted, but the record has the provider's verdict.
+        (None, Some(canned)) => Verdict {
+            reply: canned_reply(canned),
             accepted: false,
-            ..(provider.answer)(world, &call)
+            ..(provider.handle)(world, &call)
         },
-        (None, None) => take(world, provider, &call, n),
+        (None, None) => handle(world, provider, &call, n),
     };
     for (name, value) in &rule.headers {
-        answer.reply = answer.reply.with(name, value);
+        verdict.reply = verdict.reply.with(name, value);
     }
-    let ended = End {
-        status: Some(answer.reply.status),
-        accepted: answer.accepted,
-        problem: answer.problem,
+    let outcome = RequestOutcome {
+        status: Some(verdict.reply.status),
+        accepted: verdict.accepted,
+        problem: verdict.problem,
     };
-    end(world, n, ended);
-    answer.reply
+    set_outcome(world, n, outcome);
+    verdict.reply
 }
 
-fn ordered(canned: &CannedReply) -> Reply {
+fn canned_reply(canned: &CannedReply) -> Reply {
     canned
         .to_reply()
         .unwrap_or_else(|sentence| Reply::error(500, sentence))
 }
 
-fn end(world: &World, n: u64, end: End) {
-    world.records.end(n, end);
+fn set_outcome(world: &World, n: u64, outcome: RequestOutcome) {
+    world.records.set_outcome(n, outcome);
     world.changed.notify_waiters();
 }
 
-/// Lets the provider judge, and keeps what it accepts, before any answer is on its way.
-fn take(world: &World, provider: &Provider, call: &Call, n: u64) -> Answer {
-    let mut answer = (provider.answer)(world, call);
-    if let Some(message) = answer.message.take() {
-        world.messages.accept(message);
+/// Calls the provider, and stores the accepted message before the reply is sent.
+fn handle(world: &World, provider: &Provider, call: &Call, n: u64) -> Verdict {
+    let mut verdict = (provider.handle)(world, call);
+    if let Some(message) = verdict.message.take() {
+        world.messages.add(message);
     }
-    end(
+    set_outcome(
         world,
         n,
-        End {
+        RequestOutcome {
             status: None,
-            accepted: answer.accepted,
-            problem: answer.problem.clone(),
+            accepted: verdict.accepted,
+            problem: verdict.problem.clone(),
         },
     );
-    answer
+    verdict
 }

@@ -1,4 +1,4 @@
-//! `/sink/{latency_ms}/…`: the fastest answer there is, for the benchmark. Counts with atomics, keeps and checks nothing.
+//! `/sink/{latency_ms}/…`: the fastest endpoint, for the benchmark. It counts requests, and records and checks nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,23 +10,23 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-/// How many requests and bytes came in, by what they seem to be for.
+/// The number of requests and bytes, by provider.
 #[derive(Debug, Default)]
 pub struct Sink {
-    kinds: [Count; KINDS.len()],
+    counters: [Counter; SINK_PROVIDERS.len()],
 }
 
 #[derive(Debug, Default)]
-struct Count {
+struct Counter {
     requests: AtomicU64,
     body_bytes: AtomicU64,
 }
 
-/// What makes the clients of a provider happy.
-struct Kind {
+/// A successful reply of a provider.
+struct SinkProvider {
     name: &'static str,
-    /// Found in the path after the latency.
-    mark: &'static str,
+    /// A part of the provider's paths.
+    path_part: &'static str,
     status: StatusCode,
     content_type: &'static str,
     body: &'static str,
@@ -34,32 +34,32 @@ struct Kind {
 
 const JSON: &str = "application/json";
 
-/// The first whose mark is found answers; the last has none, so it fits all.
-const KINDS: [Kind; 4] = [
-    Kind {
+/// The first whose `path_part` is in the path replies. The last matches every path.
+const SINK_PROVIDERS: [SinkProvider; 4] = [
+    SinkProvider {
         name: "slack",
-        mark: "/slack/",
+        path_part: "/slack/",
         status: StatusCode::OK,
         content_type: "text/plain; charset=utf-8",
         body: "ok",
     },
-    Kind {
+    SinkProvider {
         name: "discord",
-        mark: "/discord/",
+        path_part: "/discord/",
         status: StatusCode::OK,
         content_type: JSON,
         body: r#"{"id":"1","channel_id":"1"}"#,
     },
-    Kind {
+    SinkProvider {
         name: "twilio",
-        mark: "/2010-04-01/Accounts/",
+        path_part: "/2010-04-01/Accounts/",
         status: StatusCode::CREATED,
         content_type: JSON,
         body: r#"{"sid":"SM00000000000000000000000000000001","status":"queued","num_segments":"1","error_code":null,"error_message":null}"#,
     },
-    Kind {
+    SinkProvider {
         name: "webhook",
-        mark: "",
+        path_part: "",
         status: StatusCode::OK,
         content_type: JSON,
         body: r#"{"received":true}"#,
@@ -68,10 +68,10 @@ const KINDS: [Kind; 4] = [
 
 impl Sink {
     pub fn report(&self) -> Value {
-        let load = |count: &Count| (count.requests.load(Relaxed), count.body_bytes.load(Relaxed));
+        let load = |count: &Counter| (count.requests.load(Relaxed), count.body_bytes.load(Relaxed));
         let mut by_kind = serde_json::Map::new();
         let mut total = (0, 0);
-        for (kind, count) in KINDS.iter().zip(&self.kinds) {
+        for (kind, count) in SINK_PROVIDERS.iter().zip(&self.counters) {
             let (requests, body_bytes) = load(count);
             by_kind.insert(
                 kind.name.to_owned(),
@@ -83,30 +83,30 @@ impl Sink {
     }
 
     pub fn requests(&self) -> u64 {
-        self.kinds
+        self.counters
             .iter()
             .map(|count| count.requests.load(Relaxed))
             .sum()
     }
 
     pub fn clear(&self) {
-        for count in &self.kinds {
+        for count in &self.counters {
             count.requests.store(0, Relaxed);
             count.body_bytes.store(0, Relaxed);
         }
     }
 
-    /// Answers a request whose path, less `/sink/`, is `rest`.
-    pub async fn answer(
+    /// Replies to a request.
+    pub async fn reply(
         &self,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, hyper::Error> {
         let path = request.uri().path();
         let (latency_ms, index) = parse(path.strip_prefix("/sink/").unwrap_or(path));
-        // Twilio's list of messages, should a client look one up.
+        // A client may look up a message in Twilio's list.
         let listing = request.method() == Method::GET;
-        let bytes = swallow(request.into_body()).await?;
-        let (kind, count) = (&KINDS[index], &self.kinds[index]);
+        let bytes = count_body_bytes(request.into_body()).await?;
+        let (kind, count) = (&SINK_PROVIDERS[index], &self.counters[index]);
         count.requests.fetch_add(1, Relaxed);
         count.body_bytes.fetch_add(bytes, Relaxed);
         if latency_ms > 0 {
@@ -126,17 +126,17 @@ impl Sink {
     }
 }
 
-/// `25/slack/x` → 25 ms, the index of Slack. A latency that is no number is none.
+/// `25/slack/x` → 25 ms, the index of Slack. An invalid latency counts as 0.
 fn parse(rest: &str) -> (u64, usize) {
     let (latency, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let index = KINDS
+    let index = SINK_PROVIDERS
         .iter()
-        .position(|kind| path.contains(kind.mark))
-        .unwrap_or(KINDS.len() - 1);
+        .position(|kind| path.contains(kind.path_part))
+        .unwrap_or(SINK_PROVIDERS.len() - 1);
     (latency.parse().unwrap_or(0), index)
 }
 
-async fn swallow(mut body: Incoming) -> Result<u64, hyper::Error> {
+async fn count_body_bytes(mut body: Incoming) -> Result<u64, hyper::Error> {
     let mut bytes = 0;
     while !body.is_end_stream() {
         match body.frame().await {
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_tells_latency_and_kind() {
+    fn the_path_has_the_latency_and_the_provider() {
         for (path, latency_ms, kind) in [
             ("25/slack/x", 25, "slack"),
             ("0/discord/1/2", 0, "discord"),
@@ -162,7 +162,11 @@ mod tests {
             ("x/slack/", 0, "slack"),
         ] {
             let (latency, index) = parse(path);
-            assert_eq!((latency, KINDS[index].name), (latency_ms, kind), "{path}");
+            assert_eq!(
+                (latency, SINK_PROVIDERS[index].name),
+                (latency_ms, kind),
+                "{path}"
+            );
         }
     }
 }

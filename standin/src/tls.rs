@@ -1,4 +1,4 @@
-//! The same providers behind TLS, each listener with a certificate of the test's own.
+//! TLS listeners for the same providers, each with a certificate from the test.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,16 +17,16 @@ use tokio_rustls::server::TlsStream;
 use crate::listen;
 use crate::world::World;
 
-/// A client that stops in the middle of its hello is not waited for longer.
+/// The maximum duration of a handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(120);
 
-/// One connection, to its end.
-pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
-/// What serves a connection once it is encrypted.
-pub type Serve = fn(Arc<World>, TlsStream<TcpStream>) -> Serving;
+/// The processing of one connection.
+pub type ServeFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The function that processes a connection after the handshake.
+pub type Serve = fn(Arc<World>, TlsStream<TcpStream>) -> ServeFuture;
 
-/// Starts a listener with that chain and key (PEM); gives its address. It lives as long as the stand-in. With `client_ca_pem`
-/// only those are let in who show a certificate of that authority's.
+/// Starts a listener with a certificate chain and key (PEM), and returns its address. It lives as long as the stand-in. With
+/// `client_ca_pem` it accepts only clients with a certificate of that authority.
 pub fn open(
     world: &Arc<World>,
     cert_pem: &str,
@@ -49,7 +49,7 @@ fn config(cert_pem: &str, key_pem: &str, client_ca_pem: Option<&str>) -> io::Res
     let chain = certificates("cert_pem", cert_pem)?;
     let key =
         PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|e| invalid("key_pem", &e))?;
-    // Named, so that it works beside another provider in the same test process.
+    // Explicit, because a test process may have another default provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -95,7 +95,7 @@ async fn run(world: Arc<World>, listener: TcpListener, acceptor: TlsAcceptor, se
 }
 
 async fn handshake(world: Arc<World>, stream: TcpStream, acceptor: TlsAcceptor, serve: Serve) {
-    // A refused certificate ends here: the client is the one to tell of it.
+    // If the client rejects the certificate, the client's test checks the error.
     if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
         serve(world, stream).await;
     }

@@ -1,4 +1,4 @@
-//! The state that all connections share.
+//! The shared state of all connections.
 
 use std::collections::HashSet;
 use std::io;
@@ -16,7 +16,7 @@ use crate::record::{Messages, Records};
 use crate::rules::Rules;
 use crate::sink::Sink;
 
-/// All that a stand-in knows. The HTTP control and the Rust API are both thin layers over it.
+/// The state of a stand-in. The control API and the Rust API are thin layers over it.
 #[derive(Debug)]
 pub struct World {
     started: Instant,
@@ -28,9 +28,9 @@ pub struct World {
     pub rules: Rules,
     pub sink: Sink,
     pub faults: Faults,
-    /// Receipts of Pushover's emergencies that were cancelled.
+    /// Receipts of cancelled Pushover emergencies.
     pub cancelled: Mutex<HashSet<String>>,
-    /// Told whenever a request arrives or ends.
+    /// Notified when a request arrives or ends.
     pub changed: Notify,
     connections: AtomicU64,
     ids: AtomicU64,
@@ -54,12 +54,12 @@ impl World {
         })
     }
 
-    /// Milliseconds since the start, by the monotonic clock.
+    /// Milliseconds since the start, by a monotonic clock.
     pub fn now_ms(&self) -> f64 {
         self.started.elapsed().as_secs_f64() * 1000.0
     }
 
-    /// Number of the next connection, from 1.
+    /// The number of the next connection, from 1.
     pub fn next_connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -68,23 +68,23 @@ impl World {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// A number that no other message of this stand-in has.
+    /// A number that is unique in this stand-in.
     pub fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Waits until enough has arrived, or no longer than that: so that no test sleeps for luck.
-    pub async fn wait(&self, limit: Duration, enough: impl Fn(&Self) -> bool) {
+    /// Waits until a condition holds, at most `limit`.
+    pub async fn wait(&self, limit: Duration, condition: impl Fn(&Self) -> bool) {
         let waiting = async {
             loop {
                 let changed = self.changed.notified();
-                if enough(self) {
+                if condition(self) {
                     return;
                 }
                 changed.await;
             }
         };
-        // Whoever waited looks at what there is, in time or not.
+        // The caller checks the state itself.
         let _ = tokio::time::timeout(limit, waiting).await;
     }
 
@@ -92,7 +92,7 @@ impl World {
         self.faults.open(kind, self.ip, &self.runtime)
     }
 
-    /// Forgets records, messages, cancellations, rules and sink counts; faults and TLS listeners stay.
+    /// Clears records, messages, cancellations, rules and sink counts, but not faults and TLS listeners.
     pub fn clear(&self) {
         self.records.clear();
         self.messages.clear();

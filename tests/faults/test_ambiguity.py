@@ -47,7 +47,7 @@ def test_a_message_whose_reply_was_lost_is_looked_up(
 ) -> None:
     configuration = scene.good(sender)
     path = messages_path(configuration)
-    scene.standin.rule(path, method="POST", take=taken, **loss)
+    scene.standin.rule(path, method="POST", accept_first=taken, **loss)
     # The answer does not wait for the look-up.
     pending = scene.holds({sender: configuration}, **SHORT)
     assert (pending.entry["outcome"], pending.entry["reason"]) == ("pending", "lost_reply")
@@ -67,7 +67,7 @@ def test_a_message_whose_reply_was_lost_is_looked_up(
 @best_of_three
 def test_a_repeat_under_the_same_key_gets_the_outcome(scene: Scene, taken: bool) -> None:
     configuration = scene.good("sms")
-    scene.standin.rule(messages_path(configuration), method="POST", take=taken, reply={"status": 500})
+    scene.standin.rule(messages_path(configuration), method="POST", accept_first=taken, reply={"status": 500})
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
     body = {
         "notification_text": "hi",
@@ -90,7 +90,7 @@ def test_a_repeat_under_the_same_key_gets_the_outcome(scene: Scene, taken: bool)
 @best_of_three
 def test_with_report_the_response_is_ambiguous_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
     configuration = scene.good(sender)
-    scene.standin.rule(messages_path(configuration), method="POST", take=True, **loss)
+    scene.standin.rule(messages_path(configuration), method="POST", accept_first=True, **loss)
     held = scene.holds({sender: configuration}, on_ambiguous="report")
     assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "lost_reply")
     assert held.answer.json["results"][sender] == "ambiguous"
@@ -113,7 +113,7 @@ def test_with_resend_a_message_that_is_not_found_is_sent_again(scene: Scene) -> 
 def test_a_failed_look_up_does_not_fail_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
     configuration = scene.good("sms")
     path = messages_path(configuration)
-    scene.standin.rule(path, method="POST", take=True, reply={"status": 500})
+    scene.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
     scene.standin.rule(path, method="GET", reply=listed)
     held = scene.holds({"sms": configuration}, **SHORT)
     line = held.trigger.wait_for_log("ambiguous after")
@@ -129,7 +129,7 @@ def test_the_newest_of_a_long_list_are_found(scene: Scene) -> None:
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
     before = {"notification_text": "\u4e2d" * 1500, "senders_config": {"sms": [configuration] * 20}}
     assert trigger.notify(before).json["results"] == {"sms": True}
-    scene.standin.rule(path, method="POST", take=True, reply={"status": 500})
+    scene.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
     answer = trigger.notify({"notification_text": "hi", "senders_config": {"sms": configuration}})
     assert answer.json["results"] == {"sms": "pending"}
     trigger.wait_for_log(f"[{answer.json['task_id']}] sms +1***10: delivered in")

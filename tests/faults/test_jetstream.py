@@ -59,7 +59,7 @@ def test_after_a_kill_during_an_attempt_a_worker_continues(site: Streams) -> Non
 
 
 def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Streams) -> None:
-    site.standin.rule(MESSAGES, method="POST", take=True, hang=True, times=1)
+    site.standin.rule(MESSAGES, method="POST", accept_first=True, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
     arrived(site.standin, MESSAGES, 1)

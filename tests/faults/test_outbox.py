@@ -87,7 +87,7 @@ def test_all_parts_of_a_message_that_changed_are_sent_with_a_log_line(site: Site
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Site, taken: bool) -> None:
-    site.standin.rule(MESSAGES, method="POST", take=taken, hang=True, times=1)
+    site.standin.rule(MESSAGES, method="POST", accept_first=taken, hang=True, times=1)
     engine, trigger = site.start()
     assert trigger.notify(to("phone")).json["results"] == {"phone": "pending"}
     eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE attempt_began IS NOT NULL"), "the attempt is noted")
@@ -129,7 +129,7 @@ def test_killed_between_a_delivery_and_its_record_it_is_sent_again_with_its_key(
 
 
 def test_killed_between_an_sms_and_its_record_it_is_not_sent_again(site: Site) -> None:
-    site.standin.rule(MESSAGES, method="POST", delay_ms=300, times=1, take=True)
+    site.standin.rule(MESSAGES, method="POST", delay_ms=300, times=1, accept_first=True)
     killed_before_the_end_is_noted(site, "phone", MESSAGES)
     site.rows("UPDATE deliveries SET attempt_began = attempt_began - 60000")
     _, again = site.start()

@@ -23,7 +23,7 @@ def test_failed(caller: Caller) -> None:
 
 
 def test_ambiguous(caller: Caller) -> None:
-    caller.standin.rule(MESSAGES, method="POST", take=True, hang=True, times=1)
+    caller.standin.rule(MESSAGES, method="POST", accept_first=True, hang=True, times=1)
     arguments = {"on_ambiguous": "report", "attempt_timeout": "200ms"}
     compare("answers/ambiguous", caller.answer("phone", arguments=arguments))
 

@@ -1,4 +1,4 @@
-//! One connection of a fault: reading requests as bytes, counting, ending by FIN or RST.
+//! One connection of a fault: reads requests as bytes, counts them, and closes with FIN or RST.
 
 use std::io;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use tokio::net::TcpStream;
 
 use super::Log;
 
-/// More than this is no head.
+/// The maximum size of a request head.
 const MAX_HEAD: usize = 1 << 20;
 const MAX_BODY: usize = 32 << 20;
-/// How long the end of a reply waits for the client to close, so that no RST overtakes the reply.
+/// The maximum wait for the client's close after a reply, because an early RST would discard the reply.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// A request, read to its end.
+/// A complete request.
 #[derive(Debug)]
 pub struct Request {
-    /// Its number among all of this fault, from 1.
+    /// The number of the request at this fault, from 1.
     pub number: u64,
     pub method: String,
     pub close: bool,
 }
 
-/// What a head says about what follows.
+/// The framing information of a request head.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
     pub method: String,
@@ -64,7 +64,7 @@ impl Head {
     }
 }
 
-/// A connection, with what it read ahead.
+/// A connection with its read buffer.
 #[derive(Debug)]
 pub struct Conn {
     stream: TcpStream,
@@ -82,7 +82,7 @@ impl Conn {
         }
     }
 
-    /// Head and body of the next request.
+    /// Reads the next request.
     pub async fn request(&mut self) -> io::Result<Request> {
         let (number, head) = self.head().await?;
         if head.expects_continue {
@@ -101,13 +101,13 @@ impl Conn {
         })
     }
 
-    /// The head of the next request; what comes after it stays unread or in the read-ahead.
+    /// Reads the head of the next request. Later bytes stay in the buffer.
     pub async fn head(&mut self) -> io::Result<(u64, Head)> {
         let head = self.until(b"\r\n\r\n", MAX_HEAD).await?;
         Ok((self.log.head(&head), Head::parse(&head)))
     }
 
-    /// The body of a chunked request, trailers dropped.
+    /// Reads a chunked body, and drops the trailers.
     async fn chunks(&mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         loop {
@@ -127,7 +127,7 @@ impl Conn {
         }
     }
 
-    /// What comes before a mark, which is dropped.
+    /// Reads up to a delimiter, and drops the delimiter.
     async fn until(&mut self, mark: &[u8], max: usize) -> io::Result<Vec<u8>> {
         let mut searched = 0;
         loop {
@@ -157,7 +157,7 @@ impl Conn {
         Ok(self.ahead.drain(..length).collect())
     }
 
-    /// Reads on; the client's end is an error, as there is nobody left to misbehave to.
+    /// Reads more bytes. A close by the client is an error, which ends the fault's connection.
     async fn more(&mut self) -> io::Result<()> {
         match self.stream.read_buf(&mut self.ahead).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -165,7 +165,7 @@ impl Conn {
         }
     }
 
-    /// Waits for anything at all.
+    /// Waits for any byte.
     pub async fn anything(&mut self) -> io::Result<()> {
         if self.ahead.is_empty() {
             self.more().await
@@ -187,7 +187,7 @@ impl Conn {
         Ok(())
     }
 
-    /// A byte, then a pause, and so on.
+    /// Writes byte by byte, with a pause after each.
     pub async fn drip(&mut self, bytes: &[u8], pause: Duration) -> io::Result<()> {
         for byte in bytes {
             self.write(&[*byte]).await?;
@@ -196,19 +196,19 @@ impl Conn {
         Ok(())
     }
 
-    /// The next close sends RST instead of FIN.
+    /// Makes the close send RST instead of FIN.
     pub fn reset(&mut self) -> io::Result<()> {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
-    /// FIN, after all that was written, then waits a little for the client's.
+    /// Sends FIN, then waits for the client's close.
     pub async fn finish(&mut self) -> io::Result<()> {
         self.stream.shutdown().await?;
         let _ = tokio::time::timeout(DRAIN, self.swallow()).await;
         Ok(())
     }
 
-    /// Reads and forgets until the client closes.
+    /// Reads and discards bytes until the client closes.
     pub async fn swallow(&mut self) -> io::Result<()> {
         loop {
             self.ahead.clear();
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_tells_how_its_body_is_framed() {
+    fn a_head_determines_the_framing_of_the_body() {
         let head = Head::parse(
             b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 12\r\nExpect: 100-Continue",
         );

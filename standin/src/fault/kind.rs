@@ -1,38 +1,38 @@
-//! The ways to misbehave, as data.
+//! The kinds of faults, as data.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::reply::CannedReply;
 
-/// One way. In JSON: `{"kind": "slow_body", "byte_ms": 100}`; every parameter has a default.
+/// A kind of fault. In JSON: `{"kind": "slow_body", "byte_ms": 100}`. Every parameter has a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum FaultKind {
-    /// The port refuses.
+    /// The port refuses connections.
     Refuse,
-    /// Connects time out.
+    /// Connection attempts time out.
     Blackhole,
-    /// Accepts, then neither reads nor writes; a TLS handshake stalls as well.
+    /// Accepts the connection, then neither reads nor writes. A TLS handshake stalls too.
     Stall,
-    /// Answers any bytes with a plain HTTP 200, a TLS hello too.
+    /// Replies to any bytes with a plain HTTP 200, even to a TLS hello.
     PlainText,
-    /// Reads the whole request, then RST.
+    /// RST after the whole request.
     Reset,
-    /// RST after the head, the body unread.
+    /// RST after the head, without reading the body.
     ResetBeforeBody,
-    /// Status, headers and a part of the body, a pause in which they arrive, then RST.
+    /// Status, headers and a part of the body, then RST after a pause.
     ResetMidReply {
         #[serde(default = "ok")]
         status: u16,
         #[serde(default = "pause_ms")]
         pause_ms: u64,
     },
-    /// FIN after the request, no reply.
+    /// FIN after the request, without a reply.
     Close,
-    /// Reads the request, never answers.
+    /// Reads the request, and never replies.
     Silent,
-    /// The reply's head, a byte at a time.
+    /// Sends the reply's head byte by byte.
     SlowHeaders {
         #[serde(default = "second")]
         byte_ms: u64,
@@ -45,7 +45,7 @@ pub enum FaultKind {
         #[serde(default = "interval_ms")]
         interval_ms: u64,
     },
-    /// The reply's head at once, its body a byte at a time.
+    /// Sends the reply's head at once, and its body byte by byte.
     SlowBody {
         #[serde(default = "second")]
         byte_ms: u64,
@@ -54,7 +54,7 @@ pub enum FaultKind {
         #[serde(default = "thousand")]
         length: u64,
     },
-    /// A body of that length, as announced.
+    /// A body of `bytes` bytes, with a correct `Content-Length`.
     HugeBody {
         #[serde(default = "ok")]
         status: u16,
@@ -73,47 +73,47 @@ pub enum FaultKind {
         #[serde(default = "gigabyte")]
         bytes: u64,
     },
-    /// A status line that is none.
+    /// An invalid status line.
     MalformedStatus {
         #[serde(default = "status_line")]
         line: String,
     },
-    /// A good reply with that many headers.
+    /// A valid reply with `count` headers.
     ManyHeaders {
         #[serde(default = "ten_thousand")]
         count: u64,
     },
-    /// A good reply with one header of that size.
+    /// A valid reply with one header of `bytes` bytes.
     HugeHeader {
         #[serde(default = "megabyte")]
         bytes: usize,
     },
-    /// A body and nothing else.
+    /// A body without a head.
     Http09,
-    /// A body made to spoil logs and answers.
+    /// A body that attacks logs and responses.
     HostileBody {
         #[serde(default = "ok")]
         status: u16,
         #[serde(default)]
         variant: Hostile,
     },
-    /// Exactly that reply, framed by `Content-Length` unless its headers say otherwise, keep-alive as asked for.
+    /// Exactly the given reply. `Content-Length` is added if its headers have no framing. The request decides keep-alive.
     Reply(Box<Sequence>),
-    /// Answers the first request of each connection, swallows the rest of it: a pooled connection whose path died.
+    /// Replies to the first request of each connection and ignores later ones, as a dead pooled connection does.
     DeadAfterFirst {
         #[serde(default)]
-        provider: Played,
+        provider: ReplyOf,
     },
     /// The first `fail_times` requests fail, then 200.
     Flaky {
         #[serde(default = "one")]
         fail_times: u64,
         #[serde(default)]
-        how: Flaw,
+        how: FlakyFailure,
     },
 }
 
-/// The first `times` requests get `reply`, all when absent; later ones get `then`, a plain 200 when absent.
+/// The first `times` requests get `reply` (None: all). Later requests get `then` (None: a plain 200).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sequence {
     #[serde(flatten)]
@@ -125,7 +125,7 @@ pub struct Sequence {
 }
 
 impl FaultKind {
-    /// That reply to every request.
+    /// The same reply to every request.
     pub fn reply(reply: CannedReply) -> Self {
         Self::Reply(Box::new(Sequence {
             reply,
@@ -134,7 +134,7 @@ impl FaultKind {
     }
 }
 
-/// What stands in a hostile body.
+/// The content of a hostile body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hostile {
@@ -143,14 +143,14 @@ pub enum Hostile {
     Nul,
     /// Terminal escapes: colours, a title, a cleared screen, direction overrides.
     Escapes,
-    /// 10 MB without a line end.
+    /// 10 MB without a line break.
     LongLine,
 }
 
-/// Whom a fault plays while it behaves.
+/// The provider whose successful reply a fault sends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Played {
+pub enum ReplyOf {
     #[default]
     Webhook,
     Slack,
@@ -158,10 +158,10 @@ pub enum Played {
     Twilio,
 }
 
-/// How a flaky server fails.
+/// The failure of a flaky server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Flaw {
+pub enum FlakyFailure {
     #[default]
     Reset,
     #[serde(rename = "500")]

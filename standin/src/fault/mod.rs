@@ -1,12 +1,12 @@
-//! Faults: raw sockets that misbehave in one way each, on a loopback port of their own.
+//! Faults: raw sockets that misbehave in one way, each on a separate loopback port.
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`kind`] | the ways, as data |
-//! | [`conn`] | one connection: reading requests, counting, ending by FIN or RST |
-//! | [`play`] | what each way does with a connection |
+//! | [`kind`] | the kinds of faults, as data |
+//! | [`conn`] | one connection: reads requests, counts them, closes with FIN or RST |
+//! | [`play`] | the behaviour of each kind |
 //!
-//! Every fault is bounded: a connection lives [`LIFETIME`] at most, and [`MAX_CONNECTIONS`] are held at once.
+//! Every fault is bounded: a connection lives at most [`LIFETIME`], and at most [`MAX_CONNECTIONS`] are open.
 
 pub mod conn;
 pub mod kind;
@@ -26,83 +26,84 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
-pub use self::kind::{FaultKind, Flaw, Hostile, Played, Sequence};
+pub use self::kind::{FaultKind, FlakyFailure, Hostile, ReplyOf, Sequence};
 use crate::listen;
 use crate::lock::lock;
 
 pub const LIFETIME: Duration = Duration::from_secs(120);
 pub const MAX_CONNECTIONS: usize = 2_000;
-/// Heads and bodies kept of each fault, and bytes of each.
-const MAX_KEPT: usize = 20;
+/// The number of recorded heads and bodies per fault.
+const MAX_RECORDED: usize = 20;
+/// The recorded bytes of each head and body.
 const MAX_BYTES: usize = 64 << 10;
 
-/// What happened at a fault.
+/// The events at a fault.
 #[derive(Debug, Default)]
 pub struct Log {
     connections: AtomicU64,
     open: AtomicU64,
     requests: AtomicU64,
     sent: AtomicU64,
-    kept: Mutex<Kept>,
+    recorded: Mutex<RecordedRequests>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Kept {
+struct RecordedRequests {
     heads: Vec<String>,
     bodies: Vec<String>,
 }
 
 impl Log {
-    /// Counts a request whose head arrived; gives its number, from 1.
+    /// Counts and records a request head, and returns the number of the request, from 1.
     fn head(&self, head: &[u8]) -> u64 {
-        keep(&mut lock(&self.kept).heads, head);
+        record(&mut lock(&self.recorded).heads, head);
         self.requests.fetch_add(1, Relaxed) + 1
     }
 
     fn body(&self, body: &[u8]) {
-        keep(&mut lock(&self.kept).bodies, body);
+        record(&mut lock(&self.recorded).bodies, body);
     }
 }
 
-fn keep(list: &mut Vec<String>, bytes: &[u8]) {
-    if list.len() < MAX_KEPT {
+fn record(list: &mut Vec<String>, bytes: &[u8]) {
+    if list.len() < MAX_RECORDED {
         list.push(String::from_utf8_lossy(bytes.get(..MAX_BYTES).unwrap_or(bytes)).into_owned());
     }
 }
 
-/// What `GET /_standin/faults/N` tells.
+/// The reply to `GET /_standin/faults/N`.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultReport {
     pub port: u16,
     pub kind: FaultKind,
-    /// Connections accepted so far.
+    /// The number of accepted connections.
     pub connections: u64,
-    /// Of those, the ones still open.
+    /// The number of open connections.
     pub open: u64,
-    /// Requests whose head arrived.
+    /// The number of requests whose head arrived.
     pub requests: u64,
-    /// Bytes of replies that the sockets took: what a client that stops reading keeps low.
+    /// The reply bytes that the sockets accepted. It stays low if the client stops reading.
     pub bytes_sent: u64,
-    /// The first 20 heads, as they came.
+    /// The first 20 heads, unchanged.
     pub heads: Vec<String>,
-    /// The first 20 bodies that were read, de-chunked.
+    /// The first 20 bodies, without chunked framing.
     pub bodies: Vec<String>,
 }
 
-/// A running fault. Dropping the handle leaves it running: the stand-in owns it.
+/// A handle to a running fault. The stand-in owns the fault, so dropping the handle does not stop it.
 #[derive(Clone, Debug)]
 pub struct Fault {
     addr: SocketAddr,
     kind: Arc<FaultKind>,
     log: Arc<Log>,
-    end: Arc<End>,
+    guard: Arc<FaultGuard>,
 }
 
-/// What holds a fault open.
+/// The task or sockets of a fault.
 #[derive(Debug)]
-enum End {
+enum FaultGuard {
     Task(AbortHandle),
-    /// Sockets whose mere existence is the fault.
+    /// Sockets that no task serves.
     Sockets(Mutex<Vec<Socket>>),
 }
 
@@ -111,13 +112,13 @@ impl Fault {
         self.addr.port()
     }
 
-    /// `http://127.0.0.1:PORT`, no slash at the end.
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     pub fn report(&self) -> FaultReport {
-        let Kept { heads, bodies } = lock(&self.log.kept).clone();
+        let RecordedRequests { heads, bodies } = lock(&self.log.recorded).clone();
         FaultReport {
             port: self.port(),
             kind: self.kind.as_ref().clone(),
@@ -130,11 +131,11 @@ impl Fault {
         }
     }
 
-    /// Closes its sockets, open connections included.
+    /// Closes the sockets, including open connections.
     pub fn close(&self) {
-        match self.end.as_ref() {
-            End::Task(task) => task.abort(),
-            End::Sockets(sockets) => lock(sockets).clear(),
+        match self.guard.as_ref() {
+            FaultGuard::Task(task) => task.abort(),
+            FaultGuard::Sockets(sockets) => lock(sockets).clear(),
         }
     }
 }
@@ -148,9 +149,9 @@ impl Faults {
         let kind = Arc::new(kind);
         let log = Arc::new(Log::default());
         let any_port = SocketAddr::new(ip, 0);
-        let (addr, end) = match kind.as_ref() {
-            // Bound but never listening: refuses, and nobody else can get the port meanwhile.
-            FaultKind::Refuse => held(listen::bound(any_port)?, Vec::new())?,
+        let (addr, guard) = match kind.as_ref() {
+            // The socket is bound but does not listen, so it refuses connections and no other process gets the port.
+            FaultKind::Refuse => hold_sockets(listen::bound(any_port)?, Vec::new())?,
             FaultKind::Blackhole => blackhole(any_port)?,
             _ => {
                 let listener = listen::listen(any_port)?;
@@ -161,14 +162,14 @@ impl Faults {
                     Arc::clone(&kind),
                     Arc::clone(&log),
                 ));
-                (addr, End::Task(task.abort_handle()))
+                (addr, FaultGuard::Task(task.abort_handle()))
             }
         };
         let fault = Fault {
             addr,
             kind,
             log,
-            end: Arc::new(end),
+            guard: Arc::new(guard),
         };
         lock(&self.0).insert(fault.port(), fault.clone());
         Ok(fault)
@@ -182,7 +183,7 @@ impl Faults {
         lock(&self.0).values().map(Fault::report).collect()
     }
 
-    /// Whether there was one on that port.
+    /// Closes the fault on a port. False: there is none.
     pub fn close(&self, port: u16) -> bool {
         let fault = lock(&self.0).remove(&port);
         fault.inspect(Fault::close).is_some()
@@ -194,39 +195,39 @@ impl Faults {
     }
 }
 
-fn held(socket: Socket, mut others: Vec<Socket>) -> io::Result<(SocketAddr, End)> {
+fn hold_sockets(socket: Socket, mut others: Vec<Socket>) -> io::Result<(SocketAddr, FaultGuard)> {
     let addr = socket
         .local_addr()?
         .as_socket()
         .ok_or_else(|| io::Error::other("not an internet socket"))?;
     others.push(socket);
-    Ok((addr, End::Sockets(Mutex::new(others))))
+    Ok((addr, FaultGuard::Sockets(Mutex::new(others))))
 }
 
-/// Listens with the shortest queue, fills it with connections of its own and never accepts: the kernel then drops further
-/// SYNs, so a client's connect waits for an answer that never comes.
-fn blackhole(addr: SocketAddr) -> io::Result<(SocketAddr, End)> {
+/// Listens with the shortest queue, fills it with connections and never accepts. The kernel then drops further SYNs, so a
+/// client's connection attempt times out.
+fn blackhole(addr: SocketAddr) -> io::Result<(SocketAddr, FaultGuard)> {
     const WAIT: Duration = Duration::from_millis(50);
-    // Linux takes one more than asked for; others up to half as many again, or a minimum of their own.
-    const MOST: usize = 256;
+    // Linux queues one connection more than requested; other systems up to 50 % more, or a minimum.
+    const MAX_FILLERS: usize = 256;
     let socket = listen::bound(addr)?;
     socket.listen(1)?;
     let target = socket.local_addr()?;
     let mut fillers = Vec::new();
-    for _ in 0..MOST {
+    for _ in 0..MAX_FILLERS {
         let filler = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         let connected = filler.connect_timeout(&target, WAIT).is_ok();
         fillers.push(filler);
         if !connected {
-            return held(socket, fillers);
+            return hold_sockets(socket, fillers);
         }
     }
     Err(io::Error::other("the queue of the listener did not fill"))
 }
 
-/// Accepts until aborted; its connections end with it.
+/// Accepts connections until the task is aborted, which also ends the connections.
 async fn accept(listener: TcpListener, kind: Arc<FaultKind>, log: Arc<Log>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -234,13 +235,13 @@ async fn accept(listener: TcpListener, kind: Arc<FaultKind>, log: Arc<Log>) {
             Some(_) = connections.join_next() => continue,
         };
         let number = log.connections.fetch_add(1, Relaxed) + 1;
-        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             continue;
         };
         let (kind, log) = (Arc::clone(&kind), Arc::clone(&log));
         connections.spawn(async move {
             let mut conn = conn::Conn::new(stream, log);
-            // Errors are the client's leaving, and a timeout is the bound: neither is anyone's concern.
+            // An error means that the client disconnected. The timeout bounds the connection.
             let _ = tokio::time::timeout(LIFETIME, play::play(&kind, &mut conn, number)).await;
             drop(permit);
         });

@@ -1,4 +1,4 @@
-//! What each way of misbehaving does with a connection.
+//! The behaviour of each kind of fault on a connection.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,12 +7,12 @@ use flate2::{Compress, Compression, Crc, FlushCompress};
 use tokio::time::sleep;
 
 use super::conn::{Conn, Request};
-use super::kind::{FaultKind, Flaw, Hostile, Played, Sequence};
+use super::kind::{FaultKind, FlakyFailure, Hostile, ReplyOf, Sequence};
 use crate::reply::Reply;
 
 const CHUNK: usize = 16 << 10;
 
-/// Plays one connection to its end; `number` is its number at this fault.
+/// Processes one connection. `number` is its number at this fault.
 pub async fn play(kind: &FaultKind, conn: &mut Conn, number: u64) -> io::Result<()> {
     match kind {
         // These two have no connections.
@@ -62,7 +62,7 @@ pub async fn play(kind: &FaultKind, conn: &mut Conn, number: u64) -> io::Result<
     }
 }
 
-/// The faults that are a bad reply to one request, after which the connection ends.
+/// The faults that send a bad reply to one request and then close the connection.
 async fn misreply(kind: &FaultKind, conn: &mut Conn) -> io::Result<()> {
     match kind {
         FaultKind::SlowHeaders { byte_ms, status } => {
@@ -157,7 +157,7 @@ async fn misreply(kind: &FaultKind, conn: &mut Conn) -> io::Result<()> {
     }
 }
 
-/// `piece` again and again, until so many bytes are out.
+/// Repeats `piece` until `bytes` bytes are written.
 async fn repeat(conn: &mut Conn, piece: &[u8], mut bytes: u64) -> io::Result<()> {
     while bytes > 0 {
         let now = piece
@@ -174,12 +174,12 @@ async fn canned(conn: &mut Conn, sequence: &Sequence) -> io::Result<()> {
     loop {
         let request = conn.request().await?;
         let first = sequence.times.is_none_or(|times| request.number <= times);
-        let ordered = if first {
+        let reply = if first {
             Some(&sequence.reply)
         } else {
             sequence.then.as_ref()
         };
-        let closes = match ordered {
+        let closes = match reply {
             Some(canned) => {
                 let reply = canned.to_reply().map_err(invalid)?;
                 conn.write(&raw(&reply, canned.reason.as_deref(), &request))
@@ -189,7 +189,8 @@ async fn canned(conn: &mut Conn, sequence: &Sequence) -> io::Result<()> {
                 })
             }
             None => {
-                conn.write(&played(Played::Webhook, &request, 0)).await?;
+                conn.write(&success_reply(ReplyOf::Webhook, &request, 0))
+                    .await?;
                 false
             }
         };
@@ -199,14 +200,14 @@ async fn canned(conn: &mut Conn, sequence: &Sequence) -> io::Result<()> {
     }
 }
 
-/// The reply's bytes, as they stand but for the length.
+/// The bytes of a reply, with a `Content-Length` if it has no framing.
 fn raw(reply: &Reply, reason: Option<&str>, request: &Request) -> Vec<u8> {
     let framing = ["content-length", "transfer-encoding"];
     let is_framed = reply
         .headers
         .iter()
         .any(|(name, _)| framing.contains(&name.to_ascii_lowercase().as_str()));
-    // None of these has a body, so none says its length [RFC 9110, 8.6].
+    // These have no body and no `Content-Length` [RFC 9110, 8.6].
     let bodiless = reply.status < 200 || matches!(reply.status, 204 | 304);
     let mut bytes = status_line(reply.status, reason);
     for (name, value) in &reply.headers {
@@ -222,25 +223,29 @@ fn raw(reply: &Reply, reason: Option<&str>, request: &Request) -> Vec<u8> {
     bytes
 }
 
-async fn dead_after_first(conn: &mut Conn, provider: Played, number: u64) -> io::Result<()> {
+async fn dead_after_first(conn: &mut Conn, provider: ReplyOf, number: u64) -> io::Result<()> {
     let request = conn.request().await?;
-    conn.write(&played(provider, &request, number)).await?;
+    conn.write(&success_reply(provider, &request, number))
+        .await?;
     loop {
         conn.request().await?;
     }
 }
 
-async fn flaky(conn: &mut Conn, fail_times: u64, how: Flaw) -> io::Result<()> {
+async fn flaky(conn: &mut Conn, fail_times: u64, how: FlakyFailure) -> io::Result<()> {
     loop {
         let request = conn.request().await?;
         let fails = request.number <= fail_times;
         match how {
-            Flaw::Reset if fails => return conn.reset(),
-            Flaw::Status500 if fails => {
+            FlakyFailure::Reset if fails => return conn.reset(),
+            FlakyFailure::Status500 if fails => {
                 conn.write(&framed(500, "application/json", br#"{"error":"flaky"}"#))
                     .await?;
             }
-            _ => conn.write(&played(Played::Webhook, &request, 0)).await?,
+            _ => {
+                conn.write(&success_reply(ReplyOf::Webhook, &request, 0))
+                    .await?
+            }
         }
         if request.close {
             return conn.finish().await;
@@ -248,19 +253,19 @@ async fn flaky(conn: &mut Conn, fail_times: u64, how: Flaw) -> io::Result<()> {
     }
 }
 
-/// What a provider answers to any request when all is well.
-fn played(provider: Played, request: &Request, number: u64) -> Vec<u8> {
+/// The successful reply of a provider.
+fn success_reply(provider: ReplyOf, request: &Request, number: u64) -> Vec<u8> {
     let json = "application/json";
     match provider {
-        Played::Webhook => framed(200, json, br#"{"received":true}"#),
-        Played::Slack => framed(200, "text/plain; charset=utf-8", b"ok"),
-        Played::Discord => framed(
+        ReplyOf::Webhook => framed(200, json, br#"{"received":true}"#),
+        ReplyOf::Slack => framed(200, "text/plain; charset=utf-8", b"ok"),
+        ReplyOf::Discord => framed(
             200,
             json,
             format!(r#"{{"id":"{number}","channel_id":"1","type":0}}"#).as_bytes(),
         ),
-        Played::Twilio if request.method == "GET" => framed(200, json, br#"{"messages":[]}"#),
-        Played::Twilio => {
+        ReplyOf::Twilio if request.method == "GET" => framed(200, json, br#"{"messages":[]}"#),
+        ReplyOf::Twilio => {
             let sid = format!("SM{number:032x}");
             let body = format!(
                 r#"{{"sid":"{sid}","status":"queued","num_segments":"1","error_code":null}}"#
@@ -314,8 +319,8 @@ fn hostile(variant: Hostile) -> Vec<u8> {
     }
 }
 
-/// A correct gzip stream of `bytes` zeros, without the work: a block flushed in full stands for itself, so the same compressed
-/// mebibyte is repeated, and the checksums are combined.
+/// A valid gzip stream of `bytes` zeros. It repeats one compressed mebibyte, which is possible after a full flush, and combines
+/// the checksums.
 fn gzip_of_zeros(bytes: u64) -> io::Result<Vec<u8>> {
     const BLOCK: usize = 1 << 20;
     let whole = deflated(&vec![0; BLOCK])?;
@@ -336,7 +341,7 @@ fn gzip_of_zeros(bytes: u64) -> io::Result<Vec<u8>> {
     Ok(gzip)
 }
 
-/// A deflate block that refers to nothing before it and ends on a byte.
+/// A deflate block that is independent of earlier blocks and ends on a byte boundary.
 fn deflated(plain: &[u8]) -> io::Result<Vec<u8>> {
     let mut block = Vec::with_capacity(plain.len() / 2 + 64);
     Compress::new(Compression::best(), false)
@@ -352,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bomb_is_correct_gzip() {
+    fn the_bomb_is_valid_gzip() {
         for bytes in [0, 1, 1 << 20, (5 << 20) + 17] {
             let gzip = gzip_of_zeros(bytes).expect("compresses");
             let mut plain = Vec::new();

@@ -1,9 +1,9 @@
 //! Prometheus Alertmanager: `POST /api/v2/alerts`, and by GET the alerts that fire, there and in groups by `alertname` below
 //! `/groups`.
 //!
-//! What it checks is in [Alertmanager: API v2 handler; go-openapi]; the real one is asked by `make test-servers`. A request whose
-//! form is wrong is refused whole, by 422. Of alerts that are not valid the others are taken all the same, and the reply is 400
-//! [Alertmanager: api/v2/api.go, postAlertsHandler].
+//! The checks are those of [Alertmanager: API v2 handler; go-openapi]. `make test-servers` runs the tests against a real one. A
+//! request with an invalid structure is rejected with 422. If some alerts are invalid, the valid ones are accepted and the reply
+//! is 400 [Alertmanager: api/v2/api.go, postAlertsHandler].
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use hyper::Method;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, Provider, too_many};
+use super::{Call, Provider, Verdict, too_many};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::World;
@@ -19,38 +19,38 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "alertmanager",
     paths: &[ALERTS],
-    answer,
+    handle,
     too_many,
 };
 
 const ALERTS: &str = "/api/v2/alerts";
 const GROUPS: &str = "/groups";
 
-fn answer(world: &World, call: &Call) -> Answer {
+fn handle(world: &World, call: &Call) -> Verdict {
     match (&call.method, call.path.strip_prefix(ALERTS)) {
         (&Method::POST, Some("")) => take(call),
-        (&Method::GET, Some("")) => look_up(Reply::json(200, &firing(world, call).into())),
-        (&Method::GET, Some(GROUPS)) => look_up(Reply::json(200, &groups(firing(world, call)))),
-        (_, Some("" | GROUPS)) => Answer::refused(Reply::error(405, "GET or POST"), "no POST"),
-        _ => Answer::refused(Reply::error(404, "path was not found"), "no such path"),
+        (&Method::GET, Some("")) => lookup(Reply::json(200, &firing(world, call).into())),
+        (&Method::GET, Some(GROUPS)) => lookup(Reply::json(200, &groups(firing(world, call)))),
+        (_, Some("" | GROUPS)) => Verdict::rejected(Reply::error(405, "GET or POST"), "no POST"),
+        _ => Verdict::rejected(Reply::error(404, "path was not found"), "no such path"),
     }
 }
 
-fn look_up(reply: Reply) -> Answer {
-    Answer {
+fn lookup(reply: Reply) -> Verdict {
+    Verdict {
         accepted: false,
-        ..Answer::plain(reply)
+        ..Verdict::plain(reply)
     }
 }
 
-fn take(call: &Call) -> Answer {
+fn take(call: &Call) -> Verdict {
     let body = call.json().ok().filter(|_| call.is_json());
     let Some(Value::Array(alerts)) = body else {
-        return Answer::refused(unprocessable("alerts in body must be an array"), "no array");
+        return Verdict::rejected(unprocessable("alerts in body must be an array"), "no array");
     };
     if let Some(reply) = alerts.iter().find_map(|alert| check_form(alert).err()) {
         let problem = String::from_utf8_lossy(&reply.body).into_owned();
-        return Answer::refused(reply, problem);
+        return Verdict::rejected(reply, problem);
     }
     let (mut valid, mut errors) = (Vec::new(), Vec::new());
     for alert in alerts {
@@ -71,16 +71,16 @@ fn take(call: &Call) -> Answer {
         detail: valid.clone().into(),
     };
     if errors.is_empty() {
-        return Answer::accepted(Reply::empty(200), message);
+        return Verdict::accepted(Reply::empty(200), message);
     }
     let errors = errors.join("\n");
-    Answer {
+    Verdict {
         message: (!valid.is_empty()).then_some(message),
-        ..Answer::refused(Reply::json(400, &json!(errors)), errors)
+        ..Verdict::rejected(Reply::json(400, &json!(errors)), errors)
     }
 }
 
-/// The alerts of this address that have not ended: of each label set what was said last.
+/// The firing alerts of this address: the last state of each label set.
 fn firing(world: &World, call: &Call) -> Vec<Value> {
     let place = call.full_path.trim_end_matches(GROUPS);
     let messages = world
@@ -115,7 +115,7 @@ fn groups(alerts: Vec<Value>) -> Value {
     groups.collect()
 }
 
-/// From the check of the request's form.
+/// The 422 reply to a request with an invalid structure.
 fn unprocessable(what: &str) -> Reply {
     Reply::json(422, &json!({ "code": 602, "message": what }))
 }
@@ -151,7 +151,7 @@ fn time(alert: &Value, name: &str) -> Result<Option<Timestamp>, jiff::Error> {
     text.map(str::parse).transpose()
 }
 
-/// What is wrong with one alert whose form is right [Alertmanager: alert/alert.go, Validate]. Empty labels are none.
+/// Validates an alert with a valid structure [Alertmanager: alert/alert.go, Validate]. Empty labels are ignored.
 fn check(alert: &Value) -> Result<(), String> {
     let times = (time(alert, "startsAt"), time(alert, "endsAt"));
     if let (Ok(Some(starts)), Ok(Some(ends))) = times
@@ -174,7 +174,7 @@ fn check(alert: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// As versions before 0.27 want it.
+/// The rule of versions before 0.27.
 fn is_name(name: &str) -> bool {
     let first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
     let mut bytes = name.bytes();

@@ -1,5 +1,5 @@
-//! The providers, told apart by path. Each is pure but for the numbers and messages of the [`World`]: a call in, an
-//! [`Answer`] out. Sources of the facts are named as `[…]` beside them, as in the channel documentation.
+//! The providers, by path. Each is a function from a call to a [`Verdict`] that uses only the numbers and messages of the
+//! [`World`]. `[…]` in comments names the source of a fact.
 
 pub mod alertmanager;
 pub mod discord;
@@ -23,24 +23,24 @@ use serde_json::{Value, json};
 
 use crate::record::Message;
 use crate::reply::Reply;
-use crate::rules::Pace;
+use crate::rules::RateLimitState;
 use crate::world::World;
 
-/// A request, read to its end.
+/// A request with its body.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub method: Method,
-    /// As the provider knows it.
+    /// The provider's path.
     pub path: String,
-    /// As it was asked for: any path may stand below `/at/{anything}`, so that each test has a place of its own.
+    /// The requested path. A test can put any path below `/at/{anything}` to have a separate address.
     pub full_path: String,
     pub query: String,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// By order of a rule.
+    /// Set by a rule.
     pub any_content_type: bool,
     /// Set by a rule with a rate limit.
-    pub pace: Option<Pace>,
+    pub rate_limit_state: Option<RateLimitState>,
 }
 
 impl Call {
@@ -48,13 +48,13 @@ impl Call {
         let full_path = head.uri.path().to_owned();
         Self {
             method: head.method.clone(),
-            path: without_place(&full_path).to_owned(),
+            path: strip_test_prefix(&full_path).to_owned(),
             full_path,
             query: head.uri.query().unwrap_or_default().to_owned(),
             headers: head.headers.clone(),
             body: Bytes::new(),
             any_content_type: false,
-            pace: None,
+            rate_limit_state: None,
         }
     }
 
@@ -63,7 +63,7 @@ impl Call {
         self
     }
 
-    /// First value of a header, empty where absent or not text.
+    /// The first value of a header, or an empty string if the header is absent or not text.
     pub fn header(&self, name: impl hyper::header::AsHeaderName) -> &str {
         self.headers
             .get(name)
@@ -90,38 +90,38 @@ impl Call {
         serde_json::from_slice(&self.body)
     }
 
-    /// A parameter of the query, decoded; the first of that name.
+    /// The first query parameter with this name, decoded.
     pub fn parameter(&self, name: &str) -> Option<String> {
         form(self.query.as_bytes(), name)
     }
 }
 
-fn without_place(path: &str) -> &str {
+fn strip_test_prefix(path: &str) -> &str {
     match path.strip_prefix("/at/") {
         Some(rest) => rest.find('/').map_or("/", |at| &rest[at..]),
         None => path,
     }
 }
 
-/// A field of form-encoded bytes, decoded; the first of that name.
+/// The first field with this name in a form-encoded body, decoded.
 pub fn form(encoded: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(encoded)
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-/// What a provider makes of a call.
+/// A provider's decision about a call.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Verdict {
     pub reply: Reply,
     pub accepted: bool,
-    /// What is wrong with the call: the reason for a refusal, or what is let pass in silence.
+    /// The reason for a rejection, or a mistake that the provider silently accepts.
     pub problem: Option<String>,
-    /// The message it holds, when accepted.
+    /// The accepted message.
     pub message: Option<Message>,
 }
 
-impl Answer {
+impl Verdict {
     pub fn accepted(reply: Reply, message: Message) -> Self {
         Self {
             reply,
@@ -131,7 +131,7 @@ impl Answer {
         }
     }
 
-    pub fn refused(reply: Reply, problem: impl Into<String>) -> Self {
+    pub fn rejected(reply: Reply, problem: impl Into<String>) -> Self {
         Self {
             reply,
             accepted: false,
@@ -140,7 +140,7 @@ impl Answer {
         }
     }
 
-    /// A request that is no message: a look-up, a status.
+    /// A request without a message, such as a lookup or a status.
     pub fn plain(reply: Reply) -> Self {
         let accepted = (200..300).contains(&reply.status);
         Self {
@@ -157,19 +157,19 @@ impl Answer {
     }
 }
 
-/// Who answers a path.
+/// A provider and its paths.
 #[derive(Debug)]
 pub struct Provider {
-    /// In the records.
+    /// The name in the records.
     pub name: &'static str,
-    /// Beginnings of its paths; `/` is that path alone.
+    /// Prefixes of its paths. `/` matches only the root.
     pub paths: &'static [&'static str],
-    pub answer: fn(&World, &Call) -> Answer,
-    /// 429 in the provider's own form.
+    pub handle: fn(&World, &Call) -> Verdict,
+    /// The provider's 429 reply.
     pub too_many: fn(&Call) -> Reply,
 }
 
-/// The first whose path it is answers.
+/// The first provider with a matching path handles the call.
 const PROVIDERS: &[Provider] = &[
     alertmanager::PROVIDER,
     slack::PROVIDER,
@@ -188,56 +188,56 @@ const PROVIDERS: &[Provider] = &[
     webhook::REDIRECT,
 ];
 
-const NOBODY: Provider = Provider {
+const UNKNOWN: Provider = Provider {
     name: "none",
     paths: &[],
-    answer: |_, _| {
+    handle: |_, _| {
         let sentence = "no provider has this path";
-        Answer::refused(Reply::error(404, sentence), sentence)
+        Verdict::rejected(Reply::error(404, sentence), sentence)
     },
     too_many,
 };
 
 impl Provider {
-    pub fn of(path: &str) -> &'static Self {
+    pub fn for_path(path: &str) -> &'static Self {
         let is = |begin: &&str| path == *begin || (*begin != "/" && path.starts_with(*begin));
         let has = |provider: &&Self| provider.paths.iter().any(&is);
-        PROVIDERS.iter().find(has).unwrap_or(&NOBODY)
+        PROVIDERS.iter().find(has).unwrap_or(&UNKNOWN)
     }
 }
 
-/// 429 of nobody's own form.
+/// A generic 429 reply.
 fn too_many(call: &Call) -> Reply {
     Reply::json(429, &json!({ "error": "too many requests" }))
         .with("retry-after", retry_after(call))
 }
 
-/// Value of `Retry-After`: as the rule says, else the whole seconds until the next request passes.
+/// The value of `Retry-After`: the rule's, or the whole seconds until the next request passes.
 fn retry_after(call: &Call) -> String {
     let given = call
-        .pace
+        .rate_limit_state
         .as_ref()
-        .and_then(|pace| pace.limit.retry_after.clone());
+        .and_then(|state| state.limit.retry_after.clone());
     given.unwrap_or_else(|| format!("{:.0}", wait(call).as_secs_f64().ceil()))
 }
 
-/// How long until the next request passes: as the rule says if that is a number, else the bucket's time.
+/// The time until the next request passes: the rule's `retry_after` if it is a number, or the token bucket's.
 fn wait(call: &Call) -> Duration {
-    let Some(pace) = &call.pace else {
+    let Some(state) = &call.rate_limit_state else {
         return Duration::from_secs(1);
     };
-    let given = pace
+    let given = state
         .limit
         .retry_after
         .as_ref()
         .and_then(|text| text.parse().ok());
     given
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .unwrap_or(pace.reset_after)
+        .unwrap_or(state.reset_after)
 }
 
-/// Length where a provider does not say what a character is: UTF-16 code units, never fewer than code points, so that what
-/// passes here passes by either count.
-fn units(text: &str) -> usize {
+/// The length in UTF-16 code units, for providers that do not define "character". It is never less than the number of code
+/// points, so a text that passes here passes by either count.
+fn utf16_units(text: &str) -> usize {
     text.encode_utf16().count()
 }

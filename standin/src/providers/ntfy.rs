@@ -1,13 +1,13 @@
 //! ntfy: `POST /` with JSON, for any topic.
 //!
-//! Codes and sentences are those of the server [ntfy server: errors.go]; what it checks is in server.go. Topics that begin with
-//! `protected` want a token, and tokens that begin with `tk_bad` are nobody's.
+//! Codes and sentences are those of the server [ntfy server: errors.go], checks those of server.go. Topics that begin with
+//! `protected` require a token. Tokens that begin with `tk_bad` are invalid.
 
 use hyper::Method;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, Provider};
+use super::{Call, Provider, Verdict};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
@@ -15,7 +15,7 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "ntfy",
     paths: &["/"],
-    answer,
+    handle,
     too_many: |_| {
         error(
             429,
@@ -25,18 +25,18 @@ pub const PROVIDER: Provider = Provider {
     },
 };
 
-/// From so many bytes on a message is an attachment [ntfy server: Peek].
+/// A message of this size or more becomes an attachment [ntfy server: Peek].
 const MAX_MESSAGE: usize = 4096;
-/// Twice that, and from so many bytes on: reading stops there [ntfy server: transformBodyJSON, Peek].
+/// Twice that: the server reads no further [ntfy server: transformBodyJSON, Peek].
 const MAX_JSON: usize = 8192;
 /// [ntfy server: DefaultDisallowedTopics]
 const RESERVED: [&str; 10] = [
     "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
 ];
 
-fn answer(world: &World, call: &Call) -> Answer {
-    judge(world, call).unwrap_or_else(|(status, code, sentence)| {
-        Answer::refused(error(status, code, sentence), sentence)
+fn handle(world: &World, call: &Call) -> Verdict {
+    validate(world, call).unwrap_or_else(|(status, code, sentence)| {
+        Verdict::rejected(error(status, code, sentence), sentence)
     })
 }
 
@@ -47,7 +47,7 @@ fn error(status: u16, code: u32, sentence: &str) -> Reply {
     Reply::json(status, &body)
 }
 
-fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, (u16, u32, &'static str)> {
     if !matches!(call.method, Method::POST | Method::PUT) {
         return Err((404, 40401, "page not found"));
     }
@@ -73,7 +73,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, (u16, u32, &'static str)>
     if RESERVED.contains(&topic) {
         return Err((400, 40010, "invalid request: topic name is not allowed"));
     }
-    // Members are read into fields with types [ntfy server: publishMessage].
+    // The server decodes members into typed fields [ntfy server: publishMessage].
     text("click")?;
     let words = |value: &Value| {
         value
@@ -129,7 +129,7 @@ fn accept(
     body: &Map<String, Value>,
     topic: &str,
     texts: [&str; 2],
-) -> Answer {
+) -> Verdict {
     let id = format!("msg{:09}", world.next_id());
     let mut detail = json!({
         "id": id, "time": unix_ms() / 1000, "expires": unix_ms() / 1000 + 43_200, "event": "message", "topic": topic,
@@ -147,5 +147,5 @@ fn accept(
         id: Some(id),
         detail: detail.clone(),
     };
-    Answer::accepted(Reply::json(200, &detail), message)
+    Verdict::accepted(Reply::json(200, &detail), message)
 }

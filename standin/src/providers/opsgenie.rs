@@ -1,14 +1,14 @@
-//! Opsgenie: `POST /v2/alerts`, and `POST /v2/alerts/{alias}/close` and `/acknowledge` with `identifierType=alias`; and the same
-//! below `/jsm/ops/integration` for Jira Service Management.
+//! Opsgenie: `POST /v2/alerts`, and `POST /v2/alerts/{alias}/close` and `/acknowledge` with `identifierType=alias`. The same
+//! paths below `/jsm/ops/integration` are Jira Service Management.
 //!
-//! Limits are those of [Opsgenie docs: alert fields], counted in UTF-16 code units; answers those of [Opsgenie docs: response].
-//! Keys that begin with `bad` are nobody's.
+//! Limits are those of [Opsgenie docs: alert fields], counted in UTF-16 code units; replies those of [Opsgenie docs: response].
+//! Keys that begin with `bad` are invalid.
 
 use hyper::Method;
 use hyper::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Call, Provider, units};
+use super::{Call, Provider, Verdict, utf16_units};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::World;
@@ -16,16 +16,16 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "opsgenie",
     paths: &[ALERTS],
-    answer: |world, call| answer(world, call, "opsgenie", &call.path),
+    handle: |world, call| handle(world, call, "opsgenie", &call.path),
     too_many,
 };
 
 pub const JSM: Provider = Provider {
     name: "jsm",
     paths: &["/jsm/ops/integration/v2/alerts"],
-    answer: |world, call| {
+    handle: |world, call| {
         let path = call.path.strip_prefix("/jsm/ops/integration");
-        answer(world, call, "jsm", path.unwrap_or_default())
+        handle(world, call, "jsm", path.unwrap_or_default())
     },
     too_many,
 };
@@ -42,7 +42,7 @@ fn too_many(_: &Call) -> Reply {
     .with("x-ratelimit-period-in-sec", "60")
 }
 
-/// Fields of an alert, and their longest values.
+/// Fields of an alert, and the maximum length of their values.
 const LONGEST: [(&str, usize); 7] = [
     ("message", 130),
     ("alias", 512),
@@ -53,16 +53,16 @@ const LONGEST: [(&str, usize); 7] = [
     ("note", 25_000),
 ];
 const MAX_DETAILS: usize = 8_000;
-/// How many, and how long each.
+/// The maximum number of entries, and the maximum length of each.
 const MAX_TAGS: (usize, usize) = (20, 50);
 const MAX_ACTIONS: (usize, usize) = (10, 50);
 const MAX_RESPONDERS: usize = 50;
 
-fn answer(world: &World, call: &Call, provider: &'static str, path: &str) -> Answer {
+fn handle(world: &World, call: &Call, provider: &'static str, path: &str) -> Verdict {
     let id = format!("43a29c5c-3dbf-4fa4-9c26-{:012}", world.next_id());
     let refuse = |status, message: &str, errors: Value| {
         let body = json!({ "message": message, "errors": errors, "took": 0.001, "requestId": id });
-        Answer::refused(Reply::json(status, &body), format!("{message} {errors}"))
+        Verdict::rejected(Reply::json(status, &body), format!("{message} {errors}"))
     };
     let key = call.header(AUTHORIZATION).strip_prefix("GenieKey ");
     if key.is_none_or(|key| key.is_empty() || key.starts_with("bad")) {
@@ -88,7 +88,7 @@ fn answer(world: &World, call: &Call, provider: &'static str, path: &str) -> Ans
     let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
     let shown = match change {
         Some((alias, verb)) => format!("{verb} {alias}: {}", text("note")),
-        // Without a title the message is but its beginning.
+        // Without a title the message is the beginning of the description.
         None if text("description").is_empty() => text("message").to_owned(),
         None => text("description").to_owned(),
     };
@@ -101,10 +101,10 @@ fn answer(world: &World, call: &Call, provider: &'static str, path: &str) -> Ans
         detail: body.into(),
     };
     let taken = json!({ "result": "Request will be processed", "took": 0.302, "requestId": id });
-    Answer::accepted(Reply::json(202, &taken), message)
+    Verdict::accepted(Reply::json(202, &taken), message)
 }
 
-/// Alias, as the path has it, and verb.
+/// The alias and the action in the path.
 fn change<'a>(call: &Call, path: &'a str) -> Option<(&'a str, &'a str)> {
     let (alias, verb) = path.strip_prefix("/v2/alerts/")?.split_once('/')?;
     let by_alias = call.parameter("identifierType").as_deref() == Some("alias");
@@ -120,7 +120,7 @@ fn check_lengths(
     for (name, longest) in longest {
         match body.get(*name) {
             None => {}
-            Some(Value::String(text)) if units(text) <= *longest => {}
+            Some(Value::String(text)) if utf16_units(text) <= *longest => {}
             Some(_) => return Err((*name, "is too long, or no text")),
         }
     }
@@ -146,7 +146,7 @@ fn check_alert(body: &Map<String, Value>) -> Result<(), Wrong> {
     let sum = details.ok_or(("details", "must be a map"))?;
     let lengths: Option<Vec<usize>> = sum
         .iter()
-        .map(|(name, value)| Some(units(name) + units(value.as_str()?)))
+        .map(|(name, value)| Some(utf16_units(name) + utf16_units(value.as_str()?)))
         .collect();
     if lengths
         .ok_or(("details", "must be texts"))?
@@ -174,14 +174,17 @@ fn check_list(
     let Some(list) = body.get(name) else {
         return Ok(());
     };
-    let fits = |one: &Value| one.as_str().is_some_and(|text| units(text) <= longest);
+    let fits = |one: &Value| {
+        one.as_str()
+            .is_some_and(|text| utf16_units(text) <= longest)
+    };
     match list.as_array() {
         Some(list) if list.len() <= most && list.iter().all(fits) => Ok(()),
         _ => Err((name, "are too many or too long")),
     }
 }
 
-/// Teams, users and the like, each by its type and its id or name [Opsgenie docs: alert fields].
+/// Responders, each with a type and an ID or name [Opsgenie docs: alert fields].
 fn check_people(
     body: &Map<String, Value>,
     name: &'static str,

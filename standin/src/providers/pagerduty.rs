@@ -1,12 +1,12 @@
 //! PagerDuty's Events API v2: `POST /v2/enqueue`.
 //!
-//! Limits and answers are those of [PagerDuty docs: send an event, overview; PagerDuty OpenAPI]. Keys that begin with `bad` are
-//! no service's.
+//! Limits and replies are those of [PagerDuty docs: send an event, overview; PagerDuty OpenAPI]. Keys that begin with `bad` are
+//! invalid.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Provider, units};
+use super::{Call, Provider, Verdict, utf16_units};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::World;
@@ -14,7 +14,7 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "pagerduty",
     paths: &["/v2/enqueue"],
-    answer,
+    handle,
     too_many: |_| {
         Reply::json(
             429,
@@ -26,19 +26,19 @@ pub const PROVIDER: Provider = Provider {
 /// [Alertmanager: pagerduty]
 const MAX_EVENT: usize = 512_000;
 
-fn answer(world: &World, call: &Call) -> Answer {
-    match judge(world, call) {
+fn handle(world: &World, call: &Call) -> Verdict {
+    match validate(world, call) {
         Ok(answer) => answer,
         Err(error) => {
             let body = json!({
                 "status": "invalid event", "message": "Event object is invalid", "errors": [error],
             });
-            Answer::refused(Reply::json(400, &body), error)
+            Verdict::rejected(Reply::json(400, &body), error)
         }
     }
 }
 
-fn judge(world: &World, call: &Call) -> Result<Answer, &'static str> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, &'static str> {
     if call.method != Method::POST || !call.is_json() {
         return Err("JSON by POST");
     }
@@ -53,7 +53,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, &'static str> {
         return Err("Invalid routing key");
     }
     let dedup_key = text("/dedup_key");
-    if dedup_key.is_some_and(|key| units(key) > 255) {
+    if dedup_key.is_some_and(|key| utf16_units(key) > 255) {
         return Err("'dedup_key' is too long (maximum is 255 characters)");
     }
     let action = text("/event_action").unwrap_or_default();
@@ -75,7 +75,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, &'static str> {
         id: Some(id),
         detail: body.clone(),
     };
-    Ok(Answer::accepted(Reply::json(202, &reply), message))
+    Ok(Verdict::accepted(Reply::json(202, &reply), message))
 }
 
 fn check_payload<'a>(
@@ -83,7 +83,7 @@ fn check_payload<'a>(
     text: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<(), &'static str> {
     let summary = text("/payload/summary").unwrap_or_default();
-    if summary.is_empty() || units(summary) > 1_024 {
+    if summary.is_empty() || utf16_units(summary) > 1_024 {
         return Err(
             "'payload.summary' is missing or blank, or too long (maximum is 1024 characters)",
         );
@@ -130,7 +130,7 @@ fn check_payload<'a>(
     })
 }
 
-/// Each of a list of objects, where there is one.
+/// Checks each object of an optional list.
 fn check_each(
     body: &Value,
     name: &str,

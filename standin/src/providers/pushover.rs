@@ -1,13 +1,13 @@
 //! Pushover: `POST /1/messages.json`, `POST /1/receipts/{receipt}/cancel.json` and
 //! `POST /1/receipts/cancel_by_tag/{tag}.json`.
 //!
-//! Limits and errors are those of [Pushover docs: API, receipts]; the words of errors about `html`, `ttl` and receipts are
-//! unverified. Tokens that begin with `bad` are no application's, users that begin with `gone` nobody's.
+//! Limits and errors are those of [Pushover docs: API, receipts]. The error texts about `html`, `ttl` and receipts are
+//! unverified. Tokens that begin with `bad` and users that begin with `gone` are invalid.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Provider, form};
+use super::{Call, Provider, Verdict, form};
 use crate::lock::lock;
 use crate::record::Message;
 use crate::reply::Reply;
@@ -16,11 +16,11 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "pushover",
     paths: &["/1/messages.json", RECEIPTS],
-    answer,
+    handle,
     too_many: |_| {
         Reply::json(
             429,
-            // As seen [Tautulli issue 396].
+            // A reply of the real server [Tautulli issue 396].
             &json!({ "token": "invalid", "status": 0, "errors": ["application has exceeded current limit of 10000 messages"] }),
         )
         .with("x-limit-app-limit", "10000")
@@ -30,7 +30,7 @@ pub const PROVIDER: Provider = Provider {
 
 const RECEIPTS: &str = "/1/receipts/";
 
-/// [Pushover docs: API, sounds]. An application's own ones are not known here.
+/// [Pushover docs: API, sounds]. An application's custom sounds are not supported here.
 const SOUNDS: [&str; 23] = [
     "pushover",
     "bike",
@@ -57,7 +57,7 @@ const SOUNDS: [&str; 23] = [
     "none",
 ];
 
-/// Fields and their longest values, in code points.
+/// Fields and the maximum length of their values, in code points.
 const LONGEST: [(&str, usize); 4] = [
     ("message", 1_024),
     ("title", 250),
@@ -65,15 +65,15 @@ const LONGEST: [(&str, usize); 4] = [
     ("url_title", 100),
 ];
 
-fn answer(world: &World, call: &Call) -> Answer {
+fn handle(world: &World, call: &Call) -> Verdict {
     let request = format!("request-{:08}", world.next_id());
     let refuse = |(field, word, sentence): (&str, &str, String)| {
         let mut body = json!({ "status": 0, "request": request, "errors": [sentence] });
         body[field] = word.into();
-        Answer::refused(Reply::json(400, &body), sentence)
+        Verdict::rejected(Reply::json(400, &body), sentence)
     };
     if call.method != Method::POST || call.media_type() != "application/x-www-form-urlencoded" {
-        return Answer::refused(Reply::error(405, "a form by POST"), "no form, or no POST");
+        return Verdict::rejected(Reply::error(405, "a form by POST"), "no form, or no POST");
     }
     let field = |name: &str| form(&call.body, name);
     if let Err(wrong) = check_key(field("token"), "token", "application token", "bad") {
@@ -84,7 +84,7 @@ fn answer(world: &World, call: &Call) -> Answer {
         let cancelled = cancel(world, path, &token);
         return cancelled.map_or_else(refuse, |count| {
             let body = json!({ "status": 1, "canceled": count, "request": request });
-            Answer::plain(Reply::json(200, &body))
+            Verdict::plain(Reply::json(200, &body))
         });
     }
     let checked = check_key(field("user"), "user", "user identifier", "gone")
@@ -114,13 +114,13 @@ fn answer(world: &World, call: &Call) -> Answer {
         id: Some(request),
         detail: fields.into(),
     };
-    Answer::accepted(Reply::json(200, &reply), message).with_problem(ignored)
+    Verdict::accepted(Reply::json(200, &reply), message).with_problem(ignored)
 }
 
 const EMERGENCY: &str = "2";
 const RECEIPT: &str = "receipt";
 
-/// Ends the emergency of a receipt, or those of a tag, of this application; gives how many went on until then.
+/// Cancels the emergency of a receipt, or the emergencies of a tag, of this application. Returns how many were active.
 fn cancel(world: &World, path: &str, token: &str) -> Result<usize, Wrong> {
     let tag = path
         .strip_prefix("cancel_by_tag/")

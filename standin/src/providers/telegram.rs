@@ -1,13 +1,15 @@
 //! Telegram: `POST /bot{token}/sendMessage`.
 //!
-//! Sentences are those of [telegram-bot-api source] and [Telegram docs: sendMessage]. Tokens whose second part begins with `bad`
-//! were revoked; the chat -404 is nobody's, -403 has shut the bot out, -400 has become -100400, in -405 and -406 the bot may not
-//! write; the topic 403 is closed, 404 and 1 (General, which is no thread [telegram-bot-api issue 798]) are none.
+//! Sentences are those of [telegram-bot-api source] and [Telegram docs: sendMessage]. Special values:
+//!
+//! - a token whose second part begins with `bad` is revoked
+//! - chat -404 does not exist, -403 has removed the bot, -400 has migrated to -100400; in -405 and -406 the bot must not write
+//! - topic 403 is closed; 404 and 1 do not exist (1 is General, which is not a thread [telegram-bot-api issue 798])
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Provider, wait};
+use super::{Call, Provider, Verdict, wait};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
@@ -15,7 +17,7 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "telegram",
     paths: &["/bot"],
-    answer,
+    handle,
     too_many: |call| {
         let seconds = wait(call).as_secs_f64().ceil() as u64;
         let description = format!("Too Many Requests: retry after {seconds}");
@@ -24,11 +26,11 @@ pub const PROVIDER: Provider = Provider {
     },
 };
 
-/// Code points, once entities are taken out [tdlib: utf8_length].
+/// In code points, without entities [tdlib: utf8_length].
 const MAX_TEXT: usize = 4096;
-/// Bytes before that; what is beyond is cut in silence [tdlib: clean_input_string, "server-side limit"].
+/// In bytes, with entities. Further bytes are silently truncated [tdlib: clean_input_string, "server-side limit"].
 const MAX_INPUT: usize = 35_000;
-/// Others have no effect [Telegram docs: sendMessage].
+/// The known members. Others have no effect [Telegram docs: sendMessage].
 const MEMBERS: [&str; 18] = [
     "business_connection_id",
     "chat_id",
@@ -58,9 +60,9 @@ fn error(code: u16, description: &str, parameters: Option<Value>) -> Reply {
     Reply::json(code, &body)
 }
 
-fn answer(world: &World, call: &Call) -> Answer {
-    judge(world, call).unwrap_or_else(|(code, description, parameters)| {
-        Answer::refused(error(code, &description, parameters), description)
+fn handle(world: &World, call: &Call) -> Verdict {
+    validate(world, call).unwrap_or_else(|(code, description, parameters)| {
+        Verdict::rejected(error(code, &description, parameters), description)
     })
 }
 
@@ -70,7 +72,7 @@ fn refuse(code: u16, description: &str) -> Refusal {
     (code, description.to_owned(), None)
 }
 
-fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, Refusal> {
     check_token(call)?;
     let body = call.json().ok().filter(|_| call.is_json());
     let Some(Value::Object(body)) = body else {
@@ -91,7 +93,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         ));
     }
     let seen = match body.get("parse_mode").and_then(Value::as_str) {
-        None => Seen {
+        None => VisibleText {
             text: text.to_owned(),
             looked_at: text.to_owned(),
         },
@@ -122,7 +124,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         detail: result.clone(),
     };
     let reply = Reply::json(200, &json!({ "ok": true, "result": result }));
-    Ok(Answer::accepted(reply, message).with_problem(problem))
+    Ok(Verdict::accepted(reply, message).with_problem(problem))
 }
 
 fn check_token(call: &Call) -> Result<(), Refusal> {
@@ -186,7 +188,7 @@ fn check_thread(thread: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// An object whose members are flags, but for the address [Telegram docs: LinkPreviewOptions]; the sentence is unverified.
+/// An object of flags and one address [Telegram docs: LinkPreviewOptions]. The sentence is unverified.
 fn check_preview(options: Option<&Value>) -> Result<(), Refusal> {
     const FLAGS: [&str; 4] = [
         "is_disabled",
@@ -227,14 +229,14 @@ fn check_reply(world: &World, reply: Option<&Value>) -> Result<(), Refusal> {
     }
 }
 
-/// What a reader sees, and what of it is searched for mentions: all but code.
-struct Seen {
+/// The visible text, and the part of it that can have mentions: all but code.
+struct VisibleText {
     text: String,
     looked_at: String,
 }
 
-/// The HTML that Telegram knows, as far as tests need it [Telegram docs: HTML style].
-fn parse(html: &str) -> Result<Seen, String> {
+/// Telegram's HTML, as far as tests need it [Telegram docs: HTML style].
+fn parse(html: &str) -> Result<VisibleText, String> {
     let (mut text, mut looked_at) = (String::new(), String::new());
     let mut open: Vec<&str> = Vec::new();
     let mut rest = html;
@@ -282,11 +284,11 @@ fn parse(html: &str) -> Result<Seen, String> {
         Some(tag) => Err(format!(
             "Can't find end tag corresponding to start tag \"{tag}\""
         )),
-        None => Ok(Seen { text, looked_at }),
+        None => Ok(VisibleText { text, looked_at }),
     }
 }
 
-/// `@name` with at least four characters, wherever it stands but within a word.
+/// `@name` with at least four characters, not within a word.
 fn mentions(text: &str) -> Vec<String> {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let at = text

@@ -1,38 +1,38 @@
-//! The generic webhook, and two helpers: `/status/{code}/…` answers that status, `/redirect/{code}?to=URL` sends elsewhere.
+//! The generic webhook, and two helpers: `/status/{code}/…` replies with a status, `/redirect/{code}?to=URL` redirects.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Provider, too_many};
+use super::{Call, Provider, Verdict, too_many};
 use crate::record::Message;
 use crate::reply::Reply;
 
 pub const PROVIDER: Provider = Provider {
     name: "webhook",
     paths: &["/hook/", "/hooks/"],
-    answer: |_, call| answer(call),
+    handle: |_, call| handle(call),
     too_many,
 };
 
 pub const STATUS: Provider = Provider {
     name: "status",
     paths: &["/status/"],
-    answer: |_, call| status(call),
+    handle: |_, call| status(call),
     too_many,
 };
 
 pub const REDIRECT: Provider = Provider {
     name: "redirect",
     paths: &["/redirect/"],
-    answer: |_, call| redirect(call),
+    handle: |_, call| redirect(call),
     too_many,
 };
 
-/// `POST|PUT|PATCH /hook/…`: JSON, unless a rule lets any body pass.
-fn answer(call: &Call) -> Answer {
+/// `POST|PUT|PATCH /hook/…`: accepts JSON, or any body if a rule allows it.
+fn handle(call: &Call) -> Verdict {
     if !matches!(call.method, Method::POST | Method::PUT | Method::PATCH) {
         let reply = Reply::error(405, "POST, PUT or PATCH").with("allow", "POST, PUT, PATCH");
-        return Answer::refused(reply, format!("method {}", call.method));
+        return Verdict::rejected(reply, format!("method {}", call.method));
     }
     let body = call.json();
     if !call.any_content_type {
@@ -41,13 +41,13 @@ fn answer(call: &Call) -> Answer {
             && !(media_type.starts_with("application/") && media_type.ends_with("+json"))
         {
             let problem = format!("content type {media_type:?}");
-            return Answer::refused(
+            return Verdict::rejected(
                 Reply::error(415, "the content type must be application/json"),
                 problem,
             );
         }
         if let Err(error) = &body {
-            return Answer::refused(
+            return Verdict::rejected(
                 Reply::error(400, "the body is not JSON"),
                 format!("not JSON: {error}"),
             );
@@ -66,31 +66,31 @@ fn answer(call: &Call) -> Answer {
         id: None,
         detail,
     };
-    Answer::accepted(Reply::json(200, &json!({ "received": true })), message)
+    Verdict::accepted(Reply::json(200, &json!({ "received": true })), message)
 }
 
-/// `/status/{code}/…`: that status from 200 to 599, by any method.
-fn status(call: &Call) -> Answer {
+/// `/status/{code}/…`: replies with a status from 200 to 599, to any method.
+fn status(call: &Call) -> Verdict {
     match code(call, "/status/") {
-        Some(code) => Answer::plain(Reply::json(code, &json!({ "status": code }))),
-        None => Answer::refused(
+        Some(code) => Verdict::plain(Reply::json(code, &json!({ "status": code }))),
+        None => Verdict::rejected(
             Reply::error(404, "a status from 200 to 599"),
             "no such status",
         ),
     }
 }
 
-/// `/redirect/{code}?to=URL`: `Location` is the URL as given, so a hostile one can be tried too.
-fn redirect(call: &Call) -> Answer {
+/// `/redirect/{code}?to=URL`: `Location` is the unchanged URL, which may be hostile.
+fn redirect(call: &Call) -> Verdict {
     match (code(call, "/redirect/"), call.parameter("to")) {
         (Some(code), Some(to)) => {
             let reply = Reply::json(code, &json!({ "status": code })).with("location", to);
-            Answer {
+            Verdict {
                 accepted: false,
-                ..Answer::plain(reply)
+                ..Verdict::plain(reply)
             }
         }
-        _ => Answer::refused(
+        _ => Verdict::rejected(
             Reply::error(404, "/redirect/{code}?to=URL"),
             "no code or no target",
         ),

@@ -21,7 +21,7 @@ async fn start() -> Standin {
 }
 
 #[tokio::test]
-async fn one_request_meets_each_fault() {
+async fn each_fault_replies_as_documented() {
     let standin = start().await;
     let pieces = |kind: &str| json!({ "kind": kind });
     // Kind, beginning of what comes back, its least length, the end of the connection.
@@ -156,7 +156,7 @@ async fn one_request_meets_each_fault() {
 }
 
 #[tokio::test]
-async fn refuse_refuses_and_blackhole_lets_connects_wait() {
+async fn refuse_rejects_connections_and_blackhole_delays_them() {
     let standin = start().await;
     let (_, refused) = open(&standin, json!({ "kind": "refuse" })).await;
     let kind = TcpStream::connect(refused)
@@ -176,7 +176,7 @@ async fn refuse_refuses_and_blackhole_lets_connects_wait() {
 }
 
 #[tokio::test]
-async fn a_tls_hello_gets_a_plain_answer() {
+async fn a_tls_hello_gets_a_plain_http_reply() {
     let standin = start().await;
     let (_, addr) = open(&standin, json!({ "kind": "plain_text" })).await;
     let mut wire = Wire::open(addr);
@@ -185,7 +185,7 @@ async fn a_tls_hello_gets_a_plain_answer() {
 }
 
 #[tokio::test]
-async fn the_body_may_be_missing_when_the_reset_comes() {
+async fn the_reset_can_come_before_the_body_is_read() {
     let standin = start().await;
     let (fault, addr) = open(&standin, json!({ "kind": "reset_before_body" })).await;
     let mut wire = Wire::open(addr);
@@ -198,7 +198,7 @@ async fn the_body_may_be_missing_when_the_reset_comes() {
 }
 
 #[tokio::test]
-async fn a_canned_reply_keeps_the_connection_and_gives_way() {
+async fn a_canned_reply_keeps_the_connection_open_until_its_times_are_used() {
     let standin = start().await;
     let sequence = json!({ "kind": "reply", "status": 503, "body": "no", "times": 1, "then": { "status": 200, "body": "yes" } });
     let (fault, addr) = open(&standin, sequence).await;
@@ -220,7 +220,7 @@ async fn a_canned_reply_keeps_the_connection_and_gives_way() {
 }
 
 #[tokio::test]
-async fn a_chunked_body_is_read_whole() {
+async fn a_chunked_body_is_read_to_its_end() {
     let standin = start().await;
     let (fault, addr) = open(&standin, json!({ "kind": "reply", "body": "ok" })).await;
     let mut wire = Wire::open(addr);
@@ -231,7 +231,7 @@ async fn a_chunked_body_is_read_whole() {
 }
 
 #[tokio::test]
-async fn dead_after_first_answers_once_a_connection() {
+async fn dead_after_first_replies_once_per_connection() {
     let standin = start().await;
     let (fault, addr) = open(
         &standin,
@@ -255,7 +255,7 @@ async fn dead_after_first_answers_once_a_connection() {
 }
 
 #[tokio::test]
-async fn flaky_fails_so_often_and_no_more() {
+async fn flaky_fails_the_first_requests_only() {
     let standin = start().await;
     let (_, addr) = open(
         &standin,
@@ -278,7 +278,7 @@ async fn flaky_fails_so_often_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_client_that_stops_reading_shows_in_the_report() {
+async fn the_report_counts_the_bytes_that_a_client_read() {
     let standin = start().await;
     let (fault, addr) = open(&standin, json!({ "kind": "huge_body" })).await;
     let mut wire = Wire::open(addr);

@@ -22,7 +22,7 @@ fn start(arguments: &[&str]) -> (Child, Value) {
 }
 
 #[test]
-fn it_tells_where_it_is_and_ends_with_its_input() {
+fn the_program_prints_its_address_and_stops_when_standard_input_closes() {
     let (mut child, ready) = start(&["--until-stdin-closes"]);
     assert_eq!(ready["pid"], child.id());
     let port = ready["port"].as_u64().expect("a port");
@@ -37,7 +37,7 @@ fn it_tells_where_it_is_and_ends_with_its_input() {
 }
 
 #[test]
-fn it_ends_at_sigterm() {
+fn the_program_stops_on_sigterm() {
     let (mut child, _) = start(&["--listen", "[::1]:0"]);
     let killed = Command::new("kill")
         .arg(child.id().to_string())
@@ -47,10 +47,10 @@ fn it_ends_at_sigterm() {
 }
 
 #[test]
-fn wrong_arguments_are_told() {
-    for (arguments, code, told) in [
+fn invalid_arguments_are_reported() {
+    for (arguments, code, error) in [
         (&["--help"][..], 0, ""),
-        (&["--nothing"], 2, "no option --nothing"),
+        (&["--nothing"], 2, "unknown option: --nothing"),
         (&["--listen"], 2, "needs a value"),
         (&["--listen", "0.0.0.0:0"], 1, "not a loopback address"),
     ] {
@@ -60,7 +60,7 @@ fn wrong_arguments_are_told() {
             .expect("runs");
         assert_eq!(output.status.code(), Some(code), "{arguments:?}");
         assert!(
-            String::from_utf8_lossy(&output.stderr).contains(told),
+            String::from_utf8_lossy(&output.stderr).contains(error),
             "{arguments:?}"
         );
     }

@@ -13,12 +13,12 @@ async fn start() -> Standin {
     Standin::start().await.expect("starts")
 }
 
-fn say(standin: &Standin, path: &str) -> crate::client::Reply {
+fn send_text(standin: &Standin, path: &str) -> crate::client::Reply {
     post(standin.addr(), path, &json!({ "text": "hello" }))
 }
 
 #[tokio::test]
-async fn a_reply_rule_counts_down_and_then_the_provider_answers_again() {
+async fn a_reply_rule_applies_a_number_of_times_and_then_the_provider_replies_again() {
     let standin = start().await;
     let busy = CannedReply::status(429)
         .header("Retry-After", "1")
@@ -26,7 +26,7 @@ async fn a_reply_rule_counts_down_and_then_the_provider_answers_again() {
         .body("busy");
     standin.rule(Rule::reply("/services/*", 2, busy));
     for (status, left) in [(429, 1), (429, 0), (200, 0)] {
-        let reply = say(&standin, SLACK);
+        let reply = send_text(&standin, SLACK);
         assert_eq!(
             (reply.status, standin.rules()[0].times),
             (status, Some(left))
@@ -48,19 +48,19 @@ async fn a_reply_rule_counts_down_and_then_the_provider_answers_again() {
 }
 
 #[tokio::test]
-async fn take_accepts_the_message_whatever_is_answered() {
+async fn accept_first_accepts_the_message_before_any_reply() {
     let standin = start().await;
     standin.rule(Rule {
-        take: true,
+        accept_first: true,
         ..Rule::reply("/services/*", 1, CannedReply::status(500))
     });
     standin.rule(Rule {
-        take: true,
+        accept_first: true,
         hang: true,
         times: Some(1),
         ..Rule::at("*")
     });
-    assert_eq!(say(&standin, SLACK).status, 500);
+    assert_eq!(send_text(&standin, SLACK).status, 500);
     let mut wire = Wire::open(standin.addr());
     wire.write(format!("POST {SLACK} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 12\r\n\r\n{{\"text\":\"t\"}}").as_bytes());
     assert_eq!(wire.read(1).1, End::Quiet);
@@ -76,7 +76,7 @@ async fn take_accepts_the_message_whatever_is_answered() {
 }
 
 #[tokio::test]
-async fn a_delay_comes_before_the_answer_and_headers_are_set_on_it() {
+async fn a_rule_delays_the_reply_and_sets_its_headers() {
     let standin = start().await;
     let headers = vec![("X-RateLimit-Remaining".to_owned(), "0".to_owned())];
     standin.rule(Rule {
@@ -86,7 +86,7 @@ async fn a_delay_comes_before_the_answer_and_headers_are_set_on_it() {
         ..Rule::at(SLACK)
     });
     let began = Instant::now();
-    let reply = say(&standin, SLACK);
+    let reply = send_text(&standin, SLACK);
     assert!(began.elapsed() >= Duration::from_millis(80));
     assert_eq!(
         (reply.status, reply.header("x-ratelimit-remaining")),
@@ -94,7 +94,7 @@ async fn a_delay_comes_before_the_answer_and_headers_are_set_on_it() {
     );
     // Another path, another method: no rule.
     assert_eq!(
-        say(&standin, "/services/T0/B0/other").header("x-ratelimit-remaining"),
+        send_text(&standin, "/services/T0/B0/other").header("x-ratelimit-remaining"),
         ""
     );
     assert_eq!(
@@ -104,17 +104,17 @@ async fn a_delay_comes_before_the_answer_and_headers_are_set_on_it() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_holds_for_each_path_in_the_providers_own_form() {
+async fn a_rate_limit_applies_per_path_with_the_providers_429_reply() {
     let standin = start().await;
     let limit =
         json!({ "path": "*", "rate_limit": { "burst": 2, "per_ms": 100, "retry_after": "1" } });
     standin.rules_json(limit).expect("a rule");
-    let statuses: Vec<u16> = (0..3).map(|_| say(&standin, SLACK).status).collect();
+    let statuses: Vec<u16> = (0..3).map(|_| send_text(&standin, SLACK).status).collect();
     assert_eq!(statuses, [200, 200, 429]);
-    assert_eq!(say(&standin, SLACK).header("retry-after"), "1");
-    assert_eq!(say(&standin, "/services/T0/B0/other").status, 200);
+    assert_eq!(send_text(&standin, SLACK).header("retry-after"), "1");
+    assert_eq!(send_text(&standin, "/services/T0/B0/other").status, 200);
     std::thread::sleep(Duration::from_millis(110));
-    assert_eq!(say(&standin, SLACK).status, 200);
+    assert_eq!(send_text(&standin, SLACK).status, 200);
     let twilio = format!("/2010-04-01/Accounts/AC{}/Messages.json", "0".repeat(32));
     let codes: Vec<Value> = (0..3)
         .map(|_| post(standin.addr(), &twilio, &json!({})).json()["code"].clone())
@@ -123,13 +123,13 @@ async fn a_rate_limit_holds_for_each_path_in_the_providers_own_form() {
 }
 
 #[tokio::test]
-async fn records_tell_all_of_a_request() {
+async fn a_record_has_every_part_of_a_request() {
     let standin = start().await;
     let mut wire = Wire::open(standin.addr());
     let request = "POST /hook/a?b=c&d HTTP/1.1\r\nHost: x\r\nX-Twice: 1\r\nContent-Type: application/json\r\nX-Twice: 2\r\nContent-Length: 2\r\n\r\n{}";
     assert_eq!(wire.exchange(request).status, 200);
     assert_eq!(wire.exchange(request).status, 200);
-    say(&standin, SLACK);
+    send_text(&standin, SLACK);
     let records = get(standin.addr(), "/_standin/requests?path=/hook").json();
     assert_eq!(records.as_array().map(Vec::len), Some(2));
     let first = &records[0];
@@ -167,9 +167,9 @@ async fn control_works_over_http() {
     assert_eq!(get(addr, "/_standin/health").json()["ok"], true);
     let rules = json!([{ "path": SLACK, "times": 1, "reply": { "status": 503, "json": { "a": 1 } } }, { "path": "/x" }]);
     assert_eq!(post(addr, "/_standin/rules", &rules).json()["added"], 2);
-    assert_eq!(say(&standin, SLACK).json(), json!({ "a": 1 }));
+    assert_eq!(send_text(&standin, SLACK).json(), json!({ "a": 1 }));
     assert_eq!(get(addr, "/_standin/rules").json()[0]["times"], 0);
-    assert_eq!(say(&standin, SLACK).status, 200);
+    assert_eq!(send_text(&standin, SLACK).status, 200);
     assert_eq!(get(addr, "/_standin/messages").json()[0]["text"], "hello");
     assert_eq!(
         send(addr, "POST", "/sink/0/slack/x", &[], "12345").body,
@@ -231,7 +231,7 @@ async fn control_works_over_http() {
 }
 
 #[tokio::test]
-async fn a_request_that_broke_off_stays_on_record_without_a_status() {
+async fn an_incomplete_request_is_recorded_without_a_status() {
     let standin = start().await;
     let mut wire = Wire::open(standin.addr());
     wire.write(b"POST /hook/a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf");
@@ -249,7 +249,7 @@ async fn a_request_that_broke_off_stays_on_record_without_a_status() {
 }
 
 #[tokio::test]
-async fn one_can_wait_for_what_is_still_to_come() {
+async fn a_query_can_wait_for_later_requests_and_messages() {
     let standin = start().await;
     let addr = standin.addr();
     standin.rule(Rule {
@@ -274,7 +274,7 @@ async fn one_can_wait_for_what_is_still_to_come() {
 }
 
 #[tokio::test]
-async fn dropping_it_closes_its_ports() {
+async fn dropping_the_stand_in_closes_its_ports() {
     let standin = start().await;
     let fault = standin
         .fault(json!({ "kind": "silent" }))
@@ -287,7 +287,7 @@ async fn dropping_it_closes_its_ports() {
 }
 
 #[test]
-fn only_loopback_is_listened_on() {
+fn other_addresses_than_loopback_are_rejected() {
     for addr in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let refused = Standin::start_on(addr.parse().expect("an address"), 1);
         assert_eq!(

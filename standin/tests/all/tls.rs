@@ -45,7 +45,7 @@ fn ask(port: u64, config: Arc<ClientConfig>) -> std::io::Result<String> {
 }
 
 #[tokio::test]
-async fn providers_answer_over_tls() {
+async fn providers_reply_over_tls() {
     let standin = Standin::start().await.expect("starts");
     let (cert, key, config) = certificate("localhost");
     let opened = post(
@@ -65,7 +65,7 @@ async fn providers_answer_over_tls() {
 }
 
 #[tokio::test]
-async fn who_shows_no_certificate_is_not_let_in_where_one_is_asked_for() {
+async fn a_client_without_a_required_certificate_is_rejected() {
     let standin = Standin::start().await.expect("starts");
     let (cert, key, config) = certificate("localhost");
     let (authority, _, _) = certificate("a client");
@@ -77,7 +77,7 @@ async fn who_shows_no_certificate_is_not_let_in_where_one_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_the_clients_to_refuse() {
+async fn a_client_rejects_a_certificate_for_another_name() {
     let standin = Standin::start().await.expect("starts");
     let (cert, key, config) = certificate("other.example");
     let addr = standin.tls(&cert, &key).await.expect("a listener");

@@ -1,4 +1,4 @@
-//! The form of a message: its limits, its texts, whom it calls.
+//! Validation of a message: limits, texts, mentions.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ const MAX_CONTENT: usize = 2000;
 const MAX_EMBEDS: usize = 10;
 const MAX_EMBED_TOTAL: usize = 6000;
 
-/// The form's errors, as `embeds.0.title` with a code and a sentence, and what is let pass.
+/// The errors of a message, each with a path such as `embeds.0.title`, a code and a sentence; and silently accepted mistakes.
 #[derive(Default)]
 pub struct Form {
     pub errors: Vec<(String, &'static str, String)>,
@@ -22,7 +22,7 @@ impl Form {
             .push((place.to_owned(), code, sentence.to_owned()));
     }
 
-    /// Nested with codes; up to v7 flat, embeds by index alone [seen: `{"embeds": ["0"]}`].
+    /// The error reply: nested with codes from v8 on, flat before; embeds then have only an index [seen: `{"embeds": ["0"]}`].
     pub fn refusal(&self, call: &Call) -> Refusal {
         let body = if version(&call.path) < 8 {
             self.flat()
@@ -74,7 +74,7 @@ impl Form {
         Value::Object(body)
     }
 
-    /// Checks all fields; gives the trimmed content.
+    /// Checks all fields, and returns the trimmed content.
     pub fn check(&mut self, payload: &Map<String, Value>) -> String {
         let text = self
             .text(payload.get("content"), "content", MAX_CONTENT)
@@ -82,7 +82,7 @@ impl Form {
         if let Some(name) = self.text(payload.get("username"), "username", 80) {
             self.required(&name, "username");
             let lower = name.to_lowercase();
-            // Refused as a webhook's name; whether as an override too is unverified.
+            // Discord rejects it as a webhook's name. Whether it does so for an override is unverified.
             if lower.contains("discord") || lower.contains("clyde") {
                 self.notes.push(format!("username {name:?} may be refused"));
             }
@@ -103,8 +103,8 @@ impl Form {
         text
     }
 
-    /// Others have no effect, and neither have components of a webhook that no application owns [Discord docs: webhook,
-    /// execute webhook].
+    /// Checks the members. Unknown members have no effect, nor have components of a webhook without an application [Discord
+    /// docs: webhook, execute webhook].
     fn members(&mut self, payload: &Map<String, Value>) {
         const MEMBERS: [&str; 12] = [
             "content",
@@ -174,7 +174,7 @@ impl Form {
         }
     }
 
-    /// `parse` and a list of the same sort exclude each other [Discord docs: message].
+    /// `parse` and a list of the same type exclude each other [Discord docs: message].
     fn mentions(&mut self, value: Option<&Value>) {
         let Some(mentions) = value.filter(|value| !value.is_null()) else {
             return;
@@ -239,7 +239,7 @@ impl Form {
         }
     }
 
-    /// One embed [Discord docs: message, embed limits]; gives its share of the total.
+    /// Checks one embed [Discord docs: message, embed limits], and returns its length.
     fn embed(&mut self, embed: &Value, place: &str) -> usize {
         let mut length = 0;
         for (pointer, max) in [
@@ -284,7 +284,7 @@ impl Form {
         length + self.fields(embed, place)
     }
 
-    /// The fields of an embed; gives their share of the total.
+    /// Checks the fields of an embed, and returns their length.
     fn fields(&mut self, embed: &Value, place: &str) -> usize {
         let mut length = 0;
         let fields = embed
@@ -310,8 +310,8 @@ impl Form {
     }
 }
 
-/// Whether Discord takes an embed's address for one: `http` or `https`, and a host with a top-level domain or of digits
-/// [grafana issue 65270; gitea issue 11124].
+/// Whether Discord accepts an embed's address: `http` or `https`, and a host with a top-level domain or an IP address [grafana
+/// issue 65270; gitea issue 11124].
 fn is_well_formed(url: &str) -> bool {
     let rest = url
         .strip_prefix("https://")
@@ -329,7 +329,7 @@ fn is_well_formed(url: &str) -> bool {
     labels.len() > 1 && labels.iter().all(is_label)
 }
 
-/// The version that a path means: none is 6.
+/// The API version of a path; 6 if it has none.
 pub fn version(path: &str) -> u32 {
     let stated = path
         .strip_prefix("/api/v")

@@ -1,5 +1,5 @@
-//! Discord webhook: `POST /api/webhooks/{id}/{token}` (API v6) and `/api/v{N}/webhooks/{id}/{token}`; `PATCH` of the same with
-//! `/messages/{id}` changes a message.
+//! Discord webhook: `POST /api/webhooks/{id}/{token}` (API v6) and `/api/v{N}/webhooks/{id}/{token}`. `PATCH` of the same path
+//! with `/messages/{id}` edits a message.
 //!
 //! Lengths are code points, counted after outer white space is trimmed [Discord docs: message; Discord staff in api-docs
 //! issue 1315]. Up to v7 waits are milliseconds and form errors are flat; from v8 on waits are decimal seconds and form errors
@@ -20,7 +20,7 @@ use self::form::{Form, version};
 use self::refusal::{Refusal, refuse};
 use self::shown::{embed_texts, is_visible, mentions};
 use self::thread::{check_edit, check_thread};
-use super::{Answer, Call, Provider, wait};
+use super::{Call, Provider, Verdict, wait};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
@@ -28,33 +28,33 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "discord",
     paths: &["/api/webhooks/", "/api/v"],
-    answer,
+    handle,
     too_many,
 };
 
-/// Milliseconds from 1970 to the first second of 2015, where Discord's ids begin [Discord docs: reference].
+/// The epoch of Discord's IDs, the first second of 2015, in milliseconds since 1970 [Discord docs: reference].
 const EPOCH_MS: u64 = 1_420_070_400_000;
-/// Five in two seconds is what the headers of a webhook usually tell [api-docs issue 367]; nothing is limited without a rule.
+/// The usual headers of a webhook: five in two seconds [api-docs issue 367]. Only a rule limits requests.
 const USUAL_LIMIT: (u32, f64) = (5, 2.0);
 
-fn answer(world: &World, call: &Call) -> Answer {
-    let answer = match judge(world, call) {
+fn handle(world: &World, call: &Call) -> Verdict {
+    let answer = match validate(world, call) {
         Ok(answer) => answer,
         Err(refusal) => {
-            Answer::refused(Reply::json(refusal.status, &refusal.body), refusal.problem)
+            Verdict::rejected(Reply::json(refusal.status, &refusal.body), refusal.problem)
         }
     };
-    Answer {
+    Verdict {
         reply: with_limits(answer.reply, call),
         ..answer
     }
 }
 
-/// 429: `retry_after` as a decimal number, the header the same rounded up [Discord docs: rate limits].
+/// 429, with a decimal `retry_after`, and a header that is rounded up [Discord docs: rate limits].
 fn too_many(call: &Call) -> Reply {
     let seconds = wait(call).as_secs_f64();
     let milliseconds = version(&call.path) < 8;
-    let limit = call.pace.as_ref().map(|pace| &pace.limit);
+    let limit = call.rate_limit_state.as_ref().map(|state| &state.limit);
     let global = limit.is_some_and(|limit| limit.global);
     let scope = limit
         .and_then(|limit| limit.scope.as_deref())
@@ -77,14 +77,14 @@ fn too_many(call: &Call) -> Reply {
     with_limits(reply, call)
 }
 
-/// The headers that stand on every answer [Discord docs: rate limits].
+/// Adds the rate limit headers, which every reply has [Discord docs: rate limits].
 fn with_limits(reply: Reply, call: &Call) -> Reply {
-    let (limit, remaining, reset_after) = match &call.pace {
-        Some(pace) if pace.exceeded => (pace.limit.burst, 0, wait(call).as_secs_f64()),
-        Some(pace) => (
-            pace.limit.burst,
-            pace.remaining,
-            pace.reset_after.as_secs_f64(),
+    let (limit, remaining, reset_after) = match &call.rate_limit_state {
+        Some(state) if state.exceeded => (state.limit.burst, 0, wait(call).as_secs_f64()),
+        Some(state) => (
+            state.limit.burst,
+            state.remaining,
+            state.reset_after.as_secs_f64(),
         ),
         None => (USUAL_LIMIT.0, USUAL_LIMIT.0 - 1, USUAL_LIMIT.1),
     };
@@ -97,7 +97,7 @@ fn with_limits(reply: Reply, call: &Call) -> Reply {
         .with("x-ratelimit-bucket", bucket(&call.path))
 }
 
-/// An opaque word, the same for the same webhook.
+/// An opaque name of a webhook's bucket.
 fn bucket(path: &str) -> String {
     let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
         (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
@@ -105,7 +105,7 @@ fn bucket(path: &str) -> String {
     format!("{hash:016x}")
 }
 
-fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, Refusal> {
     let edited = check_address(call)?;
     if !call.is_json() {
         let sentence = r#"Expected "Content-Type" header to be one of {'application/json'}."#;
@@ -159,7 +159,7 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     Ok(accept(world, call, payload, text, edited).with_problem(problem))
 }
 
-/// The message that is to be changed, where it is no new one.
+/// The ID of the message to edit; None: a new message.
 fn check_address(call: &Call) -> Result<Option<&str>, Refusal> {
     let version = version(&call.path);
     if !(6..=10).contains(&version) {
@@ -206,9 +206,9 @@ fn check_address(call: &Call) -> Result<Option<&str>, Refusal> {
     Ok(edited)
 }
 
-/// Who calls, and a webhook that is there.
+/// Checks the user agent and that the webhook exists.
 fn check_webhook(call: &Call, id: &str, token: &str) -> Result<(), Refusal> {
-    // Cloudflare, in front of Discord, may block others [Discord docs: reference, opcodes].
+    // Cloudflare may block other user agents [Discord docs: reference, opcodes].
     if !call.header(USER_AGENT).starts_with("DiscordBot (") {
         let problem = format!(
             "user agent {:?} does not begin with `DiscordBot (`",
@@ -250,7 +250,7 @@ fn accept(
     payload: &Map<String, Value>,
     text: String,
     edited: Option<&str>,
-) -> Answer {
+) -> Verdict {
     let new_id = (unix_ms().saturating_sub(EPOCH_MS) << 22) | (world.next_id() & 0x3f_ffff);
     let id = edited.map_or(new_id.to_string(), str::to_owned);
     let mut segments = call.path.split('/').skip_while(|s| *s != "webhooks");
@@ -267,7 +267,7 @@ fn accept(
         "tts": false, "pinned": false, "flags": 0, "components": [], "edited_timestamp": null,
         "timestamp": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string(),
     });
-    // Without `wait` nothing comes back [Discord docs: webhook resource].
+    // Without `wait` the reply has no body [Discord docs: webhook resource].
     let waits = edited.is_some()
         || call
             .parameter("wait")
@@ -290,5 +290,5 @@ fn accept(
         id: waits.then_some(id),
         detail,
     };
-    Answer::accepted(reply, message)
+    Verdict::accepted(reply, message)
 }

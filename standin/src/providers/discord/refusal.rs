@@ -1,4 +1,4 @@
-//! What Discord refuses, and why.
+//! Discord's error replies.
 
 use serde_json::{Value, json};
 

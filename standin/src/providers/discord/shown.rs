@@ -1,8 +1,8 @@
-//! What of a message shows, and whom it calls.
+//! The visible parts and the mentions of a message.
 
 use serde_json::{Map, Value, json};
 
-/// Whether an embed shows anything: one of a colour or an address alone does not, and makes a message empty.
+/// Whether an embed is visible. An embed with only a colour or an address is not, and makes the message empty.
 pub fn is_visible(embed: &Value) -> bool {
     const SHOWN: [&str; 7] = [
         "title",
@@ -53,8 +53,7 @@ pub fn embed_texts(payload: &Map<String, Value>) -> Vec<String> {
     texts
 }
 
-/// Whom a content calls, as far as that is allowed; without a word about it, a webhook may call users. Embeds call nobody
-/// [Discord docs: message].
+/// The allowed mentions of a content. By default a webhook may mention users. Embeds mention nobody [Discord docs: message].
 pub fn mentions(content: &str, allowed: Option<&Value>) -> Vec<String> {
     let default = json!({ "parse": ["users"] });
     let allowed = allowed.filter(|value| !value.is_null()).unwrap_or(&default);

@@ -1,7 +1,7 @@
-//! Threads and forums, and which messages may be changed [Discord docs: webhook, opcodes and status codes].
+//! Threads and forums, and which messages can be edited [Discord docs: webhook, opcodes and status codes].
 //!
-//! Webhooks whose token begins with `forum` are those of a forum; of those that begin with `old` every message is older than an
-//! hour, and was changed too often.
+//! A webhook whose token begins with `forum` belongs to a forum. If it begins with `old`, every message is older than an hour and
+//! was edited too often.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use super::refusal::{Refusal, refuse};
 use crate::providers::Call;
 use crate::world::World;
 
-/// In a forum a message needs a thread, or makes one of this name; elsewhere it can make none.
+/// In a forum a message needs a thread or a name for a new thread. In other channels a thread name is an error.
 pub fn check_thread(call: &Call, payload: &Map<String, Value>) -> Result<(), Refusal> {
     let has_thread = call.parameter("thread_id").is_some();
     let name = payload.get("thread_name").and_then(Value::as_str);
@@ -32,7 +32,7 @@ pub fn check_thread(call: &Call, payload: &Map<String, Value>) -> Result<(), Ref
     Err(refuse(400, code, message, message))
 }
 
-/// A message is known in its own channel alone: of one in a thread the request names the thread.
+/// A message exists only in its channel. To edit a message in a thread, the request must name the thread.
 pub fn check_edit(world: &World, call: &Call, id: &str) -> Result<(), Refusal> {
     let known = |channel: &str| {
         let messages = world
@@ -58,7 +58,7 @@ pub fn check_edit(world: &World, call: &Call, id: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Where its messages are: in the thread that the request names, or in the webhook's own channel.
+/// The channel of a request's message: the named thread, or the webhook's channel.
 pub fn channel(call: &Call) -> String {
     let mut segments = call
         .path

@@ -1,13 +1,13 @@
-//! Which members a message may have [Google Chat docs: messages, cards]. Google's interfaces refuse any other: "Unknown name …:
-//! Cannot find field".
+//! The valid members of a message [Google Chat docs: messages, cards]. Google's APIs reject others: "Unknown name …: Cannot find
+//! field".
 
 use serde_json::Value;
 
-/// The members of an object, by name, with those of what they hold.
+/// The members of an object, by name, and the members of each value.
 #[derive(Clone, Copy)]
 pub struct Members(&'static [(&'static str, Members)]);
 
-/// Whatever it holds is not looked at.
+/// The value is not checked.
 const ANY: Members = Members(&[]);
 
 pub const MESSAGE: Members = Members(&[
@@ -112,7 +112,7 @@ const BUTTON: Members = Members(&[
     ("id", ANY),
 ]);
 
-/// What is wrong with the members of an object, or of each of a list.
+/// Checks the members of an object, or of each object of a list.
 pub fn check_members(value: &Value, Members(known): Members) -> Result<(), String> {
     if known.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! Google Chat: `POST /v1/spaces/{space}/messages?key=…&token=…`.
 //!
-//! The forms are those of [Google Chat docs: messages.create, cards]; which error a dead webhook gives is unverified. Spaces that
-//! begin with `gone` are no more, tokens that begin with `bad` are nobody's.
+//! Formats are those of [Google Chat docs: messages.create, cards]. The error of a deleted webhook is unverified. Spaces that
+//! begin with `gone` do not exist, and tokens that begin with `bad` are invalid.
 
 mod members;
 
@@ -9,7 +9,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use self::members::{MESSAGE, check_members};
-use super::{Answer, Call, Provider, retry_after};
+use super::{Call, Provider, Verdict, retry_after};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::World;
@@ -17,7 +17,7 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "google_chat",
     paths: &["/v1/spaces/"],
-    answer,
+    handle,
     too_many: |call| {
         error(429, "RESOURCE_EXHAUSTED", "Quota exceeded").with("retry-after", retry_after(call))
     },
@@ -36,9 +36,9 @@ fn error(code: u16, status: &str, message: &str) -> Reply {
     )
 }
 
-fn answer(world: &World, call: &Call) -> Answer {
-    judge(world, call).unwrap_or_else(|(code, status, message)| {
-        Answer::refused(error(code, status, &message), message)
+fn handle(world: &World, call: &Call) -> Verdict {
+    validate(world, call).unwrap_or_else(|(code, status, message)| {
+        Verdict::rejected(error(code, status, &message), message)
     })
 }
 
@@ -48,7 +48,7 @@ fn invalid(message: impl Into<String>) -> Refusal {
     (400, "INVALID_ARGUMENT", message.into())
 }
 
-fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, Refusal> {
     let space = space_of(call)?;
     let given = |name| call.parameter(name).filter(|value| !value.is_empty());
     let (Some(_), Some(token)) = (given("key"), given("token")) else {
@@ -74,10 +74,10 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
         .ok_or_else(|| invalid("Invalid JSON payload received."))?;
     check_members(&body, MESSAGE).map_err(invalid)?;
     let text = body.get("text").and_then(Value::as_str).unwrap_or_default();
-    let mut seen = vec![text.to_owned()];
-    let problem = check_cards(&body, &mut seen)?;
-    seen.retain(|text| !text.trim().is_empty());
-    if seen.is_empty() {
+    let mut texts = vec![text.to_owned()];
+    let problem = check_cards(&body, &mut texts)?;
+    texts.retain(|text| !text.trim().is_empty());
+    if texts.is_empty() {
         return Err(invalid("Message cannot be empty."));
     }
     let option = given("messageReplyOption");
@@ -92,12 +92,12 @@ fn judge(world: &World, call: &Call) -> Result<Answer, Refusal> {
     let message = Message {
         provider: "google_chat",
         destination: call.full_path.clone(),
-        text: seen.join("\n"),
+        text: texts.join("\n"),
         mentions: mentions(text),
         id: Some(format!("{id}.{id}")),
         detail: json!({ "thread": thread, "message": body }),
     };
-    Ok(Answer::accepted(Reply::json(200, &reply), message).with_problem(problem))
+    Ok(Verdict::accepted(Reply::json(200, &reply), message).with_problem(problem))
 }
 
 fn space_of(call: &Call) -> Result<&str, Refusal> {
@@ -115,7 +115,7 @@ fn space_of(call: &Call) -> Result<&str, Refusal> {
     })
 }
 
-/// The key of the thread that the message is for, from its body or from the URL.
+/// The thread key of the message, from its body or from the URL.
 fn thread_key(
     body: &Value,
     in_url: Option<String>,
@@ -132,8 +132,8 @@ fn thread_key(
     }
 }
 
-/// The texts of all cards, in order; gives what is let pass though it does not show.
-fn check_cards(body: &Value, seen: &mut Vec<String>) -> Result<Option<String>, Refusal> {
+/// Adds the texts of all cards, in order. Returns content that Google Chat accepts but does not show.
+fn check_cards(body: &Value, texts: &mut Vec<String>) -> Result<Option<String>, Refusal> {
     let mut problem = None;
     let cards = body.get("cardsV2").and_then(Value::as_array);
     let cards = cards.map(Vec::as_slice).unwrap_or_default();
@@ -142,20 +142,20 @@ fn check_cards(body: &Value, seen: &mut Vec<String>) -> Result<Option<String>, R
         if cards.len() > 1 && card.get("cardId").and_then(Value::as_str).is_none() {
             return Err(invalid("A card of several needs its cardId"));
         }
-        problem = problem.or(check_card(card.get("card").unwrap_or(&Value::Null), seen)?);
+        problem = problem.or(check_card(card.get("card").unwrap_or(&Value::Null), texts)?);
     }
     Ok(problem)
 }
 
-/// The texts of a card, in order; gives what is let pass though it does not show.
-fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<Option<String>, Refusal> {
+/// Adds the texts of a card, in order. Returns content that Google Chat accepts but does not show.
+fn check_card(card: &Value, texts: &mut Vec<String>) -> Result<Option<String>, Refusal> {
     let title = card.pointer("/header/title").and_then(Value::as_str);
-    seen.push(
+    texts.push(
         title
             .ok_or_else(|| invalid("A card's header needs a title"))?
             .to_owned(),
     );
-    seen.extend(
+    texts.extend(
         card.pointer("/header/subtitle")
             .and_then(Value::as_str)
             .map(str::to_owned),
@@ -187,7 +187,7 @@ fn check_card(card: &Value, seen: &mut Vec<String>) -> Result<Option<String>, Re
             .pointer("/decoratedText/text")
             .or_else(|| widget.pointer("/textParagraph/text"));
         if let Some(html) = text.and_then(Value::as_str) {
-            seen.push(plain(html)?);
+            texts.push(plain(html)?);
         } else if buttons.is_none() {
             return Err(invalid("Unknown widget"));
         }
@@ -213,7 +213,7 @@ fn plain(html: &str) -> Result<String, Refusal> {
         .replace("&amp;", "&"))
 }
 
-/// `<users/all>`, `<users/123>`: in the text alone.
+/// `<users/all>`, `<users/123>`. Cards have no mentions.
 fn mentions(text: &str) -> Vec<String> {
     let begins = text.match_indices("<users/");
     let found = begins.filter_map(|(at, _)| {

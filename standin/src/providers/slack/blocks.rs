@@ -1,12 +1,12 @@
-//! The blocks of a message and of its attachments: their members, their limits, their texts, whom they call.
+//! The blocks of a message and of its attachments: members, limits, texts, mentions.
 
 use serde_json::{Map, Value};
 
 use super::members::{check_attachment, check_block_members, check_text_members};
 use super::refusal::{Refusal, refuse};
-use crate::providers::units;
+use crate::providers::utf16_units;
 
-/// In each message [Slack docs: blocks]; those of attachments are counted as well, which no text says or denies.
+/// Per message [Slack docs: blocks]. Blocks of attachments count too, which the documentation leaves open.
 const MAX_BLOCKS: usize = 50;
 /// `too_many_attachments` beyond this [Slack docs: incoming webhooks].
 const MAX_ATTACHMENTS: usize = 100;
@@ -17,7 +17,7 @@ const MAX_MARKDOWN: usize = 12_000;
 const MAX_ROWS: usize = 100;
 const MAX_COLUMNS: usize = 20;
 
-/// What was found while the blocks were checked.
+/// The result of the check of all blocks.
 #[derive(Default)]
 pub struct Blocks {
     pub count: usize,
@@ -31,7 +31,7 @@ pub struct Blocks {
 /// The blocks of the message and of its attachments.
 pub fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal> {
     let mut found = Blocks::default();
-    // A webhook answers this word to any block that breaks a rule [sourcegraph issue 49979; bugsink issue 317].
+    // A webhook replies with this word to any invalid block [sourcegraph issue 49979; bugsink issue 317].
     let invalid = |problem| refuse(400, "invalid_blocks", problem);
     found
         .check_list(payload.get("blocks"), "blocks")
@@ -76,7 +76,7 @@ pub fn check_all_blocks(payload: &Map<String, Value>) -> Result<Blocks, Refusal>
     Ok(found)
 }
 
-/// Whom a text that is read as mrkdwn calls: `<!channel>`, `<!here>`, `<!subteam^…>`, `<@U…>` [Slack docs: formatting].
+/// The mentions in an mrkdwn text: `<!channel>`, `<!here>`, `<!subteam^…>`, `<@U…>` [Slack docs: formatting].
 pub fn mentions(text: &str) -> Vec<String> {
     const CALLS: [&str; 5] = ["!channel", "!here", "!everyone", "!subteam^", "@"];
     let inner = text
@@ -105,7 +105,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// Limits of the block types [Slack node SDK: types]. A type that is not in use here is let pass if it exists.
+    /// Checks a block by its type [Slack node SDK: types]. Other existing block types are accepted without a check.
     fn check_block(&mut self, block: &Value, place: &str) -> Result<(), String> {
         let kind = block
             .get("type")
@@ -133,8 +133,8 @@ impl Blocks {
             .get("text")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        self.markdown += units(text);
-        self.length += units(text);
+        self.markdown += utf16_units(text);
+        self.length += utf16_units(text);
         self.texts.push(text.to_owned());
         if text.is_empty() || self.markdown > MAX_MARKDOWN {
             return Err(format!(
@@ -145,7 +145,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// A message has one table at most: "only one table allowed" [Slack docs: table block].
+    /// A message has at most one table: "only one table allowed" [Slack docs: table block].
     fn check_table(&mut self, block: &Value, place: &str) -> Result<(), String> {
         self.tables += 1;
         if self.tables > 1 {
@@ -211,15 +211,15 @@ impl Blocks {
     fn check_button(&mut self, button: &Value, place: &str) -> Result<(), String> {
         self.check_text(button.get("text"), "plain_text", 75, place)?;
         match button.get("url").and_then(Value::as_str) {
-            Some(url) if units(url) > 3000 => Err(format!(
+            Some(url) if utf16_units(url) > 3000 => Err(format!(
                 "{place}: a button's URL of {} characters",
-                units(url)
+                utf16_units(url)
             )),
             _ => Ok(()),
         }
     }
 
-    /// A text object: of that type if one is asked for, never empty, no longer than `max`.
+    /// Checks a text object: its type if `kind` is given, not empty, at most `max` long.
     fn check_text(
         &mut self,
         object: Option<&Value>,
@@ -239,7 +239,7 @@ impl Blocks {
             .get("text")
             .and_then(Value::as_str)
             .ok_or_else(|| format!("{place}: text is not a string"))?;
-        let length = units(text);
+        let length = utf16_units(text);
         if text.is_empty() || length > max {
             return Err(format!(
                 "{place}: text of {length} characters, 1 to {max} are allowed"

@@ -1,9 +1,9 @@
-//! Which members blocks, text objects and attachments may have.
+//! The valid members of blocks, text objects and attachments.
 
 use serde_json::{Map, Value};
 
-/// A block has no member that its type does not know: "invalid additional property" [slack-go issue 1414]; those that each
-/// knows are of [Slack docs: blocks].
+/// Rejects members that the block type does not have: "invalid additional property" [slack-go issue 1414]. The members of each
+/// type are those of [Slack docs: blocks].
 pub fn check_block_members(block: &Value, kind: &str, place: &str) -> Result<(), String> {
     let own: &[&str] = match kind {
         "header" => &["text", "level"],
@@ -13,7 +13,7 @@ pub fn check_block_members(block: &Value, kind: &str, place: &str) -> Result<(),
         "markdown" => &["text"],
         "table" => &["rows", "column_settings"],
         "divider" => &[],
-        // Not in use here.
+        // The notifier does not send other types.
         _ => return Ok(()),
     };
     let known = |name: &str| name == "type" || name == "block_id" || own.contains(&name);
@@ -24,8 +24,8 @@ pub fn check_block_members(block: &Value, kind: &str, place: &str) -> Result<(),
     }
 }
 
-/// Beside blocks an attachment has a colour and a fallback alone: the other members are those of attachments without blocks
-/// [Slack docs: secondary message attachments; python-slack-sdk pull request 979].
+/// An attachment with blocks may have only a colour and a fallback as other members [Slack docs: secondary message attachments;
+/// python-slack-sdk pull request 979].
 pub fn check_attachment(attachment: &Map<String, Value>, place: &str) -> Result<(), String> {
     const WITH_BLOCKS: [&str; 3] = ["blocks", "color", "fallback"];
     const WITHOUT_BLOCKS: [&str; 20] = [
@@ -65,7 +65,7 @@ pub fn check_attachment(attachment: &Map<String, Value>, place: &str) -> Result<
     }
 }
 
-/// A text object has no member that its type does not know: "invalid additional property: emoji" [slack-go issue 1414].
+/// Rejects members that the text object's type does not have: "invalid additional property: emoji" [slack-go issue 1414].
 pub fn check_text_members(object: &Value, kind: &str, place: &str) -> Result<(), String> {
     let own = if kind == "mrkdwn" {
         "verbatim"

@@ -1,7 +1,7 @@
-//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`, and [workflows](workflow) that a webhook starts.
+//! Slack incoming webhook: `POST /services/{T…}/{B…}/{secret}`, and [workflow] webhooks.
 //!
-//! Answers are single words in plain text [Slack docs: incoming webhooks; Slack changelog 2016-05-17]. Lengths are counted in
-//! UTF-16 code units, because Slack says only "characters".
+//! Replies are single words in plain text [Slack docs: incoming webhooks; Slack changelog 2016-05-17]. Lengths are counted in
+//! UTF-16 code units, because Slack's documentation says only "characters".
 
 mod blocks;
 mod members;
@@ -13,25 +13,25 @@ use serde_json::{Map, Value};
 
 use self::blocks::{check_all_blocks, mentions};
 use self::refusal::{Refusal, refuse};
-use super::{Answer, Call, Provider, retry_after, units};
+use super::{Call, Provider, Verdict, retry_after, utf16_units};
 use crate::record::Message;
 use crate::reply::Reply;
 
 pub const PROVIDER: Provider = Provider {
     name: "slack",
     paths: &["/services/", "/triggers/T", "/workflows/T"],
-    answer: |_, call| match call.path.starts_with("/services/") {
-        true => answer(call),
-        false => workflow::answer(call),
+    handle: |_, call| match call.path.starts_with("/services/") {
+        true => handle(call),
+        false => workflow::handle(call),
     },
     too_many,
 };
 
-/// Longer text is cut without a word [Slack changelog 2018-04: truncating really long messages].
+/// A longer text is silently truncated [Slack changelog 2018-04: truncating really long messages].
 const MAX_TEXT: usize = 40_000;
-/// Longer text goes on in further messages, whatever is cut in two [Slack changelog 2018-04; chainloop issue 272].
+/// A longer text is split into several messages at any character [Slack changelog 2018-04; chainloop issue 272].
 const ONE_MESSAGE: usize = 4_000;
-/// Others have no effect [Slack node SDK: webhook, IncomingWebhookSendArguments; Slack docs: incoming webhooks].
+/// The known members. Others have no effect [Slack node SDK: webhook, IncomingWebhookSendArguments; Slack docs: incoming webhooks].
 const MEMBERS: [&str; 17] = [
     "text",
     "blocks",
@@ -51,31 +51,33 @@ const MEMBERS: [&str; 17] = [
     "icon_url",
     "icon_emoji",
 ];
-/// All blocks together beyond this gave `msg_blocks_too_long`, undocumented [bolt-js issue 2509].
+/// The maximum length of all blocks. Slack rejects more with the undocumented `msg_blocks_too_long` [bolt-js issue 2509].
 const BLOCKS_TOO_LONG: usize = 13_000;
 
-/// A beginning of the URL's last part that makes the webhook answer so.
+/// Prefixes of the URL's last segment, and the error reply that each selects.
 const DEAD_SECRETS: [(&str, u16, &str); 3] = [
     ("revoked", 403, "invalid_token"),
     ("archived", 410, "channel_is_archived"),
     ("gone", 404, "no_service"),
 ];
 
-fn answer(call: &Call) -> Answer {
-    match judge(call) {
+fn handle(call: &Call) -> Verdict {
+    match validate(call) {
         Ok((message, problem)) => {
-            Answer::accepted(Reply::text(200, "ok"), message).with_problem(problem)
+            Verdict::accepted(Reply::text(200, "ok"), message).with_problem(problem)
         }
-        Err(refusal) => Answer::refused(Reply::text(refusal.status, refusal.word), refusal.problem),
+        Err(refusal) => {
+            Verdict::rejected(Reply::text(refusal.status, refusal.word), refusal.problem)
+        }
     }
 }
 
-/// 429 with whole seconds [Slack docs: rate limits]; the body's word is unverified.
+/// 429 with whole seconds [Slack docs: rate limits]. The body is unverified.
 fn too_many(call: &Call) -> Reply {
     Reply::text(429, "rate_limited").with("retry-after", retry_after(call))
 }
 
-fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
+fn validate(call: &Call) -> Result<(Message, Option<String>), Refusal> {
     check_address(call)?;
     let body = read(call)?;
     let Value::Object(payload) = &body else {
@@ -103,20 +105,20 @@ fn judge(call: &Call) -> Result<(Message, Option<String>), Refusal> {
         .find(|name| !MEMBERS.contains(&name.as_str()));
     let mut problem = unknown.map(|name| format!("the member {name} has no effect"));
     let mut shown = text.to_owned();
-    if units(text) > ONE_MESSAGE && blocks.count == 0 {
+    if utf16_units(text) > ONE_MESSAGE && blocks.count == 0 {
         problem = Some(format!(
             "text of {} characters was broken into messages of {ONE_MESSAGE}",
-            units(text)
+            utf16_units(text)
         ));
     }
-    if units(text) > MAX_TEXT {
+    if utf16_units(text) > MAX_TEXT {
         problem = Some(format!(
             "text of {} characters was cut to {MAX_TEXT}",
-            units(text)
+            utf16_units(text)
         ));
         shown = cut(text, MAX_TEXT);
     }
-    // Beside blocks the text is for notifications, and mentions nobody by itself.
+    // A message with blocks uses the text only for push notifications, so its mentions have no effect.
     if blocks.count > 0 {
         shown = blocks.texts.join("\n");
     } else {
@@ -181,7 +183,7 @@ fn check_address(call: &Call) -> Result<(), Refusal> {
         ));
     }
     if call.method != Method::POST {
-        // What Slack answers here is unverified.
+        // Slack's reply in this case is unverified.
         return Err(refuse(
             405,
             "method_not_allowed",

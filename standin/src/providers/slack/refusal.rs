@@ -1,4 +1,4 @@
-//! What Slack refuses, and why.
+//! Slack's error replies.
 
 pub struct Refusal {
     pub status: u16,

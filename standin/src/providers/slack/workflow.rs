@@ -1,22 +1,21 @@
-//! Workflows that begin with a webhook: `POST /triggers/{T…}/{number}/{secret}`, and of older ones
-//! `/workflows/{T…}/{A…}/{number}/{secret}`.
+//! Workflow webhooks: `POST /triggers/{T…}/{number}/{secret}`, and `/workflows/{T…}/{A…}/{number}/{secret}` for older workflows.
 //!
 //! The body is an object of strings, the reply `{"ok": true}` [Slack node SDK: WebhookTrigger]. Each workflow has a variable
-//! `text`, which must be there [slack-github-action: README of version 1]; the words of refusals are unverified. Secrets that
-//! begin with `gone` are nobody's.
+//! `text`, which is required [slack-github-action: README of version 1]. The texts of errors are unverified. Secrets that begin
+//! with `gone` are invalid.
 
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::blocks::mentions;
-use crate::providers::{Answer, Call};
+use crate::providers::{Call, Verdict};
 use crate::record::Message;
 use crate::reply::Reply;
 
-pub fn answer(call: &Call) -> Answer {
+pub fn handle(call: &Call) -> Verdict {
     let refuse = |status, word: &str, problem: String| {
         let body = json!({ "ok": false, "error": word });
-        Answer::refused(Reply::json(status, &body), problem)
+        Verdict::rejected(Reply::json(status, &body), problem)
     };
     let segments: Vec<&str> = call.path.trim_start_matches('/').split('/').collect();
     let secret = match segments[..] {
@@ -52,5 +51,5 @@ pub fn answer(call: &Call) -> Answer {
         id: None,
         detail: Value::Object(body.clone()),
     };
-    Answer::accepted(Reply::json(200, &json!({ "ok": true })), message)
+    Verdict::accepted(Reply::json(200, &json!({ "ok": true })), message)
 }

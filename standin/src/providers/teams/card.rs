@@ -1,17 +1,17 @@
-//! The card of a message: its elements, their members and the values of those, after the schema of version 1.2
-//! [adaptivecards.io: explorer]. Teams posts no card that breaks it; members that it does not know are not drawn.
+//! The card of a message: its elements, members and values, by the schema of version 1.2 [adaptivecards.io: explorer]. Teams
+//! does not post an invalid card, and does not show unknown members.
 
 use serde_json::{Map, Value};
 
 type Members = &'static [(&'static str, Kind)];
 
-/// What a member holds.
+/// The type of a member's value.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
     Flag,
     OneOf(&'static [&'static str]),
-    /// Looked at elsewhere, or not in use here.
+    /// Checked elsewhere, or not used by the notifier.
     Any,
 }
 
@@ -91,7 +91,7 @@ const CONTAINER: Members = &[
     ("minHeight", Kind::Text),
     ("selectAction", Kind::Any),
 ];
-/// Those of every element.
+/// The members of every element.
 const ELEMENT: Members = &[
     ("type", Kind::Text),
     ("id", Kind::Text),
@@ -128,7 +128,7 @@ const OPEN_URL: Members = &[
     ("fallback", Kind::Any),
 ];
 
-/// The texts of the card, in order, or why it is not posted.
+/// The texts of the card in order, or the reason why Teams does not post it.
 pub fn read(body: &Value) -> Result<Vec<String>, String> {
     let message = object(body, "message", &[MESSAGE])?;
     if message.get("type").and_then(Value::as_str) != Some("message") {
@@ -209,7 +209,7 @@ fn read_element(element: &Value, texts: &mut Vec<String>) -> Result<(), String> 
     Ok(())
 }
 
-/// An object with none but these members, each of its kind.
+/// Checks that an object has only these members, each with its type.
 fn object<'a>(
     value: &'a Value,
     name: &str,
@@ -250,7 +250,7 @@ fn text(object: &Map<String, Value>) -> Result<String, String> {
         .ok_or_else(|| "text is missing".to_owned())
 }
 
-/// Lines that a card shows as one: a single line break shows in lists alone [Teams docs: format cards].
+/// The first single line break outside a list, which a card does not show [Teams docs: format cards].
 pub fn lost_break(text: &str) -> Option<String> {
     let is_item = |line: &str| {
         let line = line.trim_start();

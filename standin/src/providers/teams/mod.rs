@@ -1,16 +1,16 @@
 //! Microsoft Teams, by a workflow: `POST /powerautomate/automations/direct/workflows/{id}/triggers/manual/paths/invoke?api-version=1&…&sig=…`.
-//! The path of Azure Logic Apps, `/workflows/…`, leads to no workflow of Teams since 2025-11-30 [backman issue 102].
+//! The path of Azure Logic Apps, `/workflows/…`, no longer works for Teams since 2025-11-30 [backman issue 102].
 //!
-//! A workflow that was started answers 202, whatever becomes of the message: what the card lacks is on record as a problem.
-//! Workflows that begin with `off` are switched off, `gone` are no more; signatures that begin with `bad` are nobody's. The codes
-//! are those of Power Automate and Azure Logic Apps, seen in questions of their users.
+//! A workflow replies 202 when it starts, even if it cannot post the message. The record has the error of the card as problem.
+//! Workflows that begin with `off` are switched off, and those that begin with `gone` do not exist. Signatures that begin with
+//! `bad` are invalid. Error codes of Power Automate and Azure Logic Apps are from users' questions.
 
 mod card;
 
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Call, Provider, retry_after};
+use super::{Call, Provider, Verdict, retry_after};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::World;
@@ -18,7 +18,7 @@ use crate::world::World;
 pub const PROVIDER: Provider = Provider {
     name: "teams",
     paths: &[BEGIN],
-    answer: |_: &World, call| answer(call),
+    handle: |_: &World, call| handle(call),
     too_many: |call| {
         error(429, "TooManyRequests", "Rate limit is exceeded.")
             .with("retry-after", retry_after(call))
@@ -28,7 +28,7 @@ pub const PROVIDER: Provider = Provider {
 const BEGIN: &str = "/powerautomate/automations/direct/workflows/";
 const END: &str = "/triggers/manual/paths/invoke";
 
-/// Of the form in which it is stored, which is somewhat longer [msteams-docs issue 11274].
+/// The maximum size of the stored message, which is slightly larger than the request [msteams-docs issue 11274].
 const MAX_STORED: usize = 28_672;
 
 fn error(status: u16, code: &str, message: &str) -> Reply {
@@ -38,9 +38,9 @@ fn error(status: u16, code: &str, message: &str) -> Reply {
     )
 }
 
-fn answer(call: &Call) -> Answer {
+fn handle(call: &Call) -> Verdict {
     let refuse =
-        |status, code, message: &str| Answer::refused(error(status, code, message), message);
+        |status, code, message: &str| Verdict::rejected(error(status, code, message), message);
     let id = call.path.strip_prefix(BEGIN);
     let id = id.and_then(|rest| rest.trim_end_matches('/').strip_suffix(END));
     let id = id.filter(|id| !id.is_empty() && !id.contains('/') && !id.starts_with("gone"));
@@ -72,8 +72,8 @@ fn answer(call: &Call) -> Answer {
     let started = Reply::empty(202);
     let body = call.json().unwrap_or_default();
     match card::read(&body) {
-        Err(problem) => Answer::refused(started, problem),
-        Ok(_) if call.body.len() * 6 / 5 > MAX_STORED => Answer::refused(started, "too long"),
+        Err(problem) => Verdict::rejected(started, problem),
+        Ok(_) if call.body.len() * 6 / 5 > MAX_STORED => Verdict::rejected(started, "too long"),
         Ok(texts) => {
             let problem = texts.iter().find_map(|text| card::lost_break(text));
             let message = Message {
@@ -84,12 +84,12 @@ fn answer(call: &Call) -> Answer {
                 id: None,
                 detail: body,
             };
-            Answer::accepted(started, message).with_problem(problem)
+            Verdict::accepted(started, message).with_problem(problem)
         }
     }
 }
 
-/// Those that an entity declares; a text alone makes none.
+/// The mentions with an entity. A text without an entity mentions nobody.
 fn mentions(body: &Value) -> Vec<String> {
     let entities = body.pointer("/attachments/0/content/msteams/entities");
     let entities = entities.and_then(Value::as_array).into_iter().flatten();

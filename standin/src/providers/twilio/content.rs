@@ -1,19 +1,19 @@
-//! Content templates in place of a text.
+//! Content templates.
 
 use serde_json::{Map, Value};
 
 use super::refusal::{Refusal, refuse};
-use crate::providers::units;
+use crate::providers::utf16_units;
 
 /// [Twilio docs: using variables with content templates]
 const MAX_NAME: usize = 16;
 const MAX_VARIABLES: usize = 100;
 /// [Twilio error dictionary: 21658]
 const MAX_VALUE: usize = 1_600;
-/// Of all values together: the template's own text counts as well, and is not known here [Twilio error dictionary: 63021].
+/// The maximum length of all values. Twilio also counts the template's text, which is unknown here [Twilio error dictionary: 63021].
 const MAX_WHATSAPP: usize = 1_024;
 
-/// The variables that are sent, where the content template and its variables are such as Twilio takes.
+/// Validates a content template and its variables, and returns the variables.
 pub fn check_content(
     to: &str,
     sid: Option<&str>,
@@ -43,7 +43,10 @@ pub fn check_content(
             "The ContentVariables Parameter is invalid",
         ));
     }
-    let lengths = variables.values().filter_map(Value::as_str).map(units);
+    let lengths = variables
+        .values()
+        .filter_map(Value::as_str)
+        .map(utf16_units);
     if lengths.clone().any(|length| length > MAX_VALUE) {
         return Err(refuse(400, 21658, "Parameter exceeded character limit"));
     }
@@ -64,7 +67,7 @@ fn is_value(value: &Value) -> bool {
     })
 }
 
-/// A kind of thing, and 32 hexadecimal digits [Twilio docs: what is a string identifier].
+/// A two-letter type and 32 hexadecimal digits [Twilio docs: what is a string identifier].
 pub fn is_sid(text: &str, kind: &str) -> bool {
     let digits = text.strip_prefix(kind);
     digits.is_some_and(|digits| digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()))

@@ -1,10 +1,10 @@
-//! Numbers that make every reply of the error dictionary come about; those of Twilio's own test credentials keep their meaning.
+//! Magic numbers, which select a reply of the error dictionary. Those of Twilio's test credentials have Twilio's meaning.
 //!
-//! The sentences are Twilio's where documented, the HTTP status of most codes is not [Twilio error dictionary].
+//! Sentences are Twilio's if they are documented. The HTTP status of most codes is not documented [Twilio error dictionary].
 
 use Magic::{Ends, Fails};
 
-/// What a magic number brings about.
+/// The effect of a magic number.
 pub enum Magic {
     /// An error: HTTP status, code, sentence.
     Fails(u16, u32, &'static str),
@@ -12,9 +12,9 @@ pub enum Magic {
     Ends(&'static str, u32),
 }
 
-/// Field, end of its value, what comes of it. `whatsapp:` before the number changes nothing.
+/// The field, the end of its value, and the effect. A prefix `whatsapp:` makes no difference.
 pub const NUMBERS: [(&str, &str, Magic); 23] = [
-    // Twilio's own [Twilio docs: test credentials].
+    // Twilio's [Twilio docs: test credentials].
     (
         "To",
         "+15005550001",
@@ -75,7 +75,7 @@ pub const NUMBERS: [(&str, &str, Magic); 23] = [
             "This 'From' number has exceeded the maximum number of queued messages",
         ),
     ),
-    // This stand-in's.
+    // The stand-in's.
     (
         "To",
         "+15005550011",

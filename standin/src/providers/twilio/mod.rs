@@ -1,6 +1,6 @@
-//! Twilio messages: `POST /2010-04-01/Accounts/{AC…}/Messages.json`, and the same path by GET lists what was accepted.
+//! Twilio messages: `POST /2010-04-01/Accounts/{AC…}/Messages.json`. `GET` of the same path lists the accepted messages.
 //!
-//! Some numbers make every reply of the error dictionary come about ([`magic`]).
+//! [`magic`] numbers select an error reply.
 
 mod content;
 mod magic;
@@ -18,7 +18,7 @@ use self::content::{check_content, is_sid};
 use self::magic::Magic;
 use self::refusal::{Refusal, error, refuse};
 use self::segments::segments;
-use super::{Answer, Call, Provider, form, retry_after, units};
+use super::{Call, Provider, Verdict, form, retry_after, utf16_units};
 use crate::record::Message;
 use crate::reply::Reply;
 use crate::world::{World, unix_ms};
@@ -26,7 +26,7 @@ use crate::world::{World, unix_ms};
 pub const PROVIDER: Provider = Provider {
     name: "twilio",
     paths: &["/2010-04-01/Accounts/"],
-    answer,
+    handle,
     too_many,
 };
 
@@ -37,18 +37,18 @@ fn too_many(call: &Call) -> Reply {
     error(429, 20429, "Too Many Requests").with("retry-after", retry_after(call))
 }
 
-fn answer(world: &World, call: &Call) -> Answer {
+fn handle(world: &World, call: &Call) -> Verdict {
     let checked = account(call).and_then(|account| authenticated(call, account).map(|()| account));
-    let answered = checked.and_then(|account| match call.method {
+    let verdict = checked.and_then(|account| match call.method {
         Method::POST => send(world, call, account),
-        // No message was taken.
-        Method::GET => Ok(Answer {
+        // A rejected request has no message.
+        Method::GET => Ok(Verdict {
             accepted: false,
-            ..Answer::plain(list(world, call, account))
+            ..Verdict::plain(list(world, call, account))
         }),
         _ => Err(refuse(405, 20004, "Method not allowed")),
     });
-    answered.unwrap_or_else(Refusal::answer)
+    verdict.unwrap_or_else(Refusal::into_verdict)
 }
 
 /// The account SID of the path.
@@ -66,7 +66,8 @@ fn account(call: &Call) -> Result<&str, Refusal> {
     })
 }
 
-/// Basic auth by the account's SID and token, or an API key's SID and secret. A password that begins with `wrong` is wrong.
+/// Basic authentication with the account's SID and token, or an API key's SID and secret. A password that begins with `wrong` is
+/// invalid.
 fn authenticated(call: &Call, account: &str) -> Result<(), Refusal> {
     let encoded = call
         .header(AUTHORIZATION)
@@ -87,9 +88,9 @@ fn authenticated(call: &Call, account: &str) -> Result<(), Refusal> {
     }
 }
 
-fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
+fn send(world: &World, call: &Call, account: &str) -> Result<Verdict, Refusal> {
     if call.media_type() != "application/x-www-form-urlencoded" {
-        // Without a form Twilio finds no parameters, and says so of the first.
+        // Without a form body Twilio finds no parameters, and reports the first as missing.
         return Err(refuse(400, 21604, "A 'To' phone number is required."));
     }
     let field = |name| form(&call.body, name).filter(|value| !value.is_empty());
@@ -131,7 +132,7 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
     });
     // "Remove Body and MediaUrl when you send a content template" [Twilio error dictionary: 63016].
     let both = content_sid.filter(|_| !body.is_empty());
-    let answer = Answer::accepted(
+    let answer = Verdict::accepted(
         Reply::json(201, &detail),
         Message {
             provider: "twilio",
@@ -145,7 +146,7 @@ fn send(world: &World, call: &Call, account: &str) -> Result<Answer, Refusal> {
     Ok(answer.with_problem(both.map(|_| "Body beside ContentSid".to_owned())))
 }
 
-/// `has_other`: a content template or a medium, beside which a text may be missing.
+/// `has_other`: the message has a content template or media, so a text is optional.
 fn check_body(body: &str, has_other: bool, has_service: bool) -> Result<(), Refusal> {
     if body.trim().is_empty() && !has_other {
         return Err(match has_service {
@@ -157,7 +158,7 @@ fn check_body(body: &str, has_other: bool, has_service: bool) -> Result<(), Refu
             ),
         });
     }
-    if units(body) > MAX_BODY {
+    if utf16_units(body) > MAX_BODY {
         return Err(refuse(
             400,
             21617,
@@ -167,12 +168,12 @@ fn check_body(body: &str, has_other: bool, has_service: bool) -> Result<(), Refu
     Ok(())
 }
 
-/// Nobody has written from this WhatsApp number within 24 hours: free text does not reach it, a content template does.
+/// Whether the WhatsApp number has not written within 24 hours. Then only a content template reaches it.
 fn is_outside_window(to: &str) -> bool {
     to.starts_with("whatsapp:") && to.ends_with("+15005550022")
 }
 
-/// Status and error code of the message; an error where a magic number asks for one.
+/// The status and error code of the message, or the error of a magic number.
 fn outcome(
     to: &str,
     from: Option<&str>,
@@ -196,8 +197,8 @@ fn outcome(
     }
 }
 
-/// `To` is E.164 (a leading zero passes: the documented example has one); `From` may be a short code or a name too; both are
-/// of one channel.
+/// `To` is E.164; a leading zero is valid, as in the documented example. `From` may also be a short code or a name. Both belong to
+/// the same channel.
 fn check_numbers(to: &str, from: Option<&str>, service: Option<&str>) -> Result<(), Refusal> {
     let bare = |number: &str| {
         number
@@ -255,7 +256,7 @@ fn is_e164(number: &str) -> bool {
     })
 }
 
-/// `SM` and 32 hexadecimal digits, different each time, also from another run.
+/// A message SID: `SM` and 32 hexadecimal digits, unique across runs.
 fn sid(world: &World) -> String {
     let (time, number) = (unix_ms(), world.next_id());
     let scramble = |n: u64| (n ^ (n >> 31)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -266,7 +267,7 @@ fn sid(world: &World) -> String {
     )
 }
 
-/// The account's messages, newest first, by `To` and `From`; `Page` counts from 0 [Twilio OpenAPI].
+/// The account's messages, newest first, filtered by `To` and `From`. `Page` begins at 0 [Twilio OpenAPI].
 fn list(world: &World, call: &Call, account: &str) -> Reply {
     let wanted = |name: &str, found: &Value| {
         call.parameter(name)

@@ -1,8 +1,8 @@
-//! What Twilio refuses, and why.
+//! Twilio's error replies.
 
 use serde_json::json;
 
-use crate::providers::Answer;
+use crate::providers::Verdict;
 use crate::reply::Reply;
 
 pub struct Refusal {
@@ -20,8 +20,8 @@ pub fn refuse(status: u16, code: u32, message: impl Into<String>) -> Refusal {
 }
 
 impl Refusal {
-    pub fn answer(self) -> Answer {
-        Answer::refused(
+    pub fn into_verdict(self) -> Verdict {
+        Verdict::rejected(
             error(self.status, self.code, &self.message),
             format!("{}: {}", self.code, self.message),
         )

@@ -1,10 +1,11 @@
-//! How many SMS a text takes.
+//! The number of SMS segments of a text.
 
 /// The GSM 03.38 alphabet, and its extension table whose characters count two [3GPP TS 23.038, 6.2.1].
 const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 const GSM_EXTENSION: &str = "\u{c}^{}\\[~]|€";
 
-/// How many SMS a text takes: 160 septets or 153 each, else 70 UTF-16 code units or 67 each. A character never straddles two.
+/// The number of SMS segments: 160 septets in one or 153 in each of several, otherwise 70 or 67 UTF-16 code units. A character is
+/// never split.
 pub fn segments(body: &str) -> usize {
     let septets: Option<Vec<usize>> = body.chars().map(septets).collect();
     match septets {
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_alphabet_is_whole() {
+    fn the_alphabet_is_complete() {
         // 128 places: one is the escape to the extension table.
         assert_eq!(GSM.chars().count(), 127);
     }

@@ -1,4 +1,4 @@
-//! A client that hides nothing: bytes out, bytes in, and how the connection ended.
+//! A raw client: sends and receives bytes, and reports how the connection ended.
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// An answer in parts.
+/// A parsed reply.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -48,9 +48,9 @@ impl Reply {
 pub enum End {
     Closed,
     Reset,
-    /// Nothing came for a while.
+    /// No byte arrived for a while.
     Quiet,
-    /// Enough was read.
+    /// The maximum was read.
     Cut,
 }
 
@@ -69,11 +69,11 @@ impl Wire {
         self.0.write_all(bytes).expect("writes");
     }
 
-    /// Reads until the end, a pause, or `most` bytes.
-    pub fn read(&mut self, most: usize) -> (Vec<u8>, End) {
+    /// Reads until the end, a pause, or `max` bytes.
+    pub fn read(&mut self, max: usize) -> (Vec<u8>, End) {
         let mut bytes = Vec::new();
         let mut buffer = vec![0; 64 << 10];
-        while bytes.len() < most {
+        while bytes.len() < max {
             match self.0.read(&mut buffer) {
                 Ok(0) => return (bytes, End::Closed),
                 Ok(n) => bytes.extend_from_slice(&buffer[..n]),
@@ -83,7 +83,7 @@ impl Wire {
         (bytes, End::Cut)
     }
 
-    /// Sends a request and reads one whole reply, by its length.
+    /// Sends a request and reads one reply, by its length.
     pub fn exchange(&mut self, request: &str) -> Reply {
         self.write(request.as_bytes());
         let (bytes, _) = self.read_reply();
@@ -116,7 +116,7 @@ fn ending(error: &io::Error) -> End {
     }
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 pub fn send(
     addr: SocketAddr,
     method: &str,

@@ -28,7 +28,7 @@ fn alert(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn alertmanager_takes_the_valid_alerts_of_a_request_and_refuses_it_all_the_same() {
+async fn alertmanager_accepts_the_valid_alerts_of_a_request_that_it_rejects() {
     let standin = start().await;
     for bad in [
         json!({ "labels": { "a": "" } }),
@@ -46,7 +46,7 @@ async fn alertmanager_takes_the_valid_alerts_of_a_request_and_refuses_it_all_the
 }
 
 #[tokio::test]
-async fn alertmanager_takes_nothing_of_a_request_whose_form_is_wrong() {
+async fn alertmanager_accepts_no_alert_of_an_invalid_request() {
     let standin = start().await;
     for bad in [
         json!({}),
@@ -63,7 +63,7 @@ async fn alertmanager_takes_nothing_of_a_request_whose_form_is_wrong() {
 }
 
 #[tokio::test]
-async fn alertmanager_has_what_was_said_last_of_each_label_set_in_groups() {
+async fn alertmanager_groups_the_last_state_of_each_label_set() {
     let standin = start().await;
     let other = json!({ "labels": { "alertname": "x", "severity": "critical" } });
     post(&standin, &json!([alert("x"), other, alert("y")]));

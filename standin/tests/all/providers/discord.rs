@@ -15,7 +15,7 @@ fn discord(standin: &Standin, target: &str, body: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn discord_judges_forms() {
+async fn discord_validates_forms() {
     let standin = start().await;
     let embed = |embed: Value| json!({ "embeds": [embed] });
     for (payload, status, code, place) in [
@@ -172,7 +172,7 @@ async fn discord_judges_forms() {
 }
 
 #[tokio::test]
-async fn discord_tells_whom_a_message_calls() {
+async fn discord_messages_list_their_mentions() {
     let standin = start().await;
     let call = "@everyone @here <@1> <@!2> <@&3> <#4>";
     for (payload, mentions) in [
@@ -201,7 +201,7 @@ async fn discord_tells_whom_a_message_calls() {
 }
 
 #[tokio::test]
-async fn discord_judges_the_request_around_the_form() {
+async fn discord_validates_addresses_headers_and_methods() {
     let standin = start().await;
     let (bot, json) = (
         ("User-Agent", "DiscordBot (x, 1)"),
@@ -315,7 +315,7 @@ async fn discord_answers_with_the_message_only_when_asked_to_wait() {
 }
 
 #[tokio::test]
-async fn discord_v6_knows_flat_errors_and_milliseconds() {
+async fn discord_v6_has_flat_errors_and_milliseconds() {
     let standin = start().await;
     let flat = discord(
         &standin,
@@ -366,7 +366,7 @@ fn patch(standin: &Standin, target: &str, body: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn discord_forums_want_a_thread_and_other_channels_make_none() {
+async fn discord_forums_require_a_thread_and_other_channels_reject_thread_names() {
     let standin = start().await;
     let (plain, named) = (r#"{"content":"c"}"#, r#"{"content":"c","thread_name":"t"}"#);
     for (target, body, status, code) in [
@@ -392,7 +392,7 @@ async fn discord_forums_want_a_thread_and_other_channels_make_none() {
 }
 
 #[tokio::test]
-async fn discord_changes_a_message_in_its_own_thread_alone_and_an_old_one_not_too_often() {
+async fn discord_edits_a_message_only_in_its_thread_and_limits_edits_of_old_messages() {
     let standin = start().await;
     let post = |target: &str| {
         let reply = discord(&standin, target, r#"{"content":"c"}"#);
@@ -425,7 +425,7 @@ async fn discord_changes_a_message_in_its_own_thread_alone_and_an_old_one_not_to
 }
 
 #[tokio::test]
-async fn discord_shows_no_empty_embed_and_wants_addresses() {
+async fn discord_rejects_empty_embeds_and_invalid_addresses() {
     let standin = start().await;
     let embed = |embed: Value| json!({ "embeds": [embed] });
     for (payload, status, code) in [
@@ -464,7 +464,7 @@ async fn discord_shows_no_empty_embed_and_wants_addresses() {
 }
 
 #[tokio::test]
-async fn discord_takes_members_without_effect_and_the_record_tells() {
+async fn discord_accepts_members_without_effect_and_the_record_has_a_problem() {
     let standin = start().await;
     for (body, told) in [
         (r#"{"content":"c","components":[]}"#, "components"),

@@ -22,7 +22,7 @@ fn message(standin: &Standin, fields: &[(&str, &str)]) -> Reply {
 }
 
 #[tokio::test]
-async fn pushover_judges_forms() {
+async fn pushover_validates_forms() {
     let standin = start().await;
     let long = |count| x(count);
     for (fields, status) in [
@@ -63,7 +63,7 @@ async fn pushover_judges_forms() {
 }
 
 #[tokio::test]
-async fn pushover_counts_the_emergencies_that_a_receipt_or_a_tag_ends() {
+async fn pushover_counts_the_emergencies_that_a_receipt_or_a_tag_cancels() {
     let standin = start().await;
     let emergency = |tags| {
         let fields = [

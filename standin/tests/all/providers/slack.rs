@@ -29,7 +29,7 @@ fn table(rows: usize, columns: usize) -> Value {
 }
 
 #[tokio::test]
-async fn slack_judges_payloads() {
+async fn slack_validates_payloads() {
     let standin = start().await;
     let blocks = |blocks: Value| json!({ "text": "t", "blocks": blocks });
     for (payload, status, word) in [
@@ -193,7 +193,7 @@ async fn slack_judges_payloads() {
 }
 
 #[tokio::test]
-async fn slack_judges_addresses() {
+async fn slack_validates_addresses() {
     let standin = start().await;
     for (path, status, word) in [
         ("/services/T0/B0/revoked1", 403, "invalid_token"),
@@ -220,7 +220,7 @@ async fn slack_judges_addresses() {
 }
 
 #[tokio::test]
-async fn slack_cuts_long_text_in_silence_but_the_record_tells() {
+async fn slack_silently_truncates_a_long_text_and_the_record_has_a_problem() {
     let standin = start().await;
     assert_eq!(
         post(standin.addr(), SLACK, &json!({ "text": x(40_001) })).status,
@@ -238,7 +238,7 @@ async fn slack_cuts_long_text_in_silence_but_the_record_tells() {
 }
 
 #[tokio::test]
-async fn slack_takes_what_it_does_not_show_as_one_message_and_the_record_tells() {
+async fn slack_accepts_a_text_that_it_splits_and_the_record_has_a_problem() {
     let standin = start().await;
     for (payload, problem) in [
         (json!({ "text": x(4_000) }), None),
@@ -261,7 +261,7 @@ async fn slack_takes_what_it_does_not_show_as_one_message_and_the_record_tells()
 }
 
 #[tokio::test]
-async fn slack_workflows_take_an_object_of_strings() {
+async fn slack_workflows_accept_an_object_of_strings() {
     let standin = start().await;
     let (new, old) = ("/triggers/T0/123/secret", "/workflows/T0/A0/123/secret");
     for (path, payload, status) in [
@@ -282,7 +282,7 @@ async fn slack_workflows_take_an_object_of_strings() {
 }
 
 #[tokio::test]
-async fn slack_tells_whom_a_message_calls() {
+async fn slack_messages_list_their_mentions() {
     let standin = start().await;
     let call = "<!channel> <@U1> <!subteam^S1> <#C1> <https://example.org|@U2> &lt;!here&gt; @here";
     let called = json!(["<!channel>", "<@U1>", "<!subteam^S1>"]);

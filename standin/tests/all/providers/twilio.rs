@@ -51,7 +51,7 @@ fn twilio(standin: &Standin, to: &str, from: &str, body: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn twilio_judges_messages() {
+async fn twilio_validates_messages() {
     let standin = start().await;
     let (to, from) = ("+15551230000", "+15557650000");
     let cyrillic = "я".repeat(71);
@@ -138,7 +138,7 @@ async fn twilio_judges_messages() {
 }
 
 #[tokio::test]
-async fn twilio_takes_content_templates_by_its_own_rules() {
+async fn twilio_validates_content_templates() {
     let standin = start().await;
     let (sms, whatsapp, outside) = (
         "+15551230000",
@@ -200,7 +200,7 @@ async fn twilio_takes_content_templates_by_its_own_rules() {
 }
 
 #[tokio::test]
-async fn twilio_knows_messaging_services_by_their_sid() {
+async fn twilio_accepts_a_messaging_service_sid() {
     let standin = start().await;
     for (service, body, status, code) in [
         (SERVICE, "hi", 201, 0),
@@ -221,7 +221,7 @@ async fn twilio_knows_messaging_services_by_their_sid() {
 }
 
 #[tokio::test]
-async fn twilio_wants_the_account_or_an_api_key() {
+async fn twilio_requires_the_account_credentials_or_an_api_key() {
     let standin = start().await;
     let fields = [
         ("To", "+15551230000"),
@@ -257,7 +257,7 @@ async fn twilio_wants_the_account_or_an_api_key() {
 }
 
 #[tokio::test]
-async fn twilio_lists_what_it_accepted_newest_first() {
+async fn twilio_lists_accepted_messages_newest_first() {
     let standin = start().await;
     for (to, body) in [
         ("+15551230001", "one"),

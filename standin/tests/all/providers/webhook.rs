@@ -6,7 +6,7 @@ use super::start;
 use crate::client::{get, send};
 
 #[tokio::test]
-async fn the_generic_webhook_takes_json() {
+async fn the_generic_webhook_accepts_json() {
     let standin = start().await;
     let json = ("Content-Type", "application/json; charset=utf-8");
     for (method, headers, body, status) in [
@@ -51,7 +51,7 @@ async fn the_generic_webhook_takes_json() {
 }
 
 #[tokio::test]
-async fn statuses_and_redirects_come_as_asked_for() {
+async fn the_status_and_redirect_paths_reply_with_the_requested_status() {
     let standin = start().await;
     for status in 200..600 {
         let reply = get(standin.addr(), &format!("/status/{status}/x"));
