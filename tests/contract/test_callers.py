@@ -83,9 +83,11 @@ SLOW = [
     Slowness("an answer within the response timeout", {"delay_ms": 50}, True, 1),
     Slowness("an answer after the response timeout", {"delay_ms": 500}, "pending", 1),
     Slowness("no answer", {"hang": True}, "pending", 0),
-    Slowness("the message taken and the answer late", {"accept_first": True, "delay_ms": 500}, "pending", 1),
+    Slowness("an accepted message and a late reply", {"accept_first": True, "delay_ms": 500}, "pending", 1),
     # Nobody can know that it was taken: Slack recognises no repeat.
-    Slowness("the message taken and no answer", {"accept_first": True, "hang": True, "times": 1}, "pending", 2, "300ms"),
+    Slowness(
+        "an accepted message and no reply", {"accept_first": True, "hang": True, "times": 1}, "pending", 2, "300ms"
+    ),
     Slowness("an error first", {"reply": {"status": 500, "body": ""}, "times": 1}, True, 1),
     Slowness(
         "an error after the response timeout", {"delay_ms": 400, "reply": {"status": 404, "body": ""}}, "pending", 0
