@@ -144,7 +144,7 @@ fn of_text(
             "invalid_json",
             &format!(
                 "{INVALID_JSON} At line {}, column {}: {}.",
-                problem.line, problem.column, problem.what
+                problem.line, problem.column, problem.message
             ),
             "Check the body with a JSON linter; a shell needs quotes around it.",
         )

@@ -76,7 +76,7 @@ impl AlertSettings {
         let Some(key) = &self.turned_on_by else {
             return Ok(());
         };
-        let what = match outbox.map(|outbox| &outbox.place) {
+        let message = match outbox.map(|outbox| &outbox.place) {
             Some(OutboxPlace::Servers(..)) => {
                 "turns alert state on, which works with an outbox in a file, not yet with one on NATS"
             }
@@ -99,7 +99,7 @@ impl AlertSettings {
         };
         Err(problem(
             Location::in_file(key.place, key.path.as_str()),
-            what,
+            message,
         ))
     }
 }

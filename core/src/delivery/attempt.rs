@@ -245,8 +245,8 @@ fn direct_queue(permit: &Permit, classification: &Classification, retry: &RetryS
     if let Some(QueueDirective::Disable { wait }) = classification.queue {
         permit.refuse(wait);
     }
-    if has_worked(&classification.result) {
-        permit.worked();
+    if is_success_of_destination(&classification.result) {
+        permit.record_success();
     }
 }
 
@@ -257,7 +257,7 @@ fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
         AttemptResult::Retry { failure, .. } if failure.reason == Reason::RateLimited => {
             PauseAfter::RateLimit
         }
-        result if has_worked(result) => PauseAfter::Success,
+        result if is_success_of_destination(result) => PauseAfter::Success,
         _ => PauseAfter::Failure,
     };
     let (asked, scope) = match queue {
@@ -276,7 +276,7 @@ fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
 }
 
 /// Whether the destination took the message or refused it for what it is. A stale edit says nothing of the next message.
-const fn has_worked(result: &AttemptResult) -> bool {
+const fn is_success_of_destination(result: &AttemptResult) -> bool {
     matches!(
         result,
         AttemptResult::Delivered { .. } | AttemptResult::Reject(_)

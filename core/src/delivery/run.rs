@@ -254,7 +254,7 @@ impl Delivery {
     }
 
     fn report_lost_lease(&self) {
-        self.emit(&Event::HandedOn {
+        self.emit(&Event::LeaseLost {
             destination: self.label(),
         });
         self.progress.leave();

@@ -14,18 +14,18 @@ pub struct JsonError {
     pub line: usize,
     pub column: usize,
     /// Quotes nothing of the text.
-    pub what: String,
+    pub message: String,
 }
 
 impl JsonError {
     /// What is wrong at a byte of the text.
-    fn at(text: &str, offset: usize, what: String) -> Self {
+    fn at(text: &str, offset: usize, message: String) -> Self {
         let head = text.get(..offset).unwrap_or(text);
         let line = head.rsplit('\n').next().unwrap_or_default();
         Self {
             line: head.matches('\n').count() + 1,
             column: line.chars().count() + 1,
-            what,
+            message,
         }
     }
 
@@ -37,8 +37,8 @@ impl JsonError {
         let above: usize = lines.take(error.line().saturating_sub(1)).sum();
         let offset = start + above + error.column().saturating_sub(1);
         let message = error.to_string();
-        let what = message.split(" at line ").next().unwrap_or_default();
-        Self::at(text, offset, what.to_owned())
+        let message = message.split(" at line ").next().unwrap_or_default();
+        Self::at(text, offset, message.to_owned())
     }
 }
 
@@ -246,8 +246,8 @@ impl JsonReader<'_> {
     /// Goes into an object or an array.
     fn open(&mut self, depth: usize) -> Result<(), JsonError> {
         if depth >= MAX_DEPTH {
-            let what = format!("objects and arrays are nested more than {MAX_DEPTH} deep");
-            return Err(JsonError::at(self.text, self.at, what));
+            let message = format!("objects and arrays are nested more than {MAX_DEPTH} deep");
+            return Err(JsonError::at(self.text, self.at, message));
         }
         self.at += 1;
         Ok(())
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn errors_say_where_and_what_and_quote_nothing() {
-        for (text, line, column, what) in [
+        for (text, line, column, message) in [
             ("", 1, 1, "EOF while parsing a value"),
             ("{", 1, 1, "EOF while parsing an object"),
             ("{'a':1}", 1, 2, "key must be a string"),
@@ -393,8 +393,8 @@ mod tests {
         ] {
             let error = error(text);
             assert_eq!(
-                (error.line, error.column, error.what.as_str()),
-                (line, column, what),
+                (error.line, error.column, error.message.as_str()),
+                (line, column, message),
                 "{text:?}"
             );
         }
@@ -410,9 +410,9 @@ mod tests {
     fn depth_is_bounded_without_using_up_the_stack() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(parse(&nested(MAX_DEPTH)).is_ok());
-        assert!(error(&nested(MAX_DEPTH + 1)).what.contains("nested"));
-        assert!(error(&nested(100_000)).what.contains("nested"));
-        assert!(error(&"[".repeat(100_000)).what.contains("EOF"));
+        assert!(error(&nested(MAX_DEPTH + 1)).message.contains("nested"));
+        assert!(error(&nested(100_000)).message.contains("nested"));
+        assert!(error(&"[".repeat(100_000)).message.contains("EOF"));
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl AlertStatus {
     }
 
     /// Whether it tells how an earlier notification goes on.
-    pub const fn follows_up(self) -> bool {
+    pub const fn is_follow_up(self) -> bool {
         matches!(self, AlertStatus::Acknowledged | AlertStatus::Resolved)
     }
 

@@ -37,7 +37,7 @@ impl Plan {
     pub fn silenced(mut self, silence: &str) -> Self {
         for delivery in &mut self.deliveries {
             match &mut delivery.disposition {
-                Disposition::Send(sending) if sending.acknowledges_kept_alert() => {
+                Disposition::Send(sending) if sending.acknowledges_open_alert() => {
                     sending.silence = Some(silence.into());
                 }
                 _ => delivery.suppress(silence),
@@ -178,7 +178,7 @@ pub enum Disposition {
 
 impl Disposition {
     /// Whether something is still to leave.
-    pub const fn is_to_send(&self) -> bool {
+    pub const fn should_send(&self) -> bool {
         matches!(self, Disposition::Send(_))
     }
 }
@@ -221,7 +221,7 @@ impl PlannedSend {
     }
 
     /// Whether it acknowledges an alert that its provider may keep.
-    fn acknowledges_kept_alert(&self) -> bool {
+    fn acknowledges_open_alert(&self) -> bool {
         let status = self.state().and_then(|state| state.status);
         status == Some(AlertStatus::Acknowledged)
             && self.channel.capabilities().keeps_incidents()

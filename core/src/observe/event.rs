@@ -71,15 +71,15 @@ pub enum Event<'a> {
         task: &'a str,
     },
     /// Deliveries of a process that has ended, or that an operator has put back, go on here.
-    TakenOver {
+    Recovered {
         deliveries: usize,
     },
     /// Another process has taken a delivery over, or an operator has dropped it.
-    HandedOn {
+    LeaseLost {
         destination: &'a str,
     },
     /// What was to be kept of a delivery could not be.
-    NotKept {
+    StoreFailed {
         destination: &'a str,
         what: &'a str,
     },
@@ -93,7 +93,7 @@ pub enum Event<'a> {
     /// A warning of the answer.
     Warning(&'a str),
     /// A scheduled call could do nothing, and why.
-    NothingDone(&'a Problem),
+    ScheduledCallSkipped(&'a Problem),
     /// The database takes no rows of the history.
     HistoryOff {
         why: &'a str,
@@ -143,7 +143,7 @@ impl Event<'_> {
                 matches!(report.outcome, Outcome::Failed(_) | Outcome::Ambiguous(_))
             }
             Event::NotTried { .. }
-            | Event::NotKept { .. }
+            | Event::StoreFailed { .. }
             | Event::ConfigBroken(_)
             | Event::RowsWait { .. }
             | Event::RowsRefused { .. } => true,

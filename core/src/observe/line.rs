@@ -84,21 +84,21 @@ impl Event<'_> {
                 LogLevel::Info,
                 format!("joined {task}: an identical request is in flight"),
             ),
-            Event::TakenOver { deliveries: 1 } => (
+            Event::Recovered { deliveries: 1 } => (
                 LogLevel::Warn,
                 "taken over from the outbox: 1 delivery".to_owned(),
             ),
-            Event::TakenOver { deliveries } => (
+            Event::Recovered { deliveries } => (
                 LogLevel::Warn,
                 format!("taken over from the outbox: {deliveries} deliveries"),
             ),
-            Event::HandedOn { destination } => (
+            Event::LeaseLost { destination } => (
                 LogLevel::Warn,
                 format!(
                     "{destination}: left to the process that has taken it over, or dropped by an operator"
                 ),
             ),
-            Event::NotKept { destination, what } => {
+            Event::StoreFailed { destination, what } => {
                 (LogLevel::Error, format!("{destination}: {what}"))
             }
             Event::ConfigTakenUp { receivers, routes } => (
@@ -113,7 +113,7 @@ impl Event<'_> {
                 (LogLevel::Error, format!("{message} {KEPT} {hint}"))
             }
             Event::Warning(warning) => (LogLevel::Warn, (*warning).to_owned()),
-            Event::NothingDone(Problem { message, hint, .. }) => {
+            Event::ScheduledCallSkipped(Problem { message, hint, .. }) => {
                 (LogLevel::Error, format!("{message} {hint}"))
             }
             Event::HistoryOff { why } => (

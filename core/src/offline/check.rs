@@ -99,8 +99,8 @@ impl Check {
         // Those of the arguments: the file's have been added with their places.
         let of_arguments = settings.warnings.iter().cloned();
         let of_templates = sample::warnings(settings, Timestamp::now()).into_iter();
-        let of_templates =
-            of_templates.map(|what| format!("with quotes and line breaks in the values, {what}"));
+        let of_templates = of_templates
+            .map(|message| format!("with quotes and line breaks in the values, {message}"));
         let without_place = of_arguments.chain(of_templates);
         self.warnings
             .extend(without_place.map(|message| report::problem(Location::default(), message)));

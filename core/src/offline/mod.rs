@@ -76,7 +76,9 @@ impl LoadedConfig {
             given.environment.plugin_dir = path.parent().map(PathBuf::from);
         }
         let bytes = match &given.path {
-            Some(path) => read_bytes(path).map_err(|what| CliError::Unreadable(what.to_owned()))?,
+            Some(path) => {
+                read_bytes(path).map_err(|message| CliError::Unreadable(message.to_owned()))?
+            }
             None => Vec::new(),
         };
         let variables = match given.path {

@@ -32,12 +32,12 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
         let path = format!("{parent}routes[{}]", level.routes);
         level.routes += 1;
         if let Some(line) = level.untold(route) {
-            let what = format!(
+            let message = format!(
                 "never applies: the route in line {line} matches all that it matches; put it before that route, or give \
                  that route continue = true"
             );
             let location = Location::in_file(route.place, path.as_str());
-            warnings.push(problem(location, what));
+            warnings.push(problem(location, message));
         }
         paths.push(path);
     }

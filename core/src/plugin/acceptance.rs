@@ -16,7 +16,7 @@ use crate::store::Store;
 use crate::warnings::Warnings;
 
 /// Requests that come at once, of which each has lines of its own in the log. Of more only what went wrong has.
-pub const MAX_SAID: usize = 20;
+pub const MAX_LOGGED: usize = 20;
 
 /// A request's plan, ready to be taken charge of.
 pub fn acceptance(

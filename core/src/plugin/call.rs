@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::context::Source;
+use super::context::TriggerContext;
 use crate::api::response::{ErrorResponse, RequestResponse};
 use crate::api::view::StatusView;
 use crate::config::{Environment, Named, Settings};
@@ -36,8 +36,8 @@ impl Call {
     }
 
     /// What settings are made of again.
-    pub(super) fn source(&self) -> Source {
-        Source {
+    pub(super) fn source(&self) -> TriggerContext {
+        TriggerContext {
             arguments: self.arguments.clone(),
             environment: self.environment.clone(),
             named: self.named.clone(),

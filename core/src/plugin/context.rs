@@ -15,7 +15,7 @@ const CONFIG_FILE_PATH: &str = "config_file_path";
 
 /// What the last call under one configuration file brought.
 #[derive(Clone)]
-pub struct Source {
+pub struct TriggerContext {
     pub arguments: BTreeMap<String, String>,
     pub environment: Environment,
     pub named: Named,
@@ -23,7 +23,7 @@ pub struct Source {
     pub claimed_config_path: Option<String>,
 }
 
-impl Source {
+impl TriggerContext {
     pub fn config(&self) -> String {
         let own = || config_of(&self.arguments);
         self.claimed_config_path.clone().unwrap_or_else(own)
@@ -56,7 +56,7 @@ impl RecoveryDeps {
     pub fn alerts(
         &self,
         settings: &Settings,
-        source: &Source,
+        source: &TriggerContext,
         open: Option<(&Arc<dyn Store>, &Arc<LogPort>)>,
         runtime: &Handle,
     ) -> Option<Arc<AlertScope>> {
@@ -85,7 +85,7 @@ impl RecoveryDeps {
 
     pub fn resolve(
         &self,
-        source: &Source,
+        source: &TriggerContext,
         arguments: &BTreeMap<String, String>,
     ) -> Option<Arc<Settings>> {
         let resolution = self

@@ -25,7 +25,7 @@ use self::acceptance::acceptance;
 use self::alerts::AlertScopes;
 use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
-use self::context::{RecoveryDeps, Source};
+use self::context::{RecoveryDeps, TriggerContext};
 use self::outboxes::{OpenOutbox, Outboxes};
 pub use self::refusals::refused;
 use self::refusals::{
@@ -139,7 +139,7 @@ impl Notifier {
             Ok(settings) => self.request(call, begun, &settings),
             Err(error) => self.refused(503, None, &error),
         };
-        response.news = self.take_news();
+        response.news = self.take_pending_log_lines();
         Ok(response)
     }
 
@@ -147,7 +147,8 @@ impl Notifier {
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
         let log = TaskLog::new(None);
-        let refuse = |problem: &Problem| self.sink.emit(&log, &Event::NothingDone(problem));
+        let refuse =
+            |problem: &Problem| self.sink.emit(&log, &Event::ScheduledCallSkipped(problem));
         let mut port = None;
         match &settings {
             Err(error) => refuse(error),
@@ -158,15 +159,15 @@ impl Notifier {
                     if settings.history_table.is_some() || settings.config.alerts.is_state_on() => {
                 }
                 Ok(None) => refuse(&no_outbox()),
-                Ok(Some((open, taken))) => {
-                    if let Err(error) = taken {
+                Ok(Some((open, recovered))) => {
+                    if let Err(error) = recovered {
                         refuse(&outbox_error(&error));
                     }
                     port = Some(Arc::clone(&open.port));
                 }
             },
         }
-        let mut lines = self.take_news();
+        let mut lines = self.take_pending_log_lines();
         lines.extend(log.take());
         Ok(Scheduled { lines, port })
     }
@@ -200,17 +201,17 @@ impl Notifier {
             ConfigReload::Broken(problem) => Event::ConfigBroken(problem),
         };
         self.sink.emit(&log, &event);
-        let mut lines = self.lock_news();
+        let mut lines = self.lock_pending_log_lines();
         if lines.len() < MAX_NEWS {
             lines.extend(log.take());
         }
     }
 
-    fn take_news(&self) -> Vec<LogLine> {
-        std::mem::take(&mut *self.lock_news())
+    fn take_pending_log_lines(&self) -> Vec<LogLine> {
+        std::mem::take(&mut *self.lock_pending_log_lines())
     }
 
-    fn lock_news(&self) -> MutexGuard<'_, Vec<LogLine>> {
+    fn lock_pending_log_lines(&self) -> MutexGuard<'_, Vec<LogLine>> {
         lock(&self.news)
     }
 
@@ -245,22 +246,23 @@ impl Notifier {
         let Some(outbox) = &settings.outbox else {
             return Ok(None);
         };
-        let take_over = || self.take_over();
+        let recovery_deps = || self.recover();
         let runtime = self.runtime.handle();
-        let open = self.outboxes.get(&outbox.place, take_over, runtime)?;
-        let source = Source {
+        let open = self.outboxes.get(&outbox.place, recovery_deps, runtime)?;
+        let source = TriggerContext {
             claimed_config_path: match taking {
                 RecoveryMode::For(file) => Some(file.to_owned()),
                 RecoveryMode::Once | RecoveryMode::Now => None,
             },
             ..call.source()
         };
-        let called = open.called(!matches!(taking, RecoveryMode::Once), source, take_over);
-        let taken = self.runtime.block_on(called);
-        Ok(Some((open, taken)))
+        let called =
+            open.register_call(!matches!(taking, RecoveryMode::Once), source, recovery_deps);
+        let recovered = self.runtime.block_on(called);
+        Ok(Some((open, recovered)))
     }
 
-    fn take_over(&self) -> RecoveryDeps {
+    fn recover(&self) -> RecoveryDeps {
         RecoveryDeps {
             settings: Arc::clone(&self.settings),
             dispatcher: self.dispatcher.clone(),
@@ -279,7 +281,7 @@ impl Notifier {
     ) -> Result<Answering, Box<Response>> {
         let alerts = settings.config.alerts.is_state_on().then(|| {
             let runtime = self.runtime.handle();
-            self.take_over().alerts(
+            self.recover().alerts(
                 settings,
                 &call.source(),
                 open.map(|open| open.for_alerts()),

@@ -8,8 +8,8 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::acceptance::MAX_SAID;
-use super::context::{RecoveryDeps, Source};
+use super::acceptance::MAX_LOGGED;
+use super::context::{RecoveryDeps, TriggerContext};
 use super::records::recorder;
 use crate::api::request;
 use crate::config::{OutboxPlace, Settings};
@@ -24,15 +24,15 @@ use crate::store::{Backends, MAX_HISTORY, Store, StoreError, StoredRequest};
 use crate::warnings::Warnings;
 
 /// Requests that are taken over at a time.
-const CLAIM: usize = 64;
+const CLAIM_BATCH: usize = 64;
 /// Deliveries in flight with which a worker is busy: of what is left over others may have their share.
-const ENOUGH: usize = 256;
+const BUSY_DELIVERIES: usize = 256;
 /// How long a call waits for what a former process has left.
-const TAKE_OVER_WITHIN: Duration = Duration::from_secs(1);
+const RECOVERY_WAIT: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether there is room for requests for which there was none.
-const CLAIM_LEFT_AFTER: Duration = Duration::from_secs(1);
+const CLAIM_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long a view waits for a count.
-const COUNT_WITHIN: Duration = Duration::from_millis(300);
+const COUNT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// By their places.
 pub struct Outboxes {
@@ -46,9 +46,9 @@ pub struct OpenOutbox {
     /// Where lines of deliveries go that no call of this process has accepted.
     pub port: Arc<LogPort>,
     /// What is needed to make settings again, by configuration file: as the last call brought it.
-    sources: Mutex<HashMap<String, Source>>,
+    sources: Mutex<HashMap<String, TriggerContext>>,
     /// The outbox may hold requests for which there was no room.
-    left: Arc<Notify>,
+    claim_wanted: Arc<Notify>,
 }
 
 impl Outboxes {
@@ -64,7 +64,7 @@ impl Outboxes {
     pub fn get(
         &self,
         place: &OutboxPlace,
-        take_over: impl FnOnce() -> RecoveryDeps,
+        recovery_deps: impl FnOnce() -> RecoveryDeps,
         runtime: &Handle,
     ) -> Result<Arc<OpenOutbox>, StoreError> {
         let mut open = lock(&self.open);
@@ -76,15 +76,15 @@ impl Outboxes {
             outbox: open_outbox(place, self.backends, runtime)?,
             port: Arc::default(),
             sources: Mutex::default(),
-            left: Arc::default(),
+            claim_wanted: Arc::default(),
         });
         open.insert(key, Arc::clone(&outbox));
-        runtime.spawn(watch(Arc::downgrade(&outbox), take_over()));
+        runtime.spawn(watch(Arc::downgrade(&outbox), recovery_deps()));
         Ok(outbox)
     }
 
     /// From now on nothing is taken over.
-    pub fn stop_taking(&self) {
+    pub fn stop_recovery(&self) {
         for open in lock(&self.open).values() {
             lock(&open.sources).clear();
         }
@@ -104,7 +104,7 @@ impl Outboxes {
         let open: Vec<_> = lock(&self.open).values().cloned().collect();
         let mut depth = 0;
         for open in open {
-            let count = timeout(COUNT_WITHIN, open.outbox.depth()).await;
+            let count = timeout(COUNT_TIMEOUT, open.outbox.depth()).await;
             depth += count.ok().and_then(Result::ok).unwrap_or(0);
         }
         depth
@@ -123,19 +123,19 @@ fn open_outbox(
 }
 
 /// Looks for what belongs to nobody.
-async fn watch(outbox: Weak<OpenOutbox>, take_over: RecoveryDeps) {
-    let every = |open: Arc<OpenOutbox>| (open.outbox.claim_every(), Arc::clone(&open.left));
-    while let Some((every, left)) = outbox.upgrade().map(every) {
-        if timeout(every, left.notified()).await.is_ok() {
+async fn watch(outbox: Weak<OpenOutbox>, recovery_deps: RecoveryDeps) {
+    let every = |open: Arc<OpenOutbox>| (open.outbox.claim_every(), Arc::clone(&open.claim_wanted));
+    while let Some((every, claim_wanted)) = outbox.upgrade().map(every) {
+        if timeout(every, claim_wanted.notified()).await.is_ok() {
             // A moment ago there was no room.
-            sleep(CLAIM_LEFT_AFTER).await;
+            sleep(CLAIM_RETRY_AFTER).await;
         }
         let Some(outbox) = outbox.upgrade() else {
             return;
         };
         let sources: Vec<_> = lock(&outbox.sources).values().cloned().collect();
         for source in sources {
-            let _ = outbox.take_over(&source, &take_over).await;
+            let _ = outbox.recover(&source, &recovery_deps).await;
         }
     }
 }
@@ -148,63 +148,63 @@ impl OpenOutbox {
 
     /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
     /// what was left under it, so that what was accepted before goes before. Gives back how many requests that were.
-    pub async fn called(
+    pub async fn register_call(
         self: &Arc<Self>,
         scheduled: bool,
-        source: Source,
-        take_over: impl FnOnce() -> RecoveryDeps,
+        source: TriggerContext,
+        recovery_deps: impl FnOnce() -> RecoveryDeps,
     ) -> Result<usize, StoreError> {
         let known = lock(&self.sources).insert(source.config(), source.clone());
         if known.is_some() && !scheduled {
             return Ok(0);
         }
-        let (outbox, take_over) = (Arc::clone(self), take_over());
+        let (outbox, recovery_deps) = (Arc::clone(self), recovery_deps());
         // A task of its own: what is claimed is gone on with, however long the call waits for that.
-        let taking = tokio::spawn(async move { outbox.take_over(&source, &take_over).await });
-        match timeout(TAKE_OVER_WITHIN, taking).await {
-            Ok(Ok(taken)) => taken,
+        let taking = tokio::spawn(async move { outbox.recover(&source, &recovery_deps).await });
+        match timeout(RECOVERY_WAIT, taking).await {
+            Ok(Ok(recovered)) => recovered,
             _ => Ok(0),
         }
     }
 
     /// This process has left a request for which it had no room.
-    pub fn note_left(&self) {
-        self.left.notify_one();
+    pub fn claim_soon(&self) {
+        self.claim_wanted.notify_one();
     }
 
     /// Goes on with what belongs to nobody: requests, then history rows. Gives back how many requests.
-    async fn take_over(
+    async fn recover(
         &self,
-        source: &Source,
-        take_over: &RecoveryDeps,
+        source: &TriggerContext,
+        recovery_deps: &RecoveryDeps,
     ) -> Result<usize, StoreError> {
         // Without settings there is nothing to go on with: what is there waits.
-        let Some(settings) = take_over.resolve(source, &source.arguments) else {
+        let Some(settings) = recovery_deps.resolve(source, &source.arguments) else {
             return Ok(0);
         };
-        let taken = self
-            .take_over_requests(source, take_over, &settings)
+        let recovered = self
+            .recover_requests(source, recovery_deps, &settings)
             .await?;
         // A worker cannot write rows.
         if settings.history_table.is_some() && source.claimed_config_path.is_none() {
-            self.recover_history(&source.config(), &take_over.history)
+            self.recover_history(&source.config(), &recovery_deps.history)
                 .await?;
         }
-        Ok(taken)
+        Ok(recovered)
     }
 
     /// Goes on with requests, as long as there is room for them.
-    async fn take_over_requests(
+    async fn recover_requests(
         &self,
-        source: &Source,
-        take_over: &RecoveryDeps,
+        source: &TriggerContext,
+        recovery_deps: &RecoveryDeps,
         settings: &Arc<Settings>,
     ) -> Result<usize, StoreError> {
         let RecoveryDeps {
             dispatcher,
             history,
             ..
-        } = take_over;
+        } = recovery_deps;
         let config = source.config();
         let is_worker = source.claimed_config_path.is_some();
         let for_workers = settings
@@ -217,11 +217,11 @@ impl OpenOutbox {
         let caller = Caller::Outbox(config.clone());
         let max_in_flight = settings.policy.max_in_flight;
         let room = || match dispatcher.has_much_capacity(&caller, max_in_flight) {
-            true => CLAIM,
+            true => CLAIM_BATCH,
             // What takes the room may wait for one that nobody has.
             false => usize::from(dispatcher.waits_for_older(max_in_flight)),
         };
-        let mut taken = 0;
+        let mut recovered = 0;
         while let limit @ 1.. = room() {
             let asked = Instant::now();
             let claimed = self.outbox.claim(&config, limit).await?;
@@ -231,35 +231,39 @@ impl OpenOutbox {
                     .emit(&self.log(), &Event::Warning(&warning));
             }
             let count = claimed.len();
-            taken += count;
-            let least = self.announce(&claimed, dispatcher.sink());
-            for kept in claimed {
+            recovered += count;
+            let least = self.log_recovery(&claimed, dispatcher.sink());
+            for stored_request in claimed {
                 // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
-                let own = take_over.resolve(source, &source.arguments_of(&kept));
+                let own = recovery_deps.resolve(source, &source.arguments_of(&stored_request));
                 let settings = (&**own.as_ref().unwrap_or(settings), caller.clone());
-                self.go_on(kept, asked, settings, dispatcher, history, least);
+                self.resume(stored_request, asked, settings, dispatcher, history, least);
             }
-            if limit < CLAIM {
+            if limit < CLAIM_BATCH {
                 break;
             }
-            if count < CLAIM || (is_worker && dispatcher.gauges().in_flight >= ENOUGH) {
-                return Ok(taken);
+            if count < CLAIM_BATCH
+                || (is_worker && dispatcher.gauges().in_flight >= BUSY_DELIVERIES)
+            {
+                return Ok(recovered);
             }
         }
-        self.note_left();
-        Ok(taken)
+        self.claim_soon();
+        Ok(recovered)
     }
 
     /// Of many requests one line says that they were taken over. Gives back from which level on each has lines of its own.
-    fn announce(&self, claimed: &[StoredRequest], sink: &Sink) -> LogLevel {
-        if claimed.len() <= MAX_SAID {
+    fn log_recovery(&self, claimed: &[StoredRequest], sink: &Sink) -> LogLevel {
+        if claimed.len() <= MAX_LOGGED {
             return LogLevel::Info;
         }
-        let deliveries = claimed.iter().flat_map(|kept| &kept.deliveries);
+        let deliveries = claimed
+            .iter()
+            .flat_map(|stored_request| &stored_request.deliveries);
         let deliveries = deliveries
             .filter(|delivery| delivery.work.is_some())
             .count();
-        sink.emit(&self.log(), &Event::TakenOver { deliveries });
+        sink.emit(&self.log(), &Event::Recovered { deliveries });
         LogLevel::Error
     }
 
@@ -278,9 +282,9 @@ impl OpenOutbox {
         Ok(())
     }
 
-    fn go_on(
+    fn resume(
         &self,
-        kept: StoredRequest,
+        stored_request: StoredRequest,
         claimed: Instant,
         (settings, caller): (&Settings, Caller),
         dispatcher: &Dispatcher,
@@ -289,44 +293,49 @@ impl OpenOutbox {
     ) {
         let mut warnings = Warnings::default();
         // It was read once.
-        let request = request::read_stored(&kept.request_json, &settings.config.read_options).ok();
-        let plan = |request| routing::recover_plan(&kept, request, settings, &mut warnings);
+        let request =
+            request::read_stored(&stored_request.request_json, &settings.config.read_options).ok();
+        let plan =
+            |request| routing::recover_plan(&stored_request, request, settings, &mut warnings);
         let planned = catch_panic(|| request.as_ref().map(plan));
         // What was claimed comes to an end, whatever is wrong with it.
-        let planned = planned.ok().flatten().unwrap_or_else(|| impossible(&kept));
+        let planned = planned
+            .ok()
+            .flatten()
+            .unwrap_or_else(|| unrecoverable_plan(&stored_request));
         let recorder = request.and_then(|request| {
             let outbox = Some(&self.outbox);
             recorder(
                 history,
-                &kept.arguments,
+                &stored_request.arguments,
                 settings,
                 &request.notification,
                 outbox,
             )
         });
-        let log = TaskLog::new(Some(kept.task.clone())).recording(recorder);
+        let log = TaskLog::new(Some(stored_request.task.clone())).recording(recorder);
         let log = log.from_level(least);
         let port: Arc<dyn LogReceiver> = Arc::<LogPort>::clone(&self.port);
         log.hand_over(port);
         for warning in warnings.into_lines() {
             dispatcher.sink().emit(&log, &Event::Warning(&warning));
         }
-        let reports = kept.deliveries.into_iter();
+        let reports = stored_request.deliveries.into_iter();
         let task = dispatcher.recover(RecoveredRequest {
-            task_id: kept.task,
+            task_id: stored_request.task,
             caller,
-            identity: kept.identity,
-            age: kept.age,
+            identity: stored_request.identity,
+            age: stored_request.age,
             reports: reports.map(|delivery| delivery.report).collect(),
             deliveries: planned.deliveries,
             shared_bytes: planned.shared_bytes,
             policy: Arc::clone(&settings.policy),
             log,
-            warnings: kept.warnings,
+            warnings: stored_request.warnings,
             observer: None,
             stored: StoredTask {
                 outbox: Arc::clone(&self.outbox),
-                behind: kept.behind,
+                behind: stored_request.behind,
                 confirmed: claimed,
             },
         });
@@ -335,8 +344,8 @@ impl OpenOutbox {
 }
 
 /// The deliveries of a request that cannot be made again.
-fn impossible(kept: &StoredRequest) -> RecoveredPlan {
-    let open = kept.deliveries.iter().enumerate();
+fn unrecoverable_plan(stored_request: &StoredRequest) -> RecoveredPlan {
+    let open = stored_request.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());
     let rejected = open.map(|(index, delivery)| {
         let disposition = Disposition::Reject {

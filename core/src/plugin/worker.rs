@@ -60,7 +60,7 @@ impl Notifier {
             }
         };
         Ok(ClaimReport {
-            lines: self.take_news(),
+            lines: self.take_pending_log_lines(),
             port,
             claimed: count,
             error,
@@ -70,7 +70,7 @@ impl Notifier {
     /// Stops claiming, waits at most `limit` for deliveries in flight, and releases the rest to other processes. Returns the
     /// number of released deliveries.
     pub fn stop_work(&self, limit: Duration) -> usize {
-        self.outboxes.stop_taking();
+        self.outboxes.stop_recovery();
         self.runtime.block_on(async {
             let deadline = Instant::now() + limit;
             while self.dispatcher.gauges().in_flight > 0 && Instant::now() < deadline {

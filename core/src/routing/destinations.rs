@@ -290,6 +290,6 @@ fn no_object(configuration: &Json, path: Path) -> Box<Disposition> {
         Json::Array(_) => "an empty list or a list of lists",
         other => other.kind(),
     };
-    let what = format!("must be an object or a list of objects, found {found}");
-    misconfigured(invalid(&path, what))
+    let message = format!("must be an object or a list of objects, found {found}");
+    misconfigured(invalid(&path, message))
 }

@@ -86,7 +86,7 @@ impl Bytes {
     }
 
     /// A delivery holds so much, beside what all of them share.
-    pub fn hold(&mut self, bytes: usize, shared: usize) -> Result<(), Refusal> {
+    pub fn add_delivery(&mut self, bytes: usize, shared: usize) -> Result<(), Refusal> {
         self.held = self.held.saturating_add(bytes);
         within(self.held.saturating_add(shared))
     }

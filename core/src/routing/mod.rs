@@ -60,7 +60,7 @@ pub fn plan_at(
     for reached in &routed.receivers {
         planner.receiver_at(reached.receiver)?;
     }
-    planner.say_nobody();
+    planner.warn_no_receiver();
     let plan = planner.plan();
     Ok(silenced(plan, request, settings, now, warnings))
 }
@@ -103,7 +103,7 @@ pub fn plan_decided(
         for destination in destinations {
             planner.decided(destination)?;
         }
-        planner.say_nobody();
+        planner.warn_no_receiver();
         Ok(planner.plan())
     })
 }

@@ -189,7 +189,8 @@ impl<'a> Planner<'a> {
             receiver: receiver.map(str::to_owned),
             disposition,
         };
-        self.bytes.hold(delivery.size(), self.shared_bytes())?;
+        self.bytes
+            .add_delivery(delivery.size(), self.shared_bytes())?;
         self.deliveries.push(delivery);
         Ok(())
     }
@@ -202,7 +203,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    pub(super) fn say_nobody(&mut self) {
+    pub(super) fn warn_no_receiver(&mut self) {
         let ignored =
             |delivery: &PlannedDelivery| matches!(delivery.disposition, Disposition::Ignore);
         if self.deliveries.is_empty() {

@@ -102,10 +102,10 @@ impl<'a> Texts<'a> {
         if !self.variants.contains_key(id) {
             let made = match self.text(&template) {
                 Ok(text) => Some(self.with_text(text, id)),
-                Err(what) => {
+                Err(message) => {
                     let name = self.config.name_of(&template);
                     let name = shown(name.unwrap_or_default());
-                    warnings.push(|| format!("template {name}: {what}; the text goes as it is"));
+                    warnings.push(|| format!("template {name}: {message}; the text goes as it is"));
                     None
                 }
             };
@@ -162,7 +162,7 @@ impl<'a> Texts<'a> {
         path: &dyn fmt::Display,
         warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
-        let mut warn = |what: String| warnings.push(|| format!("{path}: {what}"));
+        let mut warn = |message: String| warnings.push(|| format!("{path}: {message}"));
         let made = make(rendered, |template| self.parameter(template, of), &mut warn);
         let doubts = self.renderer.take_warnings().into_iter();
         doubts.for_each(|doubt| warn(report::in_response(&doubt)));
@@ -209,7 +209,7 @@ fn make(
             RenderedParameter::One(name, template) => (*name, render(template)),
             RenderedParameter::Table(name, members) => (*name, object(members, &mut render)),
         };
-        let what = match text {
+        let message = match text {
             Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
             Ok(text) => {
                 made.push((name, text));
@@ -217,7 +217,7 @@ fn make(
             }
             Err(problem) => report::in_response(&problem),
         };
-        warn(format!("{name}: {what}; sent without it"));
+        warn(format!("{name}: {message}; sent without it"));
     }
     made
 }
@@ -251,7 +251,7 @@ impl Parameters for DeferredTemplates {
         let seen = TemplateContext::new(notification, self.data.as_deref(), Timestamp::now());
         let mut renderer = self.renderer.clone();
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
-        let made = make(&self.rendered, render, |what| warnings.push(|| what));
+        let made = make(&self.rendered, render, |message| warnings.push(|| message));
         for warning in renderer.take_warnings() {
             warnings.push(|| report::in_response(&warning));
         }

@@ -86,11 +86,11 @@ impl Alertmanager {
         let labels = fields.table(&LABELS)?.unwrap_or_default();
         for (name, _) in &labels {
             if !is_name(name) || OWN.contains(&name.as_str()) {
-                let what = format!(
+                let message = format!(
                     "labels must have names of letters, digits and underscores, other than {}",
                     OWN.join(", ")
                 );
-                return Err(fields.error(&LABELS, what));
+                return Err(fields.error(&LABELS, message));
             }
         }
         Ok(Self {

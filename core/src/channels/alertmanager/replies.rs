@@ -20,12 +20,12 @@ fn hint(reason: Reason) -> Option<&'static str> {
 }
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("Alertmanager", reply, redactor, error);
+    let json_reply = JsonReply::read("Alertmanager", reply, redactor, error);
     let is_page = || reply.text().trim_start().starts_with('<');
     match reply.status {
         // It answers with nothing; this is somebody's web page.
-        200..=299 if is_page() => said.reject_with_hint(Reason::Rejected, ADDRESS),
-        _ => said.by_status(hint),
+        200..=299 if is_page() => json_reply.reject_with_hint(Reason::Rejected, ADDRESS),
+        _ => json_reply.by_status(hint),
     }
 }
 

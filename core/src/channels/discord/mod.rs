@@ -136,7 +136,7 @@ impl HttpChannel for Discord {
         };
         if n.is_rich() {
             let mut rich = rich::compose(n, &text, LIMIT);
-            let follows_up = n.status.is_some_and(AlertStatus::follows_up);
+            let follows_up = n.status.is_some_and(AlertStatus::is_follow_up);
             let earlier = cx.earlier.as_ref().filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
                 return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));

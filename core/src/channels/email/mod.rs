@@ -155,10 +155,10 @@ fn check_together(fields: &Fields<'_>) -> Result<(), Problem> {
     if found <= TOGETHER {
         return Ok(());
     }
-    let what = format!(
+    let message = format!(
         "email_cc and email_bcc are for at most {TOGETHER} recipients together, found {found}; use the address of a mailing list"
     );
-    Err(fields.error(&TO, what))
+    Err(fields.error(&TO, message))
 }
 
 impl Channel for Email {

@@ -32,12 +32,12 @@ fn tls(fields: &Fields<'_>) -> Result<MailTls, Problem> {
         Some("tls") => Ok(MailTls::Implicit),
         Some("none") if fields.is_of_operator() => Ok(MailTls::Clear),
         Some("none") => {
-            let what = "email_tls none is for the configuration file alone; here it must be starttls or tls";
-            Err(fields.error(&TLS, what))
+            let message = "email_tls none is for the configuration file alone; here it must be starttls or tls";
+            Err(fields.error(&TLS, message))
         }
         Some(_) => {
-            let what = "email_tls must be starttls or tls, or none in the configuration file";
-            Err(fields.error(&TLS, what))
+            let message = "email_tls must be starttls or tls, or none in the configuration file";
+            Err(fields.error(&TLS, message))
         }
     }
 }
@@ -48,20 +48,20 @@ fn credentials(fields: &Fields<'_>, tls: MailTls) -> Result<Option<Credentials>,
     match (username, password) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) if tls == MailTls::Clear => {
-            let what = "email_tls none encrypts nothing: leave email_username and email_password out, or use starttls or tls";
-            Err(fields.error(&TLS, what))
+            let message = "email_tls none encrypts nothing: leave email_username and email_password out, or use starttls or tls";
+            Err(fields.error(&TLS, message))
         }
         (Some(username), Some(password)) => Ok(Some(Credentials {
             username: Secret::new(username.trim()),
             password: Secret::new(password),
         })),
         (Some(_), None) => {
-            let what = "email_password is required with email_username";
-            Err(fields.error(&PASSWORD, what))
+            let message = "email_password is required with email_username";
+            Err(fields.error(&PASSWORD, message))
         }
         (None, Some(_)) => {
-            let what = "email_username is required with email_password";
-            Err(fields.error(&USERNAME, what))
+            let message = "email_username is required with email_password";
+            Err(fields.error(&USERNAME, message))
         }
     }
 }

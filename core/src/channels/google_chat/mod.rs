@@ -106,8 +106,8 @@ impl GoogleChat {
         };
         let is_google = endpoint.destination.host.as_deref() == Some("chat.googleapis.com");
         if is_google && !(has("key") && has("token")) {
-            let what = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
-            return Err(fields.error(&WEBHOOK_URL, what));
+            let message = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
+            return Err(fields.error(&WEBHOOK_URL, message));
         }
         // One write a second and space, shared by all that write to it.
         let mut space = endpoint.url.clone();

@@ -19,13 +19,13 @@ fn hint(reason: Reason) -> Option<&'static str> {
 }
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("Google Chat", reply, redactor, error);
-    match (reply.status, said.text("name")) {
+    let json_reply = JsonReply::read("Google Chat", reply, redactor, error);
+    match (reply.status, json_reply.text("name")) {
         // `spaces/{space}/messages/{message}`, of which the space is a part of the address.
-        (200..=299, Some(name)) => said.delivered(name.rsplit('/').next()),
-        (200..=299, None) => said.reject_with_hint(Reason::Rejected, NOT_GOOGLE),
-        (429, _) => said.paused(said.retry_after(), PauseScope::Account),
-        _ => said.by_status(hint),
+        (200..=299, Some(name)) => json_reply.delivered(name.rsplit('/').next()),
+        (200..=299, None) => json_reply.reject_with_hint(Reason::Rejected, NOT_GOOGLE),
+        (429, _) => json_reply.paused(json_reply.retry_after(), PauseScope::Account),
+        _ => json_reply.by_status(hint),
     }
 }
 

@@ -85,7 +85,8 @@ impl Http {
         endpoint.hide(keys.map(|(_, key)| Secret::new(key.trim())));
         let success = fields.optional(&SUCCESS)?;
         let success = success.as_deref().map(success::read).transpose();
-        let success = success.map_err(|what| fields.error(&SUCCESS, format!("success {what}")))?;
+        let success =
+            success.map_err(|message| fields.error(&SUCCESS, format!("success {message}")))?;
         let sends_json = endpoint
             .header(&CONTENT_TYPE)
             .is_none_or(is_json_media_type);
@@ -102,7 +103,7 @@ impl Http {
         let secrets = fields.several(&SIGNING_SECRET)?.into_iter();
         let keys: Vec<_> = secrets
             .map(|(path, secret)| {
-                signing::key(secret).map_err(|what| invalid(&path, format!("{name} {what}")))
+                signing::key(secret).map_err(|message| invalid(&path, format!("{name} {message}")))
             })
             .collect::<Result<_, _>>()?;
         Ok((!keys.is_empty()).then(|| Signer::new(keys)))

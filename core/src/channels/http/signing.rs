@@ -167,12 +167,15 @@ mod tests {
         ] {
             match key(&secret) {
                 Ok(_) => assert_eq!(expected, "", "{secret}"),
-                Err(what) => {
+                Err(message) => {
                     assert!(
-                        !expected.is_empty() && what.contains(expected),
-                        "{secret}: {what}"
+                        !expected.is_empty() && message.contains(expected),
+                        "{secret}: {message}"
                     );
-                    assert!(!what.contains("S2tL") && !what.contains("$$$"), "{what}");
+                    assert!(
+                        !message.contains("S2tL") && !message.contains("$$$"),
+                        "{message}"
+                    );
                 }
             }
         }

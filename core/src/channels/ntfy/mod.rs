@@ -104,14 +104,14 @@ impl Ntfy {
         let url = fields.url(&SERVER_URL)?;
         let topic = fields.formed(&TOPIC)?;
         if RESERVED.contains(&topic.as_str()) {
-            let what =
+            let message =
                 "ntfy_topic is a name that every ntfy server uses for itself; choose another";
-            return Err(fields.error(&TOPIC, what));
+            return Err(fields.error(&TOPIC, message));
         }
         if url.path().trim_matches('/') == topic {
-            let what =
+            let message =
                 "ntfy_url must be the server's address without the topic, such as https://ntfy.sh";
-            return Err(fields.error(&SERVER_URL, what));
+            return Err(fields.error(&SERVER_URL, message));
         }
         let token = fields.formed_or_none(&TOKEN)?;
         let topic = Secret::new(topic);
@@ -119,7 +119,7 @@ impl Ntfy {
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
-            .told_apart_by(fields.sender(), secrets)
+            .distinguished_by(fields.sender(), secrets)
             .with_secret_members(&["topic"]);
         // Requests are counted for each visitor, whatever the topic.
         let visitor = format!(
@@ -161,7 +161,7 @@ impl Ntfy {
         let split = split_after(text, room, LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
-        let follows_up = notification.status.is_some_and(AlertStatus::follows_up);
+        let follows_up = notification.status.is_some_and(AlertStatus::is_follow_up);
         let earlier = cx
             .earlier
             .as_ref()

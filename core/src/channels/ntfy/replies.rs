@@ -34,23 +34,27 @@ fn hint(reason: Reason) -> Option<&'static str> {
 }
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("ntfy", reply, redactor, error);
-    match (reply.status, said.text("id"), said.number("code")) {
-        (200..=299, Some(id), _) => said.delivered(Some(id)),
-        (200..=299, None, _) => said.reject_with_hint(Reason::Rejected, NOT_NTFY),
+    let json_reply = JsonReply::read("ntfy", reply, redactor, error);
+    match (
+        reply.status,
+        json_reply.text("id"),
+        json_reply.number("code"),
+    ) {
+        (200..=299, Some(id), _) => json_reply.delivered(Some(id)),
+        (200..=299, None, _) => json_reply.reject_with_hint(Reason::Rejected, NOT_NTFY),
         // The day's bandwidth and messages.
-        (429, _, Some(42_905 | 42_908)) => said.reject(Reason::QuotaExhausted),
+        (429, _, Some(42_905 | 42_908)) => json_reply.reject(Reason::QuotaExhausted),
         (429, _, code) => {
             let (least, hint) = match code {
                 Some(42_904) => (MINUTE, Some(FULL)),
                 Some(42_909) => (MINUTE, Some(WRONG_LOGINS)),
                 _ => (NEXT_REQUEST, None),
             };
-            let after = said.retry_after().unwrap_or(least);
-            let paused = said.paused(Some(after), PauseScope::Account);
+            let after = json_reply.retry_after().unwrap_or(least);
+            let paused = json_reply.paused(Some(after), PauseScope::Account);
             with_hints(paused, |_| hint)
         }
-        _ => said.by_status(hint),
+        _ => json_reply.by_status(hint),
     }
 }
 

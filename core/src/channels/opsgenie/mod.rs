@@ -102,7 +102,7 @@ impl Opsgenie {
         let key = fields.formed(&product.key)?;
         let url = join_path(&fields.base_url(&product.base_url)?, ["v2", "alerts"]);
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
-            .told_apart_by(fields.sender(), [Secret::new(&*key)]);
+            .distinguished_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
         Ok(Self { endpoint, product })
     }

@@ -12,16 +12,16 @@ use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
 pub fn classify(reply: &HttpReply, product: &Product, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read(product.name, reply, redactor, error);
-    match (reply.status, said.text("requestId")) {
-        (200..=299, Some(id)) => said.delivered(Some(id)),
-        (200..=299, None) => said.reject(Reason::Rejected),
+    let json_reply = JsonReply::read(product.name, reply, redactor, error);
+    match (reply.status, json_reply.text("requestId")) {
+        (200..=299, Some(id)) => json_reply.delivered(Some(id)),
+        (200..=299, None) => json_reply.reject(Reason::Rejected),
         (429, _) => {
             let period = reply.header("x-ratelimit-period-in-sec");
             let period = period.and_then(|text| retry_after(text, reply.received));
-            said.paused(said.retry_after().or(period), PauseScope::Destination)
+            json_reply.paused(json_reply.retry_after().or(period), PauseScope::Destination)
         }
-        _ => said.by_status(|reason| hint(reason, product)),
+        _ => json_reply.by_status(|reason| hint(reason, product)),
     }
 }
 
@@ -39,7 +39,8 @@ fn error(json: &Value) -> ProviderError<'_> {
     let message = json.get("message").and_then(Value::as_str);
     let errors = json.get("errors").and_then(Value::as_object);
     let errors = errors.into_iter().flatten();
-    let errors = errors.filter_map(|(field, what)| Some(format!("{field}: {}", what.as_str()?)));
+    let errors =
+        errors.filter_map(|(field, message)| Some(format!("{field}: {}", message.as_str()?)));
     let sentence = message.map(|message| {
         let all = [message.to_owned()].into_iter().chain(errors);
         Cow::Owned(all.collect::<Vec<_>>().join("; "))

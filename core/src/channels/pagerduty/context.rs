@@ -108,11 +108,11 @@ fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
         match url {
             Some(url) if !text.is_empty() && is_name(&text) => Ok((text, url.into())),
             _ => {
-                let what = format!(
+                let message = format!(
                     "{name} must be web addresses by their texts, such as {}",
                     r#"{ Runbook = "https://wiki.example.com/cpu" }"#
                 );
-                Err(fields.error(&LINKS, what))
+                Err(fields.error(&LINKS, message))
             }
         }
     });
@@ -127,9 +127,9 @@ fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
     let images = images.into_iter().map(|(path, text)| {
         let url = parse_url(text).ok();
         let url = url.filter(|url| url.scheme() == "https" && fits_as_link(url.as_str()));
-        let what = format!("{name} must be web addresses that begin with https://");
+        let message = format!("{name} must be web addresses that begin with https://");
         url.map(|src| Image { src })
-            .ok_or_else(|| invalid(&path, what))
+            .ok_or_else(|| invalid(&path, message))
     });
     images.collect()
 }

@@ -107,7 +107,7 @@ impl PagerDuty {
         let url = join_path(&fields.base_url(&BASE_URL)?, ["v2", "enqueue"]);
         Ok(Self {
             endpoint: Endpoint::new(fields.sender(), url, &CAPABILITIES)
-                .told_apart_by(fields.sender(), [routing_key.clone()])
+                .distinguished_by(fields.sender(), [routing_key.clone()])
                 .with_secret_members(&["routing_key"]),
             routing_key,
             context: Context::read(fields)?,

@@ -14,20 +14,20 @@ use crate::secret::Redactor;
 const LIMITED: Duration = Duration::from_secs(30);
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("PagerDuty", reply, redactor, error);
+    let json_reply = JsonReply::read("PagerDuty", reply, redactor, error);
     match reply.status {
-        200..=299 if said.text("status") == Some("success") => {
-            said.delivered(said.text("dedup_key"))
+        200..=299 if json_reply.text("status") == Some("success") => {
+            json_reply.delivered(json_reply.text("dedup_key"))
         }
-        200..=299 => said.reject(Reason::Rejected),
-        400 if said.get("errors").is_some_and(are_about_the_key) => {
-            said.reject_with_hint(Reason::Unauthorized, KEY_HINT)
+        200..=299 => json_reply.reject(Reason::Rejected),
+        400 if json_reply.get("errors").is_some_and(are_key_errors) => {
+            json_reply.reject_with_hint(Reason::Unauthorized, KEY_HINT)
         }
         429 => {
-            let after = said.retry_after().unwrap_or(LIMITED);
-            said.paused(Some(after), PauseScope::Destination)
+            let after = json_reply.retry_after().unwrap_or(LIMITED);
+            json_reply.paused(Some(after), PauseScope::Destination)
         }
-        _ => said.by_status(hint),
+        _ => json_reply.by_status(hint),
     }
 }
 
@@ -50,7 +50,7 @@ fn texts(errors: &Value) -> impl Iterator<Item = &str> {
     errors.filter_map(Value::as_str)
 }
 
-fn are_about_the_key(errors: &Value) -> bool {
+fn are_key_errors(errors: &Value) -> bool {
     let is_about = |error: &str| {
         error
             .to_lowercase()

@@ -95,7 +95,7 @@ impl Pushover {
         // One queue for all users of an application: the limit of requests at once is not each user's.
         let key = digest(&format!("pushover {base} {}", token.expose()));
         let mut endpoint = endpoint
-            .told_apart_by(fields.sender(), [token.clone(), user.clone()])
+            .distinguished_by(fields.sender(), [token.clone(), user.clone()])
             .with_secret_members(&["token", "user"]);
         endpoint.destination.key = key;
         Ok(Self {
@@ -156,7 +156,7 @@ impl Pushover {
             .chain(link.map(|link| ("url", link)))
             .chain(opens.as_deref().map(|words| ("url_title", words)));
         let first = self.form(says);
-        let follows_up = notification.status.is_some_and(AlertStatus::follows_up);
+        let follows_up = notification.status.is_some_and(AlertStatus::is_follow_up);
         let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
         let more = parts.map(|part| self.form([("message", part)]));
         let mut warnings = cuts.warnings();

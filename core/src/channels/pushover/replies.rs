@@ -13,21 +13,25 @@ const TOKEN_HINT: &str = "Give pushover_token as the application's page at pusho
 const USER_HINT: &str = "Give pushover_user as the dashboard at pushover.net shows it, and see that a device of the user is active.";
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("Pushover", reply, redactor, error);
-    let is_invalid = |name| said.text(name) == Some("invalid");
+    let json_reply = JsonReply::read("Pushover", reply, redactor, error);
+    let is_invalid = |name| json_reply.text(name) == Some("invalid");
     match reply.status {
-        200..=299 if said.number("status") == Some(1) => said.delivered(said.text("request")),
-        200..=299 => said.reject(Reason::Rejected),
+        200..=299 if json_reply.number("status") == Some(1) => {
+            json_reply.delivered(json_reply.text("request"))
+        }
+        200..=299 => json_reply.reject(Reason::Rejected),
         // The month's messages (section on limitations), of which the body says that the token is invalid
         // <https://github.com/Tautulli/Tautulli/issues/396>. No 4xx heals by repeating, and many block this address.
-        429 => said.reject(Reason::QuotaExhausted),
-        400..=499 if is_invalid("token") => said.reject_with_hint(Reason::Unauthorized, TOKEN_HINT),
-        400..=499 if is_invalid("user") => {
-            said.reject_with_hint(Reason::UnknownDestination, USER_HINT)
+        429 => json_reply.reject(Reason::QuotaExhausted),
+        400..=499 if is_invalid("token") => {
+            json_reply.reject_with_hint(Reason::Unauthorized, TOKEN_HINT)
         }
-        408 | 425 => said.reject(Reason::Rejected),
-        404 => said.reject_with_hint(Reason::UnknownDestination, TOKEN_HINT),
-        _ => said.by_status(|_| None),
+        400..=499 if is_invalid("user") => {
+            json_reply.reject_with_hint(Reason::UnknownDestination, USER_HINT)
+        }
+        408 | 425 => json_reply.reject(Reason::Rejected),
+        404 => json_reply.reject_with_hint(Reason::UnknownDestination, TOKEN_HINT),
+        _ => json_reply.by_status(|_| None),
     }
 }
 

@@ -95,7 +95,7 @@ impl Endpoint {
     }
 
     /// One of several destinations behind this URL, told apart by `secrets`, which are taken out of replies as well.
-    pub fn told_apart_by(
+    pub fn distinguished_by(
         mut self,
         sender: &str,
         secrets: impl IntoIterator<Item = Secret>,

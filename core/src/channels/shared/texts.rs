@@ -44,12 +44,12 @@ pub fn in_parts(
 
 /// What is said of a text of which that is missing.
 pub fn cut_warning(missing: usize) -> Option<String> {
-    let what = "notification_text is too long for this channel: the last";
-    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
+    let message = "notification_text is too long for this channel: the last";
+    (missing > 0).then(|| format!("{message} {missing} characters are missing"))
 }
 
 /// What is said of a text that was longer than ten messages hold.
 pub fn missing_warning(missing: usize) -> Option<String> {
-    let what = format!("notification_text is too long for {MAX_PARTS} messages: the last");
-    (missing > 0).then(|| format!("{what} {missing} characters are missing"))
+    let message = format!("notification_text is too long for {MAX_PARTS} messages: the last");
+    (missing > 0).then(|| format!("{message} {missing} characters are missing"))
 }

@@ -54,7 +54,7 @@ impl BlockText {
         BlockText::PlainText { text, emoji: false }
     }
 
-    pub fn ours(text: String) -> Self {
+    pub fn verbatim(text: String) -> Self {
         BlockText::Mrkdwn {
             text,
             verbatim: true,

@@ -57,7 +57,11 @@ pub fn compose(
         text: as_allowed(parts.next().unwrap_or_default(), cx),
         verbatim: !cx.allow_mentions,
     };
-    let link = notification.link.as_deref().map(link).map(BlockText::ours);
+    let link = notification
+        .link
+        .as_deref()
+        .map(link)
+        .map(BlockText::verbatim);
     let link = cuts.link(link, |link| link.units() <= SECTION);
 
     let taken = [Some(&heading), Some(&text_block), link.as_ref()];
@@ -115,7 +119,7 @@ fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
     let phase = rich::phase(notification, time.as_deref());
     let line = rich::joined([level, phase, cuts.note()])?;
     Some(Block::Context {
-        elements: [BlockText::ours(line)],
+        elements: [BlockText::verbatim(line)],
     })
 }
 

@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
         let listed = listed.ok_or_else(|| invalid(&self.path().clone(), "no destination"))?;
         match &listed.mailbox {
             Ok(mailbox) => Ok((listed.parameter, mailbox)),
-            Err(what) => Err(invalid(&listed.path.clone(), what)),
+            Err(message) => Err(invalid(&listed.path.clone(), message)),
         }
     }
 
@@ -55,10 +55,10 @@ impl<'a> Fields<'a> {
         let mut pieces = mailboxes::split(&text);
         let first = pieces.next().unwrap_or_default();
         if pieces.next().is_some() {
-            let what = "must be one address, found several; write a name with a comma in quotes";
-            return Err(self.error(field, format!("{name} {what}")));
+            let message = "must be one address, found several; write a name with a comma in quotes";
+            return Err(self.error(field, format!("{name} {message}")));
         }
-        mailbox(name, first, 0, 1).map_err(|what| self.error(field, what))
+        mailbox(name, first, 0, 1).map_err(|message| self.error(field, message))
     }
 
     /// Mailboxes that are no destinations: a string, or a list of them.
@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
             let of = pieces.len();
             for (index, text) in pieces.into_iter().enumerate() {
                 let read = mailbox(field.name, text, index, of);
-                mailboxes.push(read.map_err(|what| invalid(&path.clone(), what))?);
+                mailboxes.push(read.map_err(|message| invalid(&path.clone(), message))?);
             }
         }
         Ok(mailboxes)

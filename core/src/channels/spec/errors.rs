@@ -20,11 +20,11 @@ pub fn invalid(path: &Path, message: impl Into<String>) -> Problem {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub path: Path,
-    pub what: String,
+    pub message: String,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.what)
+        write!(f, "{}: {}", self.path, self.message)
     }
 }

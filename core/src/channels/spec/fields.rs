@@ -190,8 +190,8 @@ impl<'a> Fields<'a> {
         let strings = places.into_iter().map(|(path, value)| match text(value) {
             Some(text) => Ok((path, text)),
             None => {
-                let what = format!("{name} must be a string, found {}", value.kind());
-                Err(invalid(&path, what))
+                let message = format!("{name} must be a string, found {}", value.kind());
+                Err(invalid(&path, message))
             }
         });
         strings.collect()
@@ -203,8 +203,8 @@ impl<'a> Fields<'a> {
         self.optional(field)?
             .map(|text| {
                 let Parameter { name, example, .. } = field;
-                let what = format!("{name} must be a number from 1 to 65535, such as {example}");
-                port(&text).ok_or_else(|| self.error(field, what))
+                let message = format!("{name} must be a number from 1 to 65535, such as {example}");
+                port(&text).ok_or_else(|| self.error(field, message))
             })
             .transpose()
     }
@@ -255,7 +255,7 @@ impl<'a> Fields<'a> {
             _ => match self.optional(field) {
                 Ok(encoded) => encoded.map(|encoded| match decode(&encoded) {
                     Ok(members) => Ok(Cow::Owned(members)),
-                    Err(what) => Err(format!("{what}; sent without these headers. Give base64 of a JSON object of strings")),
+                    Err(message) => Err(format!("{message}; sent without these headers. Give base64 of a JSON object of strings")),
                 }),
                 Err(error) => Some(Err(format!("{}; sent without these headers", error.message))),
             },
@@ -279,7 +279,7 @@ impl<'a> Fields<'a> {
     pub fn url(&self, field: &Parameter) -> Result<Url, Problem> {
         let name = field.name;
         parse_url(&self.required(field)?)
-            .map_err(|what| self.error(field, format!("{name} {what}")))
+            .map_err(|message| self.error(field, format!("{name} {message}")))
     }
 
     /// A field that must be there, in the form that its parameter declares.
@@ -316,12 +316,12 @@ impl<'a> Fields<'a> {
         let name = field.name;
         let given = self.optional(field)?;
         let url = parse_url(given.as_deref().unwrap_or(field.example))
-            .map_err(|what| self.error(field, format!("{name} {what}")))?;
+            .map_err(|message| self.error(field, format!("{name} {message}")))?;
         if url.username().is_empty() && url.password().is_none() {
             return Ok(url);
         }
-        let what = format!("{name} must not hold a user name or a password");
-        Err(self.error(field, what))
+        let message = format!("{name} must not hold a user name or a password");
+        Err(self.error(field, message))
     }
 
     fn wrong_type(&self, field: &Parameter, expected: &str, found: &Json) -> Problem {
@@ -329,20 +329,20 @@ impl<'a> Fields<'a> {
         self.error(field, format!("{name} must be {expected}, found {kind}"))
     }
 
-    pub fn error(&self, field: &Parameter, what: impl Into<String>) -> Problem {
-        invalid(&self.path.key(field.name), what)
+    pub fn error(&self, field: &Parameter, message: impl Into<String>) -> Problem {
+        invalid(&self.path.key(field.name), message)
     }
 
     /// A warning of the answer that names the field.
-    pub fn warn(&mut self, field: &Parameter, what: &str) {
-        self.warn_of(field.name, what);
+    pub fn warn(&mut self, field: &Parameter, message: &str) {
+        self.warn_of(field.name, message);
     }
 
-    fn warn_of(&mut self, name: &str, what: &str) {
+    fn warn_of(&mut self, name: &str, message: &str) {
         let path = &self.path;
         self.warnings.push(|| Warning {
             path: path.key(name),
-            what: what.to_owned(),
+            message: message.to_owned(),
         });
     }
 
@@ -382,7 +382,7 @@ impl<'a> Fields<'a> {
         let (known, sender, path) = (self.known(), self.sender, &self.path);
         self.warnings.push(|| Warning {
             path: path.key(name),
-            what: match nearest(name, known.clone()) {
+            message: match nearest(name, known.clone()) {
                 Some(meant) => format!("unknown field, ignored; did you mean {meant}?"),
                 None => format!(
                     "unknown field, ignored; {sender} knows {}",

@@ -20,8 +20,8 @@ pub fn read(fields: &mut Fields<'_>, field: &Parameter, host: HostHeader) -> Hea
     match fields.headers(field) {
         None => HeaderMap::new(),
         Some(Ok(members)) => collect(fields, field, host, &members),
-        Some(Err(what)) => {
-            fields.warn(field, &what);
+        Some(Err(message)) => {
+            fields.warn(field, &message);
             HeaderMap::new()
         }
     }
@@ -39,9 +39,9 @@ fn collect(
     let mut headers = HeaderMap::new();
     if members.len() > MAX_HEADERS {
         let count = members.len();
-        let what =
+        let message =
             format!("holds {count} headers; those after the first {MAX_HEADERS} are dropped");
-        fields.warn(field, &what);
+        fields.warn(field, &message);
     }
     for (name, value) in members.iter().take(MAX_HEADERS) {
         match header(name, value, host) {
@@ -49,9 +49,9 @@ fn collect(
             Ok((name, value)) => {
                 headers.insert(name, value);
             }
-            Err(what) => {
+            Err(message) => {
                 let name = shown(name);
-                fields.warn(field, &format!("header `{name}` {what}; dropped"));
+                fields.warn(field, &format!("header `{name}` {message}; dropped"));
             }
         }
     }

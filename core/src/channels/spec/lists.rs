@@ -91,12 +91,12 @@ fn read_item<'a>(
     listed: &mut Vec<ListedMailbox<'a>>,
 ) {
     let Some(written) = text(item) else {
-        let what = format!("must be a string, found {}", item.kind());
+        let message = format!("must be a string, found {}", item.kind());
         return listed.push(ListedMailbox {
             parameter,
             path: path.clone(),
             text: "",
-            mailbox: Err(format!("{parameter} {what}")),
+            mailbox: Err(format!("{parameter} {message}")),
         });
     };
     let mut pieces: Vec<_> = mailboxes::split(written).collect();
@@ -119,8 +119,8 @@ fn read_item<'a>(
 
 /// A mailbox, or a sentence about it: which one of its string it is, and what to write.
 pub fn mailbox(parameter: &str, text: &str, index: usize, of: usize) -> Result<Mailbox, String> {
-    mailboxes::parse(text).map_err(|what| match of {
-        1 => format!("{parameter} {what}"),
-        _ => format!("address {} of {parameter} {what}", index + 1),
+    mailboxes::parse(text).map_err(|message| match of {
+        1 => format!("{parameter} {message}"),
+        _ => format!("address {} of {parameter} {message}", index + 1),
     })
 }

@@ -84,7 +84,9 @@ mod tests {
         ] {
             match (parse_url(text), expected) {
                 (Ok(url), Ok(wanted)) => assert_eq!(url.as_str(), wanted, "{text}"),
-                (Err(what), Err(wanted)) => assert!(what.contains(wanted), "{text}: {what}"),
+                (Err(message), Err(wanted)) => {
+                    assert!(message.contains(wanted), "{text}: {message}")
+                }
                 (got, wanted) => panic!("{text}: {got:?}, wanted {wanted:?}"),
             }
         }

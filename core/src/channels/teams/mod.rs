@@ -80,14 +80,14 @@ impl Teams {
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
         let host = endpoint.destination.host.as_deref().unwrap_or_default();
         if host == "outlook.office.com" || host.ends_with(".webhook.office.com") {
-            let what = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
+            let message = "teams_webhook_url is that of an Office 365 connector, which Microsoft has shut down; \
                         make a workflow in Teams (\"Send webhook alerts to a channel\") and give its URL";
-            return Err(fields.error(&WEBHOOK_URL, what));
+            return Err(fields.error(&WEBHOOK_URL, message));
         }
         if is_microsoft(host) && !has_signature(&endpoint.url) {
-            let what = "teams_webhook_url must be the whole URL of the workflow's trigger, with &sig=… at its end; a URL \
+            let message = "teams_webhook_url must be the whole URL of the workflow's trigger, with &sig=… at its end; a URL \
                         without it is of a trigger that wants a Microsoft login: let anyone trigger the workflow, and copy its new URL";
-            return Err(fields.error(&WEBHOOK_URL, what));
+            return Err(fields.error(&WEBHOOK_URL, message));
         }
         Ok(Self { endpoint })
     }

@@ -39,15 +39,16 @@ fn meaning(code: &str) -> Option<(Reason, &'static str)> {
 
 /// `is_old`: the URL's host is that of Azure Logic Apps.
 pub fn classify(reply: &HttpReply, is_old: bool, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("Teams", reply, redactor, error);
-    let code = said
+    let json_reply = JsonReply::read("Teams", reply, redactor, error);
+    let code = json_reply
         .get("error")
         .and_then(|error| error.get("code")?.as_str());
     let known = code.and_then(meaning);
     match (reply.status, known) {
-        (400..=499, Some((reason, hint))) => said.reject_with_hint(reason, hint),
-        (200..=299, _) if is_undelivered(reply) => undelivered(reply, redactor, &said),
-        _ => said.by_status(|reason| hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })),
+        (400..=499, Some((reason, hint))) => json_reply.reject_with_hint(reason, hint),
+        (200..=299, _) if is_undelivered(reply) => undelivered(reply, redactor, &json_reply),
+        _ => json_reply
+            .by_status(|reason| hint(reason).map(|hint| if is_old { OLD_HOST } else { hint })),
     }
 }
 
@@ -64,7 +65,11 @@ fn is_undelivered(reply: &HttpReply) -> bool {
     text.contains("delivery failed") || text.contains("endpoint returned http error")
 }
 
-fn undelivered(reply: &HttpReply, redactor: &Redactor, said: &JsonReply<'_>) -> Classification {
+fn undelivered(
+    reply: &HttpReply,
+    redactor: &Redactor,
+    json_reply: &JsonReply<'_>,
+) -> Classification {
     let text = reply.text().to_ascii_lowercase();
     let (_, rest) = text.split_once("http error").unwrap_or_default();
     let digits = |c: char| c.is_ascii_digit();
@@ -77,8 +82,8 @@ fn undelivered(reply: &HttpReply, redactor: &Redactor, said: &JsonReply<'_>) -> 
                 status: told,
                 ..reply.clone()
             };
-            by_status(&told, || redactor, || said.detail())
+            by_status(&told, || redactor, || json_reply.detail())
         }
-        _ => said.reject(Reason::Rejected),
+        _ => json_reply.reject(Reason::Rejected),
     }
 }

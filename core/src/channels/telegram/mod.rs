@@ -119,7 +119,7 @@ impl Telegram {
         let topic = thread.map(|id| id.to_string());
         let apart = [&token, &chat_id].into_iter().chain(&topic);
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
-            .told_apart_by(fields.sender(), apart.map(Secret::new))
+            .distinguished_by(fields.sender(), apart.map(Secret::new))
             .with_secret_members(&["chat_id"]);
         Ok(Self {
             endpoint,

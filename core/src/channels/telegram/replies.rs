@@ -36,22 +36,22 @@ const WORDS: [(&str, Reason, &str); 12] = [
 ];
 
 pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> Classification {
-    let said = JsonReply::read("Telegram", reply, redactor, error);
-    let parameter = |name| said.get("parameters").and_then(|all| all.get(name));
+    let json_reply = JsonReply::read("Telegram", reply, redactor, error);
+    let parameter = |name| json_reply.get("parameters").and_then(|all| all.get(name));
     match reply.status {
-        200..=299 if said.get("ok") == Some(&Value::Bool(true)) => {
-            let id = said
+        200..=299 if json_reply.get("ok") == Some(&Value::Bool(true)) => {
+            let id = json_reply
                 .get("result")
                 .and_then(|result| result.get("message_id"));
             let id = id.and_then(Value::as_i64).map(|id| id.to_string());
-            said.delivered(id.as_deref())
+            json_reply.delivered(id.as_deref())
         }
-        200..=299 => said.reject(Reason::Rejected),
+        200..=299 => json_reply.reject(Reason::Rejected),
         429 => {
             let wait = parameter("retry_after").and_then(Value::as_f64);
             let after = wait.and_then(classify::seconds);
-            said.paused(
-                after.or_else(|| said.retry_after()),
+            json_reply.paused(
+                after.or_else(|| json_reply.retry_after()),
                 PauseScope::Destination,
             )
         }
@@ -59,15 +59,18 @@ pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> C
             if let Some(id) = parameter("migrate_to_chat_id").and_then(Value::as_i64) {
                 return moved(sent, id, redactor);
             }
-            let words = said.text("description").unwrap_or_default().to_lowercase();
+            let words = json_reply
+                .text("description")
+                .unwrap_or_default()
+                .to_lowercase();
             match WORDS.iter().find(|(known, ..)| words.contains(*known)) {
-                Some(&(_, reason, hint)) => said.reject_with_hint(reason, hint),
-                None => said.by_status(|_| None),
+                Some(&(_, reason, hint)) => json_reply.reject_with_hint(reason, hint),
+                None => json_reply.by_status(|_| None),
             }
         }
-        401 | 404 => said.reject_with_hint(Reason::Unauthorized, TOKEN),
-        403 => said.reject_with_hint(Reason::Forbidden, SHUT_OUT),
-        _ => said.by_status(|_| None),
+        401 | 404 => json_reply.reject_with_hint(Reason::Unauthorized, TOKEN),
+        403 => json_reply.reject_with_hint(Reason::Forbidden, SHUT_OUT),
+        _ => json_reply.by_status(|_| None),
     }
 }
 
@@ -78,9 +81,13 @@ fn error(json: &Value) -> ProviderError<'_> {
 
 /// "The group has been migrated to a supergroup with the specified identifier" (ResponseParameters).
 fn moved(sent: &HttpRequest, id: i64, redactor: &Redactor) -> Classification {
-    let said = format!("the group became a supergroup, whose id is {id}");
+    let json_reply = format!("the group became a supergroup, whose id is {id}");
     let failure = Failure::new(Reason::UnknownDestination)
-        .with_detail(classify::with_provider_words("Telegram", &said, redactor))
+        .with_detail(classify::with_provider_words(
+            "Telegram",
+            &json_reply,
+            redactor,
+        ))
         .with_hint(MIGRATED);
     let Some(next) = readdressed(sent, id) else {
         return AttemptResult::Reject(failure).into();

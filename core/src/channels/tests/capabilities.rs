@@ -109,7 +109,7 @@ fn only_a_channel_that_edits_or_threads_by_reference_names_the_earlier_message()
             let after = sent(channel, &notification, &ComposeContext { earlier, ..cx });
             let is_named = after.iter().any(|message| message.names(EARLIER));
             // An edit takes the place of what has fired; a further firing is a message of its own.
-            let edits = capabilities.follow_ups.edits && status.follows_up();
+            let edits = capabilities.follow_ups.edits && status.is_follow_up();
             let threads = capabilities.follow_ups.threads == Threading::ByReference;
             assert_eq!(is_named, edits || threads, "{} {status:?}", spec.key);
             assert_eq!(alone != after, edits || threads, "{} {status:?}", spec.key);

@@ -500,10 +500,10 @@ fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo
             });
             // Of a URL the part that is changed, which stands last.
             let needle = value.rsplit(['/', '=', ':']).next().unwrap_or(&value);
-            let shows = |what: &str, text: String| {
+            let shows = |message: &str, text: String| {
                 assert!(
                     !text.contains(needle),
-                    "{}: {what} shows {}: {text}",
+                    "{}: {message} shows {}: {text}",
                     spec.key,
                     secret.name
                 );

@@ -32,17 +32,17 @@ impl Content {
         for (name, _) in variables.iter().flatten() {
             if name.is_empty() || name.chars().count() > NAME || name.contains(char::is_whitespace)
             {
-                let what =
+                let message =
                     format!("{VARIABLES} must have names of 1 to {NAME} characters without spaces");
-                return Err(fields.error(&CONTENT_VARIABLES, what));
+                return Err(fields.error(&CONTENT_VARIABLES, message));
             }
         }
         match (sid, variables) {
             (None, Some(_)) => {
-                let what = format!(
+                let message = format!(
                     "{SID} is required with {VARIABLES}: for example HX and 32 hexadecimal digits"
                 );
-                Err(fields.error(&CONTENT_SID, what))
+                Err(fields.error(&CONTENT_SID, message))
             }
             (None, None) => Ok(None),
             (Some(sid), variables) => Ok(Some(Self {

@@ -83,7 +83,7 @@ impl Argument {
 
     pub(super) fn url(&self, value: &str) -> Result<Url, String> {
         let url = parse_url(value)
-            .map_err(|what| format!("a URL such as {}: it {what}", self.example))?;
+            .map_err(|message| format!("a URL such as {}: it {message}", self.example))?;
         match url.username().is_empty() && url.password().is_none() {
             true => Ok(url),
             false => Err("a URL without user name and password".to_owned()),

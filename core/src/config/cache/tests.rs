@@ -179,9 +179,9 @@ fn a_secret_file_is_taken_up_when_it_changes_and_when_it_comes() {
     let Some(ConfigReload::Broken(error)) = news else {
         panic!("{news:?}")
     };
-    let what = "The file secret, which notifier.toml names (line 2, column 21: \
+    let message = "The file secret, which notifier.toml names (line 2, column 21: \
                 receivers.one.slack.slack_webhook_url), cannot be used: ";
-    assert!(error.message.starts_with(what), "{}", error.message);
+    assert!(error.message.starts_with(message), "{}", error.message);
     assert_eq!(
         error.hint,
         "Mend it; `influxdb3-notifier check --resolve notifier.toml` shows everything."

@@ -33,9 +33,9 @@ impl Loader<'_> {
                 config.alerts.alert_key = self.names(node, path);
                 self.warn_of_changing_names(node, path, &config.alerts.alert_key);
                 if node.one_or_several().is_empty() {
-                    let what =
+                    let message =
                         "the list is empty; leave it out where only dedup_key identifies an alert";
-                    self.report.error(node.place, path.as_str(), what);
+                    self.report.error(node.place, path.as_str(), message);
                 }
             }
             STATE => match node.as_str() {
@@ -88,8 +88,8 @@ impl Loader<'_> {
             return;
         }
         for (place, path) in std::mem::take(&mut self.state.dependent) {
-            let what = "has no effect: no key turns alert state on, such as group_by in a route or resolve_timeout";
-            self.report.warning(place, &path, what);
+            let message = "has no effect: no key turns alert state on, such as group_by in a route or resolve_timeout";
+            self.report.warning(place, &path, message);
         }
     }
 
@@ -106,7 +106,7 @@ impl Loader<'_> {
                 self.mismatch(node, path, "a list of names such as \"fields.host\"");
                 continue;
             };
-            let what = match Name::parse(text) {
+            let message = match Name::parse(text) {
                 Ok(Name::Status) => STATUS_CHANGES.to_owned(),
                 Ok(name) if names.contains(&name) => continue,
                 Ok(name) => {
@@ -114,9 +114,9 @@ impl Loader<'_> {
                     continue;
                 }
                 Err(_) if text == ALL_LABELS => NO_GROUPING.to_owned(),
-                Err(what) => what,
+                Err(message) => message,
             };
-            self.report.error(node.place, path.as_str(), &what);
+            self.report.error(node.place, path.as_str(), &message);
         }
         names
     }
@@ -125,11 +125,11 @@ impl Loader<'_> {
     fn warn_of_changing_names(&mut self, node: &Node, path: &Path, names: &[Name]) {
         for name in [Name::Level, Name::Text] {
             if names.contains(&name) {
-                let what = format!(
+                let message = format!(
                     "an event with another {name} is another alert, and resolves none of before; name what stays the same, \
                      such as title or fields.host"
                 );
-                self.report.warning(node.place, path.as_str(), &what);
+                self.report.warning(node.place, path.as_str(), &message);
             }
         }
     }
@@ -138,9 +138,9 @@ impl Loader<'_> {
         let text = node.as_str().unwrap_or_default();
         match duration_within(text, least, LONGEST) {
             Ok(duration) => Some(duration),
-            Err(what) => {
-                let what = format!("must be {what}");
-                self.report.error(node.place, path.as_str(), &what);
+            Err(message) => {
+                let message = format!("must be {message}");
+                self.report.error(node.place, path.as_str(), &message);
                 None
             }
         }

@@ -165,12 +165,12 @@ impl Loader<'_> {
             return None;
         };
         if !read.seen.insert(parameter.name) {
-            let what = format!(
+            let message = format!(
                 "{} stands twice, under its long and its short name",
                 parameter.name
             );
             let path = read.path.key(&member.key);
-            self.report.error(member.place, path.as_str(), &what);
+            self.report.error(member.place, path.as_str(), &message);
             return None;
         }
         Some(parameter)
@@ -242,7 +242,7 @@ impl Loader<'_> {
         for warning in warnings.iter() {
             let place = read.place(warning.path.as_str());
             self.report
-                .warning(place, warning.path.as_str(), &warning.what);
+                .warning(place, warning.path.as_str(), &warning.message);
         }
         let mut channels = Vec::new();
         let mut wrong = Vec::new();
@@ -296,9 +296,9 @@ impl Loader<'_> {
     fn proxy(&mut self, node: &Node, path: &Path) -> Option<Arc<ProxySettings>> {
         let expected = "a URL, { env = \"NAME\" } or { file = \"PATH\" }";
         let url = self.text_or_secret(node, path, expected)?.known()?;
-        if let Err(what) = channels::parse_url(&url) {
+        if let Err(message) = channels::parse_url(&url) {
             self.report
-                .error(node.place, path.as_str(), &format!("proxy {what}"));
+                .error(node.place, path.as_str(), &format!("proxy {message}"));
             return None;
         }
         let url = Secret::new(url.trim());
@@ -317,12 +317,12 @@ impl Loader<'_> {
         let options = channels::OPTIONS.iter().map(|option| option.name);
         let known: Vec<&str> = short.chain(options).collect();
         let long = spec.parameters.iter().map(|parameter| parameter.name);
-        let what = match nearest(&member.key, known.iter().copied().chain(long)) {
+        let message = match nearest(&member.key, known.iter().copied().chain(long)) {
             Some(meant) => format!("unknown field; did you mean {meant}?"),
             None => format!("unknown field; {} knows {}", spec.key, known.join(", ")),
         };
         self.report
-            .error(member.place, path.key(&member.key).as_str(), &what);
+            .error(member.place, path.key(&member.key).as_str(), &message);
     }
 }
 

@@ -13,11 +13,11 @@ impl Loader<'_> {
     pub fn extractions(&mut self, node: &Node, path: &Path) -> Vec<Extraction> {
         let nodes = node.one_or_several();
         if nodes.len() > MAX_EXPRESSIONS {
-            let what = format!(
+            let message = format!(
                 "has {} expressions; at most {MAX_EXPRESSIONS} are read",
                 nodes.len()
             );
-            self.report.error(node.place, path.as_str(), &what);
+            self.report.error(node.place, path.as_str(), &message);
             return Vec::new();
         }
         let each = nodes.iter();
@@ -29,7 +29,7 @@ impl Loader<'_> {
         let Some(text) = node.as_str() else {
             return self.wrong_type(node, path, "a string, or a list of strings");
         };
-        let what = match text
+        let message = match text
             .strip_prefix('~')
             .map(|expression| self.regex(expression))
         {
@@ -44,7 +44,7 @@ impl Loader<'_> {
                 ),
             },
         };
-        self.report.error(node.place, path.as_str(), &what);
+        self.report.error(node.place, path.as_str(), &message);
         None
     }
 }

@@ -49,14 +49,14 @@ impl Loader<'_> {
     fn unknown_condition(&mut self, member: &TableEntry, path: &Path) {
         let known = NAMES.iter().map(|(word, _)| *word).chain([FIELDS]);
         let key = &member.key;
-        let what = match nearest(key, known.clone()) {
+        let message = match nearest(key, known.clone()) {
             Some(meant) => format!("unknown key; did you mean {meant}?"),
             None => format!(
                 "unknown key; there are {}. A field is matched by fields = {{ {key} = … }}",
                 known.collect::<Vec<_>>().join(", ")
             ),
         };
-        self.report.error(member.place, path.as_str(), &what);
+        self.report.error(member.place, path.as_str(), &message);
     }
 
     /// What a name's value must be, and must not be.
@@ -67,9 +67,9 @@ impl Loader<'_> {
         }
         let mut patterns = Patterns::default();
         if member.node.one_or_several().is_empty() {
-            let what =
+            let message =
                 "the list is empty, and nothing fits it; leave it out where anything may fit";
-            self.report.error(member.node.place, path.as_str(), what);
+            self.report.error(member.node.place, path.as_str(), message);
         }
         for node in member.node.one_or_several() {
             let Some(text) = node.scalar() else {
@@ -94,8 +94,8 @@ impl Loader<'_> {
         if text.is_regex {
             let regex = self.regex(text.rest);
             if regex.is_none() {
-                let what = "the regular expression after ~ cannot be read, or is too large";
-                self.report.error(node.place, path.as_str(), what);
+                let message = "the regular expression after ~ cannot be read, or is too large";
+                self.report.error(node.place, path.as_str(), message);
             }
             return regex.map(Pattern::Regex);
         }
@@ -109,8 +109,8 @@ impl Loader<'_> {
                 Name::Level => Level::ALL.map(Level::word).join(", "),
                 _ => AlertStatus::ALL.map(AlertStatus::word).join(", "),
             };
-            let what = format!("must be one of {known}");
-            self.report.error(node.place, path.as_str(), &what);
+            let message = format!("must be one of {known}");
+            self.report.error(node.place, path.as_str(), &message);
         }
         word.map(|word| Pattern::Equal(word.to_owned()))
     }
@@ -121,10 +121,10 @@ impl Loader<'_> {
             if let Some(text) = node.as_str()
                 && let Some(expression) = of_glob(text)
             {
-                let what = format!(
+                let message = format!(
                     "{text} is compared as it stands, asterisk included; did you mean {expression}?"
                 );
-                self.report.warning(node.place, path.as_str(), &what);
+                self.report.warning(node.place, path.as_str(), &message);
             }
         }
     }

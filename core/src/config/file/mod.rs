@@ -276,11 +276,11 @@ impl Loader<'_> {
     }
 
     fn unknown_key(&mut self, member: &TableEntry, path: &Path, known: &[&str]) {
-        let what = match nearest(&member.key, known.iter().copied()) {
+        let message = match nearest(&member.key, known.iter().copied()) {
             Some(meant) => format!("unknown key; did you mean {meant}?"),
             None => format!("unknown key; there are {}", known.join(", ")),
         };
-        self.report.error(member.place, path.as_str(), &what);
+        self.report.error(member.place, path.as_str(), &message);
     }
 
     /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
@@ -289,8 +289,8 @@ impl Loader<'_> {
         self.warn_of_left_out(node, path);
         match text {
             Some(Ok(text)) => Some(text),
-            Some(Err(what)) => {
-                self.report.error(node.place, path.as_str(), &what);
+            Some(Err(message)) => {
+                self.report.error(node.place, path.as_str(), &message);
                 None
             }
             None => self.wrong_type(node, path, expected),
@@ -304,8 +304,8 @@ impl Loader<'_> {
         };
         let pem = self.sources.pem(name, node.place);
         self.warn_of_left_out(node, path);
-        pem.unwrap_or_else(|what| {
-            self.report.error(node.place, path.as_str(), &what);
+        pem.unwrap_or_else(|message| {
+            self.report.error(node.place, path.as_str(), &message);
             None
         })
     }
@@ -320,8 +320,8 @@ impl Loader<'_> {
     fn table<'t>(&mut self, node: &'t Node, path: &str) -> Option<&'t Table> {
         let table = node.as_table();
         if table.is_none() {
-            let what = format!("must be a table, found {}", node.kind());
-            self.report.error(node.place, path, &what);
+            let message = format!("must be a table, found {}", node.kind());
+            self.report.error(node.place, path, &message);
         }
         table
     }
@@ -334,8 +334,8 @@ impl Loader<'_> {
                 name if name.contains('[') => "routes.routes",
                 name => name,
             };
-            let what = format!("must be written [[{name}]], found {}", node.kind());
-            self.report.error(node.place, path.as_str(), &what);
+            let message = format!("must be written [[{name}]], found {}", node.kind());
+            self.report.error(node.place, path.as_str(), &message);
             return Vec::new();
         };
         let each = nodes.iter().enumerate();
@@ -350,8 +350,8 @@ impl Loader<'_> {
     }
 
     fn mismatch(&mut self, node: &Node, path: &Path, expected: &str) {
-        let what = format!("must be {expected}, found {}", node.kind());
-        self.report.error(node.place, path.as_str(), &what);
+        let message = format!("must be {expected}, found {}", node.kind());
+        self.report.error(node.place, path.as_str(), &message);
     }
 }
 

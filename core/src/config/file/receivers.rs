@@ -28,11 +28,11 @@ impl Loader<'_> {
     fn receiver(&mut self, member: &TableEntry) -> Option<Receiver> {
         let path = Path::root().key("receivers").key(&member.key);
         if channels::find(&member.key).is_some() {
-            let what = format!(
+            let message = format!(
                 "{} is a sender's name, and results stand under names: choose another",
                 member.key
             );
-            self.report.error(member.place, path.as_str(), &what);
+            self.report.error(member.place, path.as_str(), &message);
         }
         if member.key.trim().is_empty() {
             self.report
@@ -42,11 +42,11 @@ impl Loader<'_> {
         let is_channel = |member: &&TableEntry| member.key != SEND_RESOLVED;
         if !table.iter().any(|member| is_channel(&member)) {
             let known: Vec<_> = channels::CHANNELS.iter().map(|spec| spec.key).collect();
-            let what = format!(
+            let message = format!(
                 "it has no channel; give one or several of {}",
                 known.join(", ")
             );
-            self.report.error(member.place, path.as_str(), &what);
+            self.report.error(member.place, path.as_str(), &message);
         }
         let send_resolved = table.iter().find(|member| !is_channel(member));
         let send_resolved =
@@ -60,8 +60,9 @@ impl Loader<'_> {
             let path = path.key(spec.key);
             match &channel.node.value {
                 Value::Array(nodes) if nodes.is_empty() => {
-                    let what = "the list is empty: nobody would be told";
-                    self.report.error(channel.node.place, path.as_str(), what);
+                    let message = "the list is empty: nobody would be told";
+                    self.report
+                        .error(channel.node.place, path.as_str(), message);
                 }
                 Value::Array(nodes) => {
                     for (index, node) in nodes.iter().enumerate() {
@@ -80,7 +81,7 @@ impl Loader<'_> {
 
     fn unknown_channel(&mut self, channel: &TableEntry, path: &Path) {
         let names = channels::CHANNELS.iter().map(|spec| spec.key);
-        let what = match nearest(&channel.key, names.clone().chain([SEND_RESOLVED])) {
+        let message = match nearest(&channel.key, names.clone().chain([SEND_RESOLVED])) {
             Some(meant) => format!("there is no such channel; did you mean {meant}?"),
             None => format!(
                 "there is no such channel; there are {}",
@@ -88,6 +89,6 @@ impl Loader<'_> {
             ),
         };
         self.report
-            .error(channel.place, path.key(&channel.key).as_str(), &what);
+            .error(channel.place, path.key(&channel.key).as_str(), &message);
     }
 }

@@ -105,19 +105,19 @@ impl Loader<'_> {
         routes: &mut Routes<'_>,
     ) {
         if inherited.depth == MAX_DEPTH {
-            let what = format!("routes stand in each other more than {MAX_DEPTH} deep");
-            self.report.error(node.place, path.as_str(), &what);
+            let message = format!("routes stand in each other more than {MAX_DEPTH} deep");
+            self.report.error(node.place, path.as_str(), &message);
             return;
         }
         let mut last: Option<FilePosition> = None;
         let mut is_told = false;
         for (node, path) in self.tables(node, path) {
             if let Some(last) = last.filter(|_| !is_told) {
-                let what = format!(
+                let message = format!(
                     "is never asked: the route in line {} matches everything; give it continue = true, or put it last",
                     last.line
                 );
-                self.report.warning(node.place, path.as_str(), &what);
+                self.report.warning(node.place, path.as_str(), &message);
                 is_told = true;
             }
             let place = routes.list.len();
@@ -157,8 +157,8 @@ impl Loader<'_> {
             None => inherited.parent.is_none(),
         };
         if has_none {
-            let what = "names no receiver; give receivers = [\"NAME\"]";
-            self.report.error(node.place, path.as_str(), what);
+            let message = "names no receiver; give receivers = [\"NAME\"]";
+            self.report.error(node.place, path.as_str(), message);
         }
         route.group = groups.settings();
         let receivers = route.receivers.clone();
@@ -202,8 +202,8 @@ impl Loader<'_> {
                     self.group_key(member, &path, groups);
                 }
                 (REPEAT_INTERVAL, _) => {
-                    let what = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";
-                    self.report.error(member.place, path.as_str(), what);
+                    let message = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";
+                    self.report.error(member.place, path.as_str(), message);
                 }
                 // Read when the route is.
                 ("routes", _) => {}
@@ -220,7 +220,7 @@ impl Loader<'_> {
         names: &mut HashMap<String, FilePosition>,
     ) -> Option<String> {
         let name = self.text(node, path, "a name")?;
-        let what = match names.get(&name) {
+        let message = match names.get(&name) {
             _ if name.trim().is_empty() => "the name is blank".to_owned(),
             _ if name.len() > MAX_KEY_BYTES => {
                 format!("the name is longer than {MAX_KEY_BYTES} bytes")
@@ -231,7 +231,7 @@ impl Loader<'_> {
                 return Some(name);
             }
         };
-        self.report.error(node.place, path.as_str(), &what);
+        self.report.error(node.place, path.as_str(), &message);
         None
     }
 
@@ -253,8 +253,8 @@ impl Loader<'_> {
                 Some(_) => {}
                 None => {
                     let meant = did_you_mean(name, receivers.keys().map(String::as_str));
-                    let what = format!("there is no such receiver{meant}");
-                    self.report.error(node.place, path.as_str(), &what);
+                    let message = format!("there is no such receiver{meant}");
+                    self.report.error(node.place, path.as_str(), &message);
                 }
             }
         }

@@ -112,7 +112,7 @@ impl<'a> Sources<'a> {
         match value.filter(|(value, _)| !value.is_empty()) {
             Some((value, left_out)) => {
                 let origin = format!("the environment variable {name}");
-                let warning = left_out.map(|what| format!("{origin} {what}"));
+                let warning = left_out.map(|message| format!("{origin} {message}"));
                 self.warnings.extend(warning);
                 self.origins.insert(place, origin);
                 Ok(SecretText::Known(value.to_owned()))
@@ -135,7 +135,7 @@ impl<'a> Sources<'a> {
         })?;
         let (text, left_out) = trimmed(&text);
         self.warnings
-            .extend(left_out.map(|what| format!("the file {path} {what}")));
+            .extend(left_out.map(|message| format!("the file {path} {message}")));
         match text.is_empty() {
             true => Err(format!("the file {path} is empty")),
             false => Ok(SecretText::Known(text.to_owned())),

@@ -61,8 +61,8 @@ impl Loader<'_> {
                 let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
                 let known = known.filter(|name| is_setting(name)).chain(OWN_SETTINGS);
                 let meant = did_you_mean(&member.key, known);
-                let what = format!("there is no such setting{meant}");
-                self.report.error(member.place, path.as_str(), &what);
+                let message = format!("there is no such setting{meant}");
+                self.report.error(member.place, path.as_str(), &message);
                 continue;
             };
             // Read when the receivers are known.
@@ -112,9 +112,9 @@ impl Loader<'_> {
         let Some(text) = text else {
             return self.wrong_type(node, path, EXPECTED);
         };
-        if let Err(what) = argument.check(text.trim()) {
+        if let Err(message) = argument.check(text.trim()) {
             self.report
-                .error(node.place, path.as_str(), &format!("must be {what}"));
+                .error(node.place, path.as_str(), &format!("must be {message}"));
             return None;
         }
         Some(text)
@@ -169,7 +169,7 @@ impl Loader<'_> {
                 self.mismatch(&member.node, &path, "the name of a level");
                 continue;
             };
-            let what = match Level::parse(word) {
+            let message = match Level::parse(word) {
                 Some(level) if self.levels.insert(&member.key, level) => continue,
                 Some(_) => format!(
                     "the word is blank, longer than {MAX_WORD_BYTES} bytes, or stands here twice; case, blanks, - and _ do not count"
@@ -180,17 +180,18 @@ impl Loader<'_> {
                     format!("must be one of {}{meant}", known.join(", "))
                 }
             };
-            self.report.error(member.node.place, path.as_str(), &what);
+            self.report
+                .error(member.node.place, path.as_str(), &message);
         }
     }
 
     fn outbox_key(&mut self, node: &Node, path: &Path) -> Option<Arc<Seal>> {
         let seal = Seal::new(&self.secret(node, path)?);
         if seal.is_none() {
-            let what = format!(
+            let message = format!(
                 "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
             );
-            self.report.error(node.place, path.as_str(), &what);
+            self.report.error(node.place, path.as_str(), &message);
         }
         seal.map(Arc::new)
     }

@@ -50,17 +50,17 @@ impl Loader<'_> {
         if let (Some(from), Some(until)) = (silence.from, silence.until)
             && until <= from
         {
-            let what = "ends before it begins: until must be later than from";
-            self.report.error(place, path.as_str(), what);
+            let message = "ends before it begins: until must be later than from";
+            self.report.error(place, path.as_str(), message);
         }
         if table.get("weekly").is_none() && table.get("time_zone").is_some() {
-            let what = "time_zone is for weekly windows, and there are none";
-            self.report.warning(place, path.as_str(), what);
+            let message = "time_zone is for weekly windows, and there are none";
+            self.report.warning(place, path.as_str(), message);
         }
         if !silence.weekly.is_empty() && silence.zone.is_none() && table.get("time_zone").is_none()
         {
-            let what = "weekly windows need a time_zone, such as \"Europe/Berlin\" or \"UTC\"";
-            self.report.error(place, path.as_str(), what);
+            let message = "weekly windows need a time_zone, such as \"Europe/Berlin\" or \"UTC\"";
+            self.report.error(place, path.as_str(), message);
         }
         (self.report.errors.len() == errors).then_some(silence)
     }
@@ -84,11 +84,11 @@ impl Loader<'_> {
                 .available()
                 .map(|name| name.to_string())
                 .collect();
-            let what = match nearest(name, known.iter().map(String::as_str)) {
+            let message = match nearest(name, known.iter().map(String::as_str)) {
                 Some(meant) => format!("there is no such time zone; did you mean {meant}?"),
                 None => "there is no such time zone; give one such as Europe/Berlin".to_owned(),
             };
-            self.report.error(node.place, path.as_str(), &what);
+            self.report.error(node.place, path.as_str(), &message);
         }
         zone
     }
@@ -96,8 +96,9 @@ impl Loader<'_> {
     fn weekly(&mut self, node: &Node, path: &Path) -> Vec<WeeklyWindow> {
         let mut windows = Vec::new();
         if node.one_or_several().is_empty() {
-            let what = "the list is empty; leave weekly out where the silence holds on every day";
-            self.report.error(node.place, path.as_str(), what);
+            let message =
+                "the list is empty; leave weekly out where the silence holds on every day";
+            self.report.error(node.place, path.as_str(), message);
         }
         for node in node.one_or_several() {
             let window = node.as_str().and_then(WeeklyWindow::parse);

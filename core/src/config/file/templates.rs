@@ -48,19 +48,19 @@ impl Loader<'_> {
     /// Takes a template. What there is to say of it has its place in the file.
     pub fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
         let Some(source) = node.as_str() else {
-            let what = format!("must be a template, as a string, found {}", node.kind());
-            self.report.error(node.place, path, &what);
+            let message = format!("must be a template, as a string, found {}", node.kind());
+            self.report.error(node.place, path, &message);
             return None;
         };
         let (template, findings) = self.templates.add(source, node.place);
         let mut report = ProblemReport::default();
         for finding in findings {
             let is_error = finding.is_error;
-            let what = finding.with_line();
+            let message = finding.with_line();
             for report in [&mut self.report, &mut report] {
                 match is_error {
-                    true => report.error(node.place, path, &what),
-                    false => report.warning(node.place, path, &what),
+                    true => report.error(node.place, path, &message),
+                    false => report.warning(node.place, path, &message),
                 }
             }
         }
@@ -81,8 +81,8 @@ impl Loader<'_> {
         }
         let known = self.named_templates.iter().map(|(name, _)| name.as_str());
         let meant = did_you_mean(name, known);
-        let what = format!("there is no such template in [templates]{meant}");
-        self.report.error(node.place, path.as_str(), &what);
+        let message = format!("there is no such template in [templates]{meant}");
+        self.report.error(node.place, path.as_str(), &message);
         None
     }
 }

@@ -107,11 +107,11 @@ pub fn decode<'a>(bytes: &'a [u8], report: &mut ProblemReport) -> Option<&'a str
         Err(error) => {
             let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let good = String::from_utf8_lossy(good);
-            let what = match bytes {
+            let message = match bytes {
                 [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; save the file as UTF-8",
                 _ => "this is no UTF-8; save the file as UTF-8",
             };
-            report.error(LineIndex::new(&good).place(good.len()), "", what);
+            report.error(LineIndex::new(&good).place(good.len()), "", message);
             return None;
         }
     };
@@ -273,7 +273,7 @@ fn explain(message: &str, text: &str, at: usize) -> String {
         ),
     ];
     let known = KINDS.iter().find(|(part, _)| message.contains(part));
-    let what = known.map_or("this is not TOML", |(_, what)| what);
+    let message = known.map_or("this is not TOML", |(_, message)| message);
     match text
         .get(at..)
         .and_then(|rest| rest.split_whitespace().next())
@@ -282,14 +282,14 @@ fn explain(message: &str, text: &str, at: usize) -> String {
         Some(found) if !found.contains(['"', '\'']) && known.is_none() => {
             let found: String = found.chars().take_while(|c| !c.is_alphanumeric()).collect();
             match found.as_str() {
-                "" => what.to_owned(),
+                "" => message.to_owned(),
                 found => format!(
-                    "{what}: {} is not expected here",
+                    "{message}: {} is not expected here",
                     truncate(&printable(found), 16)
                 ),
             }
         }
-        Some(_) => what.to_owned(),
-        None => format!("{what}; the file ends here"),
+        Some(_) => message.to_owned(),
+        None => format!("{message}; the file ends here"),
     }
 }

@@ -86,11 +86,11 @@ fn own_names<'s>(instructions: &Instructions<'s>) -> BTreeSet<&'s str> {
 }
 
 fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, line: usize) -> Option<Finding> {
-    let unknown = |what: &str, name: &str, known: &[&'static str]| {
+    let unknown = |message: &str, name: &str, known: &[&'static str]| {
         let meant = did_you_mean(name, known.iter().copied());
         let name = shown(name);
-        let what = format!("there is no {what} {name}{meant}");
-        Some(Finding::error(line, what))
+        let message = format!("there is no {message} {name}{meant}");
+        Some(Finding::error(line, message))
     };
     match instruction {
         Instruction::ApplyFilter(name, ..) => {
@@ -108,7 +108,7 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, line: usize) 
         }
         Instruction::CallMethod(name, _) if !METHODS.contains(name) => {
             let hint = FILTERS.iter().find(|filter| filter.name == *name);
-            let what = match hint {
+            let message = match hint {
                 Some(filter) => format!(
                     "values have no methods; write it as a filter, | {}",
                     filter.name
@@ -118,7 +118,7 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, line: usize) 
                     shown(name)
                 ),
             };
-            Some(Finding::error(line, what))
+            Some(Finding::error(line, message))
         }
         _ => None,
     }
@@ -172,7 +172,7 @@ fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
             _ if !tops.contains(&top) => (top, &tops, ""),
             _ => return None,
         };
-        let what = match nearest(unknown, known.iter().copied()) {
+        let message = match nearest(unknown, known.iter().copied()) {
             Some(meant) => format!(
                 "there is no {before}{}, so this is empty; did you mean {before}{meant}?",
                 shown(unknown)
@@ -189,7 +189,7 @@ fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
         };
         let before_it = source.split(&format!("{before}{unknown}")).next();
         let lines = before_it.map_or(0, |before| before.matches('\n').count());
-        Some(Finding::warning(1 + lines, what))
+        Some(Finding::warning(1 + lines, message))
     });
     findings.collect()
 }
@@ -305,6 +305,6 @@ const SYNTAX_ERRORS: &[(&str, &str)] = &[
 fn syntax(detail: &str) -> String {
     let known = SYNTAX_ERRORS.iter().find(|(part, _)| detail.contains(part));
     known
-        .map_or("the syntax is wrong here", |(_, what)| what)
+        .map_or("the syntax is wrong here", |(_, message)| message)
         .to_owned()
 }

@@ -53,8 +53,8 @@ pub fn add(environment: &mut Environment<'static>) {
     for comparison in [Comparison::Order, Comparison::Equality] {
         // As the engine unpacks a list, its first value is the upper one.
         let check = move |left: &Value, right: &Value, line: usize| {
-            if let (Some(what), None) = (doubt(comparison, left, right), DOUBT.get()) {
-                DOUBT.set(Some((line, what)));
+            if let (Some(message), None) = (doubt(comparison, left, right), DOUBT.get()) {
+                DOUBT.set(Some((line, message)));
             }
             Value::from(vec![right.clone(), left.clone()])
         };
@@ -67,7 +67,7 @@ pub fn with_doubt<T>(work: impl FnOnce() -> T) -> (T, Option<Finding>) {
     let outer = DOUBT.take();
     let result = work();
     let doubt = DOUBT.replace(outer);
-    let warning = doubt.map(|(line, what)| Finding::warning(line, what.to_owned()));
+    let warning = doubt.map(|(line, message)| Finding::warning(line, message.to_owned()));
     (result, warning)
 }
 
@@ -116,12 +116,12 @@ pub fn findings(instructions: &Instructions<'_>) -> Vec<Finding> {
     });
     let findings = compared.filter_map(|(at, _)| {
         let name = field_and_number(instructions, at).filter(|name| !asked.contains(name))?;
-        let what = format!(
+        let message = format!(
             "notification.fields.{0} may be a text, and a text is always more than a number; write \
              notification.fields.{0} | float",
             shown(&name)
         );
-        Some(Finding::warning(line(instructions, at), what))
+        Some(Finding::warning(line(instructions, at), message))
     });
     findings.collect()
 }

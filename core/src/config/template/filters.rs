@@ -148,8 +148,8 @@ pub fn add(environment: &mut Environment<'static>) {
 }
 
 /// What a filter or a check has to say, in our own words.
-pub fn error(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("{OWN_WORDS}{what}"))
+pub fn error(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidOperation, format!("{OWN_WORDS}{message}"))
 }
 
 /// A number, also one that is written as a text.

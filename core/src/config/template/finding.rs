@@ -7,24 +7,24 @@ use minijinja::machinery::Instructions;
 pub struct Finding {
     /// From 1, in the template.
     pub line: usize,
-    pub what: String,
+    pub message: String,
     /// Without it the template can be used.
     pub is_error: bool,
 }
 
 impl Finding {
-    pub const fn error(line: usize, what: String) -> Self {
+    pub const fn error(line: usize, message: String) -> Self {
         Self {
             line,
-            what,
+            message,
             is_error: true,
         }
     }
 
-    pub const fn warning(line: usize, what: String) -> Self {
+    pub const fn warning(line: usize, message: String) -> Self {
         Self {
             line,
-            what,
+            message,
             is_error: false,
         }
     }
@@ -32,8 +32,8 @@ impl Finding {
     /// What to say where the template's place in the file is known, which is that of its first line.
     pub fn with_line(self) -> String {
         match self.line {
-            1 => self.what,
-            line => format!("line {line} of the template: {}", self.what),
+            1 => self.message,
+            line => format!("line {line} of the template: {}", self.message),
         }
     }
 }

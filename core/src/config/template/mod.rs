@@ -76,8 +76,8 @@ impl Template {
     }
 
     /// Why it makes nothing, or what to warn of. Quotes nothing of it.
-    fn problem(&self, what: impl Into<String>) -> Problem {
-        report::problem(Location::in_file(self.place, ""), what)
+    fn problem(&self, message: impl Into<String>) -> Problem {
+        report::problem(Location::in_file(self.place, ""), message)
     }
 }
 
@@ -103,8 +103,8 @@ impl Templates {
     /// the source says.
     pub fn add(&mut self, source: &str, place: FilePosition) -> (Option<Template>, Vec<Finding>) {
         if source.len() > MAX_SOURCE_BYTES {
-            let what = format!("is longer than {MAX_SOURCE_BYTES} bytes");
-            return (None, vec![Finding::error(1, what)]);
+            let message = format!("is longer than {MAX_SOURCE_BYTES} bytes");
+            return (None, vec![Finding::error(1, message)]);
         }
         let template = |(name, shallow): &NamedTemplate| Template {
             name: Arc::clone(name),
@@ -303,8 +303,8 @@ impl Renderer {
         seen: &TemplateContext,
     ) -> Result<String, Problem> {
         if self.fuel == 0 || self.time.is_zero() {
-            let what = "the templates of this request have taken too long already";
-            return Err(template.problem(what));
+            let message = "the templates of this request have taken too long already";
+            return Err(template.problem(message));
         }
         let started = Instant::now();
         let rendered = self.render_within_limits(template, seen);
@@ -336,11 +336,11 @@ impl Renderer {
             false => THREADS.run(limits::WALL_LIMIT, work),
         };
         rendered.unwrap_or_else(|unfinished| {
-            let what = match unfinished {
+            let message = match unfinished {
                 Unfinished::TimeLimit => limits::STARVED,
                 Unfinished::Failed => "it cannot be rendered on this machine now",
             };
-            Err(Finding::error(1, what.to_owned()))
+            Err(Finding::error(1, message.to_owned()))
         })
     }
 }

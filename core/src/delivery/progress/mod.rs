@@ -94,7 +94,7 @@ impl Progress {
                 let label = report.destination.as_deref();
                 label.unwrap_or(&report.sender)
             });
-            let event = Event::NotKept {
+            let event = Event::StoreFailed {
                 destination: destination.unwrap_or_default(),
                 what: &format!("its end was not noted: {error} {}", error.hint()),
             };

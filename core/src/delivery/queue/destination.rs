@@ -353,7 +353,7 @@ impl Permit {
     }
 
     /// The destination answered as it should: all permits are back.
-    pub fn worked(&self) {
+    pub fn record_success(&self) {
         let mut state = lock(&self.queue.state);
         state.limits = 0;
         if std::mem::take(&mut state.half_open) {

@@ -101,7 +101,7 @@ async fn after_a_pause_one_goes_until_one_has_worked() {
     assert_eq!(started.elapsed(), seconds(2));
     let second = tokio::time::timeout(seconds(1), enter(&queue)).await;
     assert!(second.is_err(), "half open");
-    probe.worked();
+    probe.record_success();
     assert!(enter(&queue).await.is_ok());
 }
 
@@ -284,7 +284,7 @@ async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
     };
     assert!(pause(&empty_bucket).await <= 1.201);
     assert!(pause(&limited).await <= 1.201);
-    enter(&queue).await.unwrap().worked();
+    enter(&queue).await.unwrap().record_success();
     assert!(pause(&limited).await <= 1.201);
 }
 

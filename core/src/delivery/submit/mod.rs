@@ -87,11 +87,11 @@ impl Dispatcher {
         let identity = request.identity.clone();
         let (policy, batch) = (Arc::clone(&request.policy), request.batch.clone());
         let mut persistence = request.persistence.take();
-        let own = self.0.services.capacity.usage(&request.caller);
+        let usage = self.0.services.capacity.usage(&request.caller);
         let stored_bytes = persistence.as_ref().map_or(0, Persistence::size);
         let mut admission = None;
         let take = |mode| {
-            let admitted = self.admit(request, mode, &own, stored_bytes)?;
+            let admitted = self.admit(request, mode, &usage, stored_bytes)?;
             let task = Arc::clone(&admitted.request.task);
             admission = Some(admitted);
             Ok(task)
@@ -101,7 +101,7 @@ impl Dispatcher {
         let submission = idempotency.submit(identity.clone(), window, take);
         let is_left = matches!(&admission, Some(Admission { stored: None, .. }));
         if is_left || submission.is_err() {
-            self.relieve(&own, policy.max_in_flight, batch.as_deref());
+            self.relieve(&usage, policy.max_in_flight, batch.as_deref());
         }
         let submission = submission.map_err(|(full, need)| SubmitError::NoCapacity(full, need))?;
         let (Submission::New(_), Some(admission)) = (&submission, admission) else {
@@ -131,7 +131,7 @@ impl Dispatcher {
         &self,
         request: SubmitRequest,
         mode: SubmitMode,
-        own: &Arc<Usage>,
+        usage: &Arc<Usage>,
         stored_bytes: usize,
     ) -> Result<Admission, (CapacityError, Need)> {
         let SubmitRequest {
@@ -157,11 +157,11 @@ impl Dispatcher {
         drop(capacity);
         let limits = &self.0.services.capacity;
         let reserved = limits
-            .reserve(own, &sizes, shared, policy.max_in_flight)
-            .and_then(|permits| Ok((permits, limits.reserve_bytes(own, stored_bytes)?)));
+            .reserve(usage, &sizes, shared, policy.max_in_flight)
+            .and_then(|permits| Ok((permits, limits.reserve_bytes(usage, stored_bytes)?)));
         let (permits, stored) = match reserved {
             Ok((permits, stored)) => (permits, Some(stored)),
-            Err(_) if may_be_left => (limits.reserve_accepted(own, &sizes, shared), None),
+            Err(_) if may_be_left => (limits.reserve_accepted(usage, &sizes, shared), None),
             Err(full) => {
                 let bytes = sizes.iter().sum::<usize>() + shared + stored_bytes;
                 let deliveries = sizes.len();

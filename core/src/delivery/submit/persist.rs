@@ -32,7 +32,7 @@ impl Dispatcher {
         );
         match stored.await {
             Ok(StoreAnswer::Known(accepted)) => {
-                self.go_on_with(request, persistence, &identity, accepted, asked)
+                self.start_stored(request, persistence, &identity, accepted, asked)
             }
             Ok(StoreAnswer::Unknown(reply)) => {
                 let task = Arc::clone(&request.task);
@@ -40,7 +40,7 @@ impl Dispatcher {
                 let (dispatcher, persistence) = (self.clone(), persistence.clone());
                 tokio::spawn(async move {
                     dispatcher
-                        .go_on_later(request, &persistence, &identity, reply, asked)
+                        .start_when_stored(request, &persistence, &identity, reply, asked)
                         .await;
                 });
                 Ok(Submission::New(task))
@@ -54,7 +54,7 @@ impl Dispatcher {
     }
 
     /// Its caller was answered that it is pending. Waits until it is known whether the store has it.
-    async fn go_on_later(
+    async fn start_when_stored(
         &self,
         request: AdmittedRequest,
         persistence: &Persistence,
@@ -64,11 +64,11 @@ impl Dispatcher {
     ) {
         match reply.await {
             Ok(accepted) => {
-                let _ = self.go_on_with(request, persistence, identity, accepted, asked);
+                let _ = self.start_stored(request, persistence, identity, accepted, asked);
             }
             Err(error) => {
                 self.0.idempotency.forget(identity, &request.task);
-                let event = Event::NotKept {
+                let event = Event::StoreFailed {
                     destination: "the notification",
                     what: &format!("nothing was sent: {error} {}", error.hint()),
                 };
@@ -78,7 +78,7 @@ impl Dispatcher {
         }
     }
 
-    fn go_on_with(
+    fn start_stored(
         &self,
         mut request: AdmittedRequest,
         persistence: &Persistence,

@@ -56,7 +56,7 @@ impl Dispatcher {
             stored,
             observer,
         } = recovered;
-        let taken_over = Event::TakenOver {
+        let taken_over = Event::Recovered {
             deliveries: deliveries.len(),
         };
         self.0.services.sink.emit(&log, &taken_over);

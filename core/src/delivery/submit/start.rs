@@ -95,7 +95,7 @@ fn progress(task: &Arc<Task>, index: usize, stored: Option<&StoredTask>) -> Opti
 impl AdmittedRequest {
     pub fn has_something_to_send(&self) -> bool {
         let mut all = self.deliveries.iter();
-        all.any(|(_, delivery)| delivery.disposition.is_to_send())
+        all.any(|(_, delivery)| delivery.disposition.should_send())
     }
 
     /// What is to be sent is another process's.
@@ -103,7 +103,7 @@ impl AdmittedRequest {
         let all = self.deliveries.into_iter().zip(self.permits);
         let (deliveries, permits) = all
             .filter(|((index, delivery), _)| {
-                let is_to_send = delivery.disposition.is_to_send();
+                let is_to_send = delivery.disposition.should_send();
                 if is_to_send {
                     self.task.leave(*index);
                 }
@@ -123,7 +123,7 @@ impl AdmittedRequest {
     /// Reports for what is to be sent why it is not yet.
     pub fn wait_for_store(&self, error: &StoreError) {
         for (index, delivery) in &self.deliveries {
-            if delivery.disposition.is_to_send() {
+            if delivery.disposition.should_send() {
                 let detail = Detail::new(&error.to_string(), &Redactor::default());
                 let failure = Failure::new(Reason::Outbox).with_detail(detail);
                 self.task.pending(*index, failure);
@@ -134,7 +134,7 @@ impl AdmittedRequest {
     /// Nothing of it is sent after all. The answer of its call says why.
     pub fn refuse(self, sink: &Sink, reason: Reason) {
         let all = self.deliveries.iter();
-        for (index, _) in all.filter(|(_, delivery)| delivery.disposition.is_to_send()) {
+        for (index, _) in all.filter(|(_, delivery)| delivery.disposition.should_send()) {
             let progress = Progress {
                 task: Arc::clone(&self.task),
                 index: *index,

@@ -22,9 +22,9 @@ use crate::delivery::{
 };
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LogLevel, LogReceiver, Sink, TaskLog};
-use crate::plugin::acceptance::{MAX_SAID, acceptance};
+use crate::plugin::acceptance::{MAX_LOGGED, acceptance};
 use crate::plugin::alerts::AlertScope;
-use crate::plugin::context::{RecoveryDeps, Source};
+use crate::plugin::context::{RecoveryDeps, TriggerContext};
 use crate::plugin::outboxes::{OpenOutbox, Outboxes};
 use crate::plugin::refusals::{internal, not_kept, outbox_error};
 use crate::routing::Refusal;
@@ -52,11 +52,11 @@ pub struct BatchContext {
     /// Whose share of the limits they take.
     pub caller: Caller,
     pub outboxes: Arc<Outboxes>,
-    pub take_over: RecoveryDeps,
+    pub recovery_deps: RecoveryDeps,
     pub sink: Sink,
     pub settings: Arc<Settings>,
     /// What the call brought.
-    pub source: Source,
+    pub source: TriggerContext,
     pub arrived: Instant,
     pub late: Arc<dyn LogReceiver>,
 }
@@ -71,9 +71,9 @@ struct Acceptor {
     digests: Arc<delivery::ThrottleBatch>,
     /// For lines of deliveries.
     lines: Arc<DeliveryLines>,
-    least: LogLevel,
+    min_level: LogLevel,
     /// Whether the log has why rows wait for the outbox.
-    has_said_why: AtomicBool,
+    has_logged_reason: AtomicBool,
 }
 
 impl RowBatch {
@@ -129,10 +129,11 @@ impl BatchContext {
         let (until, mut pause) = (self.deadline(), LEAST_PAUSE);
         let open = loop {
             let (outboxes, place) = (Arc::clone(&self.outboxes), outbox.place.clone());
-            let (take_over, runtime) = (self.take_over.clone(), Handle::current());
+            let (recovery_deps, runtime) = (self.recovery_deps.clone(), Handle::current());
             // The disk may be slow.
-            let opening =
-                tokio::task::spawn_blocking(move || outboxes.get(&place, || take_over, &runtime));
+            let opening = tokio::task::spawn_blocking(move || {
+                outboxes.get(&place, || recovery_deps, &runtime)
+            });
             let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
             match opening.await.unwrap_or_else(|_| Err(stopped())) {
                 Err(error) if error.is_transient() && Instant::now() < until => {}
@@ -144,9 +145,11 @@ impl BatchContext {
         for line in open.port.connect(Arc::clone(&self.late)) {
             self.late.push(line);
         }
-        let take_over = || self.take_over.clone();
+        let recovery_deps = || self.recovery_deps.clone();
         // Where nothing could be taken over, the rows cannot be stored either, and the log says why.
-        let _ = open.called(false, self.source.clone(), take_over).await;
+        let _ = open
+            .register_call(false, self.source.clone(), recovery_deps)
+            .await;
         Ok(Some(open))
     }
 
@@ -169,18 +172,18 @@ impl Acceptor {
     ) -> Self {
         Self {
             digests: context.dispatcher.batch(),
-            alerts: context.take_over.alerts(
+            alerts: context.recovery_deps.alerts(
                 &context.settings,
                 &context.source,
                 open.as_ref().map(|open| open.for_alerts()),
                 &Handle::current(),
             ),
             lines: Arc::new(DeliveryLines::new(&context.late)),
-            least: match rows <= MAX_SAID {
+            min_level: match rows <= MAX_LOGGED {
                 true => LogLevel::Info,
                 false => LogLevel::Error,
             },
-            has_said_why: AtomicBool::new(false),
+            has_logged_reason: AtomicBool::new(false),
             context,
             table,
             open,
@@ -199,9 +202,9 @@ impl Acceptor {
             None => 1,
         };
         let mut tasks = Vec::new();
-        let mut note = |taken: RowAdmission, summary: &mut Summary| {
-            waiting.done(taken.bytes);
-            tasks.extend(summary.note(taken));
+        let mut note = |admission: RowAdmission, summary: &mut Summary| {
+            waiting.done(admission.bytes);
+            tasks.extend(summary.note(admission));
         };
         let mut accepting = FuturesUnordered::new();
         let mut under_way = HashSet::new();
@@ -214,12 +217,12 @@ impl Acceptor {
             while accepting.len() >= at_once
                 || key.as_ref().is_some_and(|key| under_way.contains(key))
             {
-                let taken: Option<RowAdmission> = accepting.next().await;
-                let Some(taken) = taken else { break };
-                if let Some(key) = &taken.key {
+                let admission: Option<RowAdmission> = accepting.next().await;
+                let Some(admission) = admission else { break };
+                if let Some(key) = &admission.key {
                     under_way.remove(key);
                 }
-                note(taken, summary);
+                note(admission, summary);
             }
             under_way.extend(key);
             accepting.push(self.accept(request, row.size()));
@@ -227,8 +230,8 @@ impl Acceptor {
                 tokio::task::yield_now().await;
             }
         }
-        while let Some(taken) = accepting.next().await {
-            note(taken, summary);
+        while let Some(admission) = accepting.next().await {
+            note(admission, summary);
         }
         tasks
     }
@@ -269,7 +272,7 @@ impl Acceptor {
                 &context.source.arguments,
                 &context.settings,
                 self.open.as_ref().map(|open| &open.outbox),
-                &context.take_over.history,
+                &context.recovery_deps.history,
                 self.alerts.as_ref(),
             );
             let mut acceptance = match acceptance {
@@ -285,14 +288,14 @@ impl Acceptor {
             }
             // They are said once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
-            acceptance.log = acceptance.log.from_level(self.least);
+            acceptance.log = acceptance.log.from_level(self.min_level);
             let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);
             acceptance.log.hand_over(lines);
             match self.stored(context.dispatcher.submit(acceptance)).await {
                 Ok(Submission::New(task)) => return RowOutcome::Task(task),
                 Ok(Submission::Left(_)) => {
                     if let Some(open) = &self.open {
-                        open.note_left();
+                        open.claim_soon();
                     }
                     return RowOutcome::Left;
                 }
@@ -306,7 +309,7 @@ impl Acceptor {
                 {
                     return RowOutcome::Lost(not_kept(&why));
                 }
-                Err(SubmitError::NotPersisted(why)) => self.say_why_rows_wait(&why),
+                Err(SubmitError::NotPersisted(why)) => self.log_why_rows_wait(&why),
             }
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -336,12 +339,12 @@ impl Acceptor {
             return accepted;
         }
         let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TimedOut);
-        self.say_why_rows_wait(&PersistError::Outbox(too_slow));
+        self.log_why_rows_wait(&PersistError::Outbox(too_slow));
         accepting.await
     }
 
-    fn say_why_rows_wait(&self, why: &PersistError) {
-        if self.has_said_why.swap(true, Ordering::Relaxed) {
+    fn log_why_rows_wait(&self, why: &PersistError) {
+        if self.has_logged_reason.swap(true, Ordering::Relaxed) {
             return;
         }
         let error = not_kept(why);
@@ -357,7 +360,7 @@ impl Acceptor {
     async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
         self.context.dispatcher.follow(tasks).await;
         // Of a few rows each delivery's line says it.
-        if self.least > LogLevel::Info {
+        if self.min_level > LogLevel::Info {
             summary.ended(&self.context.sink, log, tasks, self.lines.left_out());
         }
     }

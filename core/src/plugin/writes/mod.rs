@@ -37,7 +37,7 @@ impl Notifier {
         let log = TaskLog::new(None);
         for table in tables.into_iter().filter(|table| !table.rows.is_empty()) {
             let (name, rows) = (table.table.clone(), table.rows.len());
-            let taken = match &settings {
+            let admission = match &settings {
                 // Its own rows would make rows for ever.
                 Ok(settings) if settings.history_table.as_deref() == Some(name.as_str()) => {
                     continue;
@@ -45,7 +45,7 @@ impl Notifier {
                 Ok(settings) => self.take(table, call, settings, late),
                 Err(error) => Err(Problem::clone(error)),
             };
-            if let Err(error) = taken {
+            if let Err(error) = admission {
                 let refused = Event::RowsRefused {
                     table: &name,
                     rows,
@@ -54,7 +54,7 @@ impl Notifier {
                 self.sink.emit(&log, &refused);
             }
         }
-        let mut lines = self.take_news();
+        let mut lines = self.take_pending_log_lines();
         lines.extend(log.take());
         Ok(Scheduled { lines, port: None })
     }
@@ -78,7 +78,7 @@ impl Notifier {
             dispatcher: self.dispatcher.clone(),
             caller: caller.clone(),
             outboxes: Arc::clone(&self.outboxes),
-            take_over: self.take_over(),
+            recovery_deps: self.recover(),
             sink: self.sink.clone(),
             settings: Arc::clone(settings),
             source: call.source(),

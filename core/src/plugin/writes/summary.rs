@@ -124,9 +124,9 @@ impl Summary {
     }
 
     /// Counts a row; gives back its task where it is new.
-    pub fn note(&mut self, taken: RowAdmission) -> Option<Arc<Task>> {
-        self.warn(&taken.warnings);
-        match taken.became {
+    pub fn note(&mut self, admission: RowAdmission) -> Option<Arc<Task>> {
+        self.warn(&admission.warnings);
+        match admission.became {
             RowOutcome::Task(task) => {
                 self.notifications += 1;
                 return Some(task);

@@ -100,7 +100,7 @@ impl<'a> Cutter<'a> {
             let closes = here.code.map_or(0, |_| self.unit.of(closing(token)));
             if used + closes <= room {
                 let is_good =
-                    here.code.is_none() || (shows_code && self.goes_on_with_code(here.at));
+                    here.code.is_none() || (shows_code && self.continues_code_block(here.at));
                 best.add(here, is_good, cluster);
             }
         }
@@ -137,7 +137,7 @@ impl<'a> Cutter<'a> {
     }
 
     /// Whether a block of code that is opened again here has something to show: an empty one is shown as its backticks.
-    fn goes_on_with_code(&self, at: usize) -> bool {
+    fn continues_code_block(&self, at: usize) -> bool {
         let rest = self.text.get(at..).unwrap_or_default();
         !rest.starts_with(FENCE) && !rest.starts_with(['\r', '\n'])
     }

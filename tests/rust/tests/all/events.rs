@@ -108,13 +108,13 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::LeftOut { .. } => "left_out",
         Event::Digest { .. } => "digest",
         Event::Joined { .. } => "joined",
-        Event::TakenOver { .. } => "taken_over",
-        Event::HandedOn { .. } => "handed_on",
-        Event::NotKept { .. } => "not_kept",
+        Event::Recovered { .. } => "recovered",
+        Event::LeaseLost { .. } => "lease_lost",
+        Event::StoreFailed { .. } => "store_failed",
         Event::ConfigTakenUp { .. } => "config_taken_up",
         Event::ConfigBroken(_) => "config_broken",
         Event::Warning(_) => "warning",
-        Event::NothingDone(_) => "nothing_done",
+        Event::ScheduledCallSkipped(_) => "scheduled_call_skipped",
         Event::HistoryOff { .. } => "history_off",
         Event::RowsAccepted { .. } => "rows_accepted",
         Event::RowsWait { .. } => "rows_wait",
@@ -198,12 +198,12 @@ fn deliveries<'a>(
             first: FIRST_TASK,
         },
         Event::Joined { task: FIRST_TASK },
-        Event::TakenOver { deliveries: 1 },
-        Event::TakenOver { deliveries: 2 },
-        Event::HandedOn {
+        Event::Recovered { deliveries: 1 },
+        Event::Recovered { deliveries: 2 },
+        Event::LeaseLost {
             destination: DESTINATION,
         },
-        Event::NotKept {
+        Event::StoreFailed {
             destination: DESTINATION,
             what: "its end could not be stored",
         },
@@ -219,7 +219,7 @@ fn requests(problem: &Problem) -> Vec<Event<'_>> {
         },
         Event::ConfigBroken(problem),
         Event::Warning("level: unknown value, ignored"),
-        Event::NothingDone(problem),
+        Event::ScheduledCallSkipped(problem),
         Event::HistoryOff {
             why: "the node takes no writes",
         },

@@ -78,9 +78,9 @@ pub fn parse(text: &str) -> Result<Mailbox, String> {
             address: checked(address)?,
         })
     });
-    parsed.map_err(|what| match last_address(text) {
-        Some(address) => format!("({address}) {what}"),
-        None => what.to_owned(),
+    parsed.map_err(|message| match last_address(text) {
+        Some(address) => format!("({address}) {message}"),
+        None => message.to_owned(),
     })
 }
 

@@ -680,7 +680,7 @@ fn what_is_wrong_for_a_whole_list_is_said_once() {
 #[test]
 fn what_is_no_utf_8_has_its_place() {
     let (directory, named) = world();
-    for (bytes, line, column, what) in [
+    for (bytes, line, column, message) in [
         (&b"a = 1\nb = \"\xc3\xa9\xff\""[..], 2, 7, "no UTF-8"),
         (b"\xff\xfe[\0a\0]\0", 1, 1, "UTF-16"),
     ] {
@@ -694,7 +694,7 @@ fn what_is_no_utf_8_has_its_place() {
         let report = loaded.config.map(drop).unwrap_err();
         let place = report.errors[0].location.place.unwrap();
         assert_eq!((place.line, place.column), (line, column));
-        assert!(report.errors[0].message.contains(what), "{report:?}");
+        assert!(report.errors[0].message.contains(message), "{report:?}");
     }
     let marked = "\u{feff}[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n";
     assert!(read(marked).config.is_ok());

@@ -70,7 +70,7 @@ fn a_field_as_it_came_and_a_number_are_warned_of_when_the_template_is_read() {
         if let Some(finding) = findings.first() {
             assert!(!finding.is_error);
             assert_eq!(
-                finding.what,
+                finding.message,
                 "notification.fields.cpu may be a text, and a text is always more than a number; write \
                  notification.fields.cpu | float"
             );

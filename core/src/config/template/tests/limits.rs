@@ -197,7 +197,7 @@ fn what_can_change_cannot_be_put_into_a_value() {
         let (_, template, findings) = template(source);
         assert!(template.is_none(), "{source}");
         assert!(
-            findings[0].what.contains("cannot be put into"),
+            findings[0].message.contains("cannot be put into"),
             "{findings:?}"
         );
     }

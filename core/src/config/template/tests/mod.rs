@@ -65,7 +65,7 @@ const DOUBLED: &str = "{% set a = 'xxxxxxxx' ~ 'xxxxxxxx' %}{% set a = a ~ a ~ a
 
 #[test]
 fn what_takes_too_much_or_cannot_be_done_has_its_line() {
-    for (source, line, what) in [
+    for (source, line, message) in [
         (
             "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
             1,
@@ -106,7 +106,7 @@ fn what_takes_too_much_or_cannot_be_done_has_its_line() {
             line > 1,
             "{source}: {error}"
         );
-        assert!(error.message.contains(what), "{source}: {error}");
+        assert!(error.message.contains(message), "{source}: {error}");
         assert_eq!(
             error.location.place,
             Some(SOURCE_PLACE),
@@ -117,7 +117,7 @@ fn what_takes_too_much_or_cannot_be_done_has_its_line() {
 
 #[test]
 fn what_is_wrong_is_found_before_a_notification_comes() {
-    for (source, line, what) in [
+    for (source, line, message) in [
         ("a\n{{ x", 2, "this {{ is not closed"),
         ("{% for %}", 1, "`in` is expected here"),
         ("{% if x %}a", 1, "the {% end… %} tag that belongs to it"),
@@ -152,7 +152,7 @@ fn what_is_wrong_is_found_before_a_notification_comes() {
             panic!("{source}: {findings:?}")
         };
         assert!(
-            finding.is_error && finding.what.contains(what),
+            finding.is_error && finding.message.contains(message),
             "{source}: {finding:?}"
         );
         assert_eq!(finding.line, line, "{source}: {finding:?}");
@@ -163,7 +163,7 @@ fn what_is_wrong_is_found_before_a_notification_comes() {
 
 #[test]
 fn what_is_never_there_is_warned_of() {
-    for (source, line, what) in [
+    for (source, line, message) in [
         (
             "{{ notification.tilte }}",
             1,
@@ -183,7 +183,7 @@ fn what_is_never_there_is_warned_of() {
             panic!("{source}: {findings:?}")
         };
         assert!(
-            !finding.is_error && finding.what.contains(what),
+            !finding.is_error && finding.message.contains(message),
             "{finding:?}"
         );
         assert_eq!(finding.line, line, "{source}");
@@ -197,7 +197,7 @@ fn what_is_never_there_is_warned_of() {
         let findings = template(source).2;
         let findings: Vec<_> = findings
             .iter()
-            .filter(|f| !f.what.contains("loop"))
+            .filter(|f| !f.message.contains("loop"))
             .collect();
         assert_eq!(findings, [] as [&Finding; 0], "{source}");
     }
@@ -284,7 +284,7 @@ fn the_templates_of_one_request_may_take_so_much_together() {
         .collect();
     let refused = errors
         .iter()
-        .filter(|what| what.contains("already"))
+        .filter(|message| message.contains("already"))
         .count();
     // By the fuel, or by the time where the machine is busy.
     assert!((10..20).contains(&refused), "{errors:?}");

@@ -49,7 +49,7 @@ impl Dispatcher {
         let Some(state) = planned.state() else {
             return true;
         };
-        let changes = state.status.is_some_and(AlertStatus::follows_up);
+        let changes = state.status.is_some_and(AlertStatus::is_follow_up);
         planned.has_begun()
             || planned.silence.is_some()
             || (changes && planned.channel.capabilities().keeps_incidents())
