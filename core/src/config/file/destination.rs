@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::Loader;
 use super::secrets::Sources;
 use super::tree::{Node, Table, TableEntry, Value};
-use super::{Loader, identity};
 use crate::channels::{self, Channel, ChannelSpec, Fields, Origin, Parameter, ParameterKind};
 use crate::config::arguments;
 use crate::config::template::Template;
@@ -132,20 +132,11 @@ impl Loader<'_> {
                 return;
             }
             ParameterKind::AuthorityFile => {
-                let made = |pem| TlsFiles {
-                    authorities: Some(pem),
-                    identity: None,
-                };
-                let files = self.tls_file(&member.node, &path, made);
-                read.tls.authorities = files.authorities;
+                read.tls.authorities = self.authorities(&member.node, &path);
                 return;
             }
             ParameterKind::CertificateFile => {
-                let made = |pem| TlsFiles {
-                    authorities: None,
-                    identity: Some(identity(pem)),
-                };
-                read.tls.identity = self.tls_file(&member.node, &path, made).identity;
+                read.tls.identity = self.client_certificate(&member.node, &path);
                 return;
             }
         };

@@ -354,8 +354,3 @@ impl Loader<'_> {
         self.report.error(node.place, path.as_str(), &message);
     }
 }
-
-/// A certificate and its key.
-fn identity(pem: Vec<u8>) -> Secret {
-    Secret::new(String::from_utf8_lossy(&pem).into_owned())
-}

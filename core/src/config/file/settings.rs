@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::secrets::ROW_FILTER;
 use super::state_keys::{ALERT_KEY, MAX_ALERTS, RESOLVE_TIMEOUT, STATE};
 use super::tree::{Node, TableEntry, Value};
-use super::{Config, Loader, identity};
+use super::{Config, Loader};
 use crate::channels;
 use crate::config::arguments::{self, Argument};
 use crate::json::Path;
@@ -140,20 +140,8 @@ impl Loader<'_> {
             OUTBOX_KEY => outbox.key = self.outbox_key(node, path),
             ROW_FILTER => config.row_filter = self.matcher(node, path),
             NATS_CREDENTIALS => outbox.nats.credentials = self.secret(node, path),
-            NATS_CA_FILE => {
-                let made = |pem| TlsFiles {
-                    authorities: Some(pem),
-                    identity: None,
-                };
-                outbox.nats.tls.authorities = self.tls_file(node, path, made).authorities;
-            }
-            _ => {
-                let made = |pem| TlsFiles {
-                    authorities: None,
-                    identity: Some(identity(pem)),
-                };
-                outbox.nats.tls.identity = self.tls_file(node, path, made).identity;
-            }
+            NATS_CA_FILE => outbox.nats.tls.authorities = self.authorities(node, path),
+            _ => outbox.nats.tls.identity = self.client_certificate(node, path),
         }
     }
 
@@ -207,8 +195,26 @@ impl Loader<'_> {
             .map(Secret::new)
     }
 
+    /// Certificates of authorities to trust besides.
+    pub fn authorities(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
+        let made = |pem| TlsFiles {
+            authorities: Some(pem),
+            identity: None,
+        };
+        self.tls_file(node, path, made).authorities
+    }
+
+    /// A certificate and its key to show to servers.
+    pub fn client_certificate(&mut self, node: &Node, path: &Path) -> Option<Secret> {
+        let made = |pem: Vec<u8>| TlsFiles {
+            authorities: None,
+            identity: Some(Secret::new(String::from_utf8_lossy(&pem).into_owned())),
+        };
+        self.tls_file(node, path, made).identity
+    }
+
     /// What a PEM file holds, where a client can use it by itself.
-    pub(super) fn tls_file(
+    fn tls_file(
         &mut self,
         node: &Node,
         path: &Path,
