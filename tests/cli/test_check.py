@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from influxdb3_notifier.cli.check import alert_state_lines
 from tests.cli.program import Done, run
 from tests.harness import ROOT
 
@@ -105,6 +106,61 @@ def test_the_routes_are_shown_as_a_tree_with_what_they_inherit(tmp_path: Path) -
     ]
     inherits = TREE.replace('receivers = "log"\n[[routes]]', "[[routes]]")
     assert '    route 2 (line 10): fields.env = "!live" -> ops, log' in check(tmp_path, inherits).lines()
+
+
+STATE = """\
+[settings]
+alert_key = ["title", "fields.host"]
+state = "memory"
+[receivers.ops.http]
+webhook_url = "https://ops.example/hook"
+[[routes]]
+receivers = "ops"
+group_wait = "5s"
+[[routes.routes]]
+match = { level = "error" }
+group_by = []
+resolve_timeout = "2h"
+"""
+
+
+def test_alert_state_is_shown_with_the_line_that_turns_it_on(tmp_path: Path) -> None:
+    done = check(tmp_path, STATE)
+    assert done.status == 0
+    assert done.lines()[2:] == [
+        "  route 1 (line 6): everything -> ops; no grouping, group_wait 5s, group_interval 0s",
+        '    route 2 (line 9): level = "error" -> ops; one group, group_wait 5s, group_interval 5m, resolve_timeout 2h',
+        "  alert state: enabled by routes[0].group_wait (line 8), in memory, so a restart loses it",
+        "  alert identity: dedup_key or title + fields.host",
+    ]
+
+
+def test_alert_state_in_a_store_needs_calls_after_a_restart() -> None:
+    state = {"turned_on_by": "routes[0].group_by", "line": 3, "in_memory": False, "alert_key": [], "max_alerts": 9}
+    assert alert_state_lines(state)[1:] == [
+        "  alert identity: dedup_key",
+        "  after a restart, alerts wait for a call: create a trigger with every:10s and this file, or run a worker",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("", "turns alert state on, which needs a store: set "),
+        ('outbox = "nats://a"', "turns alert state on, which works with an outbox in a file"),
+    ],
+)
+def test_alert_state_without_a_store_for_it_is_an_error(place: str, message: str, tmp_path: Path) -> None:
+    done = check(tmp_path, STATE.replace('state = "memory"', place))
+    assert done.status == 1
+    assert done.lines()[0].startswith(f"n.toml:8:1: error: routes[0].group_wait: {message}")
+
+
+def test_settings_that_alert_state_leaves_without_effect_are_warned_of(tmp_path: Path) -> None:
+    done = check(tmp_path, STATE.replace("[settings]", '[settings]\nrepeat_interval = "4h"\nmax_per_batch = 3'))
+    effect = "has no effect, since routes[0].group_wait in line 10 turns alert state on"
+    assert done.status == 0
+    assert done.lines()[:2] == [f"n.toml: warning: {name}: {effect}" for name in ("repeat_interval", "max_per_batch")]
 
 
 def test_a_route_that_never_applies_is_warned_of(tmp_path: Path) -> None:

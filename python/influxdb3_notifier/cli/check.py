@@ -103,8 +103,12 @@ def alert_state_lines(state: dict[str, Any] | None) -> list[str]:
         return []
     location = "in memory, so a restart loses it" if state["in_memory"] else "in the outbox"
     identity = " or ".join(["dedup_key", *filter(None, [" + ".join(state["alert_key"])])])
-    return [
+    lines = [
         f"  alert state: enabled by {state['turned_on_by']} (line {state['line']}), {location}",
         f"  alert identity: {identity}",
-        "  alert state needs a trigger every:10s with this file, or a worker: without one, nothing runs between calls",
     ]
+    if not state["in_memory"]:
+        lines.append(
+            "  after a restart, alerts wait for a call: create a trigger with every:10s and this file, or run a worker"
+        )
+    return lines
