@@ -16,6 +16,8 @@ use notifier_core::store::{Accepted, KnownRequest, NewRequest, StoreError};
 /// How long a key may exist before its request: its process writes the key first.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 
+const BUCKET: StreamName = StreamName::IdempotencyKeys;
+
 /// The result of claiming a key.
 pub enum KeyClaim {
     Free(String),
@@ -36,24 +38,14 @@ pub async fn claim_key(
     let own_record = KeyRecord::of(request, subject);
     let mut revision = 0;
     loop {
-        match session
-            .write(
-                StreamName::IdempotencyKeys,
-                &name,
-                json(&own_record),
-                Some(revision),
-            )
-            .await
-        {
+        let value = json(&own_record);
+        match session.write(BUCKET, &name, value, Some(revision)).await {
             Ok(_) => return Ok(KeyClaim::Free(name)),
             Err(CallError::Conflict) => {}
             Err(error) => return Err(servers.failed(session, begun, error)),
         }
-        let entry = session
-            .entry(StreamName::IdempotencyKeys, &name)
-            .await
-            .map_err(|_| missed())?;
-        let Some(entry) = entry else {
+        let entry = session.entry(BUCKET, &name).await;
+        let Some(entry) = entry.map_err(|_| missed())? else {
             revision = 0;
             sleep(Duration::from_millis(10)).await;
             continue;
@@ -84,11 +76,8 @@ pub async fn claim_key(
             revision = entry.revision;
             continue;
         }
-        return Ok(KeyClaim::Taken(known_or_conflict(
-            known,
-            reports,
-            &own_record,
-        )));
+        let accepted = known_or_conflict(known, reports, &own_record);
+        return Ok(KeyClaim::Taken(accepted));
     }
 }
 
@@ -144,12 +133,12 @@ async fn reports_of_open(
 
 /// Whether a key's entry names the task; `None`: unknown.
 pub async fn has_key(session: &dyn Session, key: &str, task: &str) -> Option<bool> {
-    let entry = session.entry(StreamName::IdempotencyKeys, key).await.ok()?;
+    let entry = session.entry(BUCKET, key).await.ok()?;
     let known = entry.and_then(|entry| read::<KeyRecord>(&entry.value));
     Some(known.is_none_or(|known| known.task == task))
 }
 
 /// Releases the key of a request that was not published.
 pub async fn release_key(session: &dyn Session, key: &str) {
-    let _ = session.purge(StreamName::IdempotencyKeys, key).await;
+    let _ = session.purge(BUCKET, key).await;
 }

@@ -116,9 +116,8 @@ impl Loader<'_> {
             }
             ParameterKind::Template => {
                 let template = self.template(&member.node, path.as_str());
-                read.rendered.extend(
-                    template.map(|template| RenderedParameter::One(parameter.name, template)),
-                );
+                let one = |template| RenderedParameter::One(parameter.name, template);
+                read.rendered.extend(template.map(one));
                 return;
             }
             ParameterKind::Templates => {
@@ -127,8 +126,8 @@ impl Loader<'_> {
                     .iter()
                     .map(|(name, _)| (name.clone(), Json::String(String::new())));
                 read.put(parameter.name, Json::Object(names.collect()), place);
-                read.rendered
-                    .push(RenderedParameter::Table(parameter.name, templates));
+                let table = RenderedParameter::Table(parameter.name, templates);
+                read.rendered.push(table);
                 return;
             }
             ParameterKind::AuthorityFile => {
