@@ -132,7 +132,7 @@ PROMISES = {
         "test_headers_of_the_connection_and_with_line_breaks_are_dropped",
         "test_headers_beyond_what_servers_accept_are_dropped_and_the_message_is_sent",
     ),
-    "Keys that sign webhooks come from the operator alone; each attempt is signed": (
+    "Keys that sign webhooks come from the operator only; each attempt": (
         "a_request_cannot_set_the_keys_and_is_told_so",
         "signatures_are_those_of_the_reference_implementation",
         "each_attempt_is_signed_anew_under_the_same_name",
@@ -151,7 +151,7 @@ PROMISES = {
     "One request cannot push out the log lines and history rows of others": (
         "test_deliveries_that_were_never_tried_leave_room_for_log_lines_and_rows_of_others",
     ),
-    "No file stops a call or fills the memory (one that does not respond, a pipe, a": (
+    "No file stops a call or fills the memory (on a dead file system, a pipe, a": (
         "test_a_file_that_cannot_be_read_in_time_is_a_503_and_other_triggers_work",
         "test_the_configuration_stays_while_its_file_cannot_be_read_in_time",
         "test_a_path_that_is_no_file_or_never_ends_is_a_503_at_once",
