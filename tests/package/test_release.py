@@ -30,7 +30,7 @@ def test_every_place_has_cargos_version() -> None:
 
 def test_another_version_in_cargo_toml_is_written_to_every_place() -> None:
     places = {str(path.relative_to(ROOT)): text for path, text in version.outdated("9.8.7")}
-    assert {"notifier_plugin.py", "manifest.toml", "README.md", "docs/ten-minutes.md"} <= set(places)
+    assert {"notifier_plugin.py", "manifest.toml", "README.md", "docs/five-minutes.md"} <= set(places)
     assert '\nWHEEL_VERSION = "9.8.7"\n' in places["notifier_plugin.py"]
     manifest = tomllib.loads(places["manifest.toml"])
     assert manifest["plugin"]["version"] == "9.8.7"
