@@ -15,7 +15,7 @@ use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::Outcome;
 
 /// How soon a notification for which there was no capacity is tried again.
-const NOT_SENT_RETRY: Duration = Duration::from_secs(10);
+const NOT_SENT_RETRY: Duration = Duration::from_secs(2);
 
 /// A notification of a group for one destination.
 #[derive(Debug)]

@@ -53,7 +53,7 @@ pub struct LogEntry {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     pub task: String,
-    /// Its place among the task's deliveries to receivers.
+    /// The delivery's place in the task.
     pub index: usize,
     pub alerts: NotifiedAlerts,
 }

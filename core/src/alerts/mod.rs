@@ -14,6 +14,7 @@ pub mod group;
 pub mod ingest;
 pub mod log;
 pub mod plan;
+pub mod record;
 pub mod render;
 pub mod state;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use super::log::DestinationId;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_GROUPS: usize = 20_000;
 /// For so long after a start nothing resolves by itself: whoever reports alerts may have to start too.
-const QUIET_START: std::time::Duration = std::time::Duration::from_secs(30);
+const QUIET_START: Duration = Duration::from_secs(30);
 
 /// What a timer is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,9 +176,41 @@ impl ScopeState {
         self.changes.groups.insert(key);
     }
 
-    /// Adds what a store had: groups first.
-    pub fn restore(&mut self, groups: Vec<Group>, alerts: Vec<Alert>) {
-        groups.into_iter().for_each(|group| self.set_group(group));
-        alerts.into_iter().for_each(|alert| self.set_alert(alert));
+    /// Adds what a store had: groups first. Alerts have had no time to be reported while no process ran.
+    pub fn restore(&mut self, groups: Vec<Group>, alerts: Vec<Alert>, idle: Duration, now: Now) {
+        for mut group in groups {
+            // A clock that was set back would make it wait for hours.
+            let longest = later(now.steady, group.timing.interval.max(group.timing.wait));
+            group.due = group.due.map(|due| due.min(longest));
+            self.set_group(group);
+        }
+        for mut alert in alerts {
+            alert.due = alert.due.map(|due| later(due, idle));
+            self.set_alert(alert);
+        }
+    }
+
+    /// Deliveries that have not ended: their tasks and their places in them.
+    pub fn open_deliveries(&self) -> Vec<(String, usize)> {
+        self.open.keys().cloned().collect()
+    }
+
+    /// The task has so many deliveries before those of the alert state.
+    pub fn place_behind(&mut self, task: &str, first: usize) {
+        let places = self.open.iter().filter(|((open, _), _)| open == task);
+        let keys: BTreeSet<_> = places.map(|(_, (key, _))| Arc::clone(key)).collect();
+        for key in keys {
+            let Some(mut group) = self.take_group(&key) else {
+                continue;
+            };
+            let pending = group
+                .log
+                .values_mut()
+                .filter_map(|entry| entry.pending.as_mut());
+            for pending in pending.filter(|pending| pending.task == task) {
+                pending.index += first;
+            }
+            self.put_group(group);
+        }
     }
 }

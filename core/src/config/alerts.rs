@@ -84,9 +84,6 @@ impl AlertSettings {
                 "turns alert state on, which needs a store: set outbox in [settings] to the path of a file, or \
                  state = \"memory\" where a restart may lose the alerts"
             }
-            Some(OutboxPlace::File(_)) if !self.is_in_memory => {
-                "turns alert state on, which no outbox stores yet: set state = \"memory\" in [settings]"
-            }
             _ => {
                 warnings.extend(without_effect.map(|name| {
                     format!(
@@ -133,7 +130,7 @@ mod tests {
         for (is_in_memory, place, expected) in [
             (false, None, Some("needs a store")),
             (true, None, None),
-            (false, Some("/outbox.db"), Some("no outbox stores yet")),
+            (false, Some("/outbox.db"), None),
             (true, Some("/outbox.db"), None),
             (false, Some("nats://a"), Some("not yet with one on NATS")),
             (true, Some("nats://a"), Some("not yet with one on NATS")),

@@ -35,18 +35,19 @@ pub fn acceptance(
     let mut fingerprint = request.fingerprint;
     // A dry run touches no state.
     let alerts = alerts.filter(|_| !(request.dry_run || settings.dry_run));
-    let (plan, observer) = match alerts {
+    let (plan, observer, after) = match alerts {
         None => (
             routing::plan(request, settings, &task_id, &mut warnings)?,
             None,
+            None,
         ),
         Some(scope) => {
-            let event = scope.plan(request, settings, &task_id, &mut warnings)?;
+            let (event, written) = scope.plan(request, settings, &task_id, &mut warnings)?;
             if event.has_identity && request.idempotency_key.is_none() {
                 // Firing, resolved and firing again are three events, though the first and the last read the same.
                 fingerprint = own_fingerprint(&task_id);
             }
-            (event.plan, Some(scope.observer(event.first)))
+            (event.plan, Some(scope.observer()), written)
         }
     };
     let log = TaskLog::new(Some(task_id.clone()));
@@ -58,17 +59,22 @@ pub fn acceptance(
             &plan.notification,
             outbox,
         )),
-        task_id,
         caller,
         identity: Identity {
             scope: Arc::clone(&settings.scope),
-            key: request.idempotency_key.clone(),
+            // The store keeps how the deliveries of a key ended: another process may have to know.
+            key: request
+                .idempotency_key
+                .clone()
+                .or_else(|| after.as_ref().map(|_| task_id.clone())),
             fingerprint,
         },
         policy: Arc::clone(&settings.policy),
         warnings: warnings.into_lines(),
         persistence: persistence(outbox, arguments, settings, request, &plan.notification),
         observer,
+        after,
+        task_id,
         batch: None,
         capacity: CapacityPolicy::default(),
         plan,

@@ -11,9 +11,11 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::records::{persistence, recorder};
-use crate::alerts::alert::{Now, later};
+use super::steady_clock::{LONGEST_SLEEP, SteadyClock};
+use crate::alerts::alert::later;
 use crate::alerts::flush::Flush;
 use crate::alerts::plan::{self, PlannedEvent, targets_of};
+use crate::alerts::record;
 use crate::alerts::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
@@ -25,7 +27,7 @@ use crate::model::plan::Identity;
 use crate::observe::{History, LogPort, LogReceiver, TaskLog};
 use crate::panics::lock;
 use crate::routing::{self, Refusal};
-use crate::store::Store;
+use crate::store::{DeliveryId, Store, StoreError, StoreErrorKind, StoreFuture};
 use crate::warnings::Warnings;
 
 /// The settings as the file is now; `None`: they cannot be used.
@@ -33,8 +35,8 @@ pub type SettingsSource = Arc<dyn Fn() -> Option<Arc<Settings>> + Send + Sync>;
 
 /// How long a notification waits for capacity, or for settings that can be used.
 const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// The longest sleep of the timers: a day has no event of ours, and the sum of instants stays small.
-const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+/// How often the store is asked how deliveries ended that another process runs.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// The scopes of the process, by outbox and configuration file.
 #[derive(Default)]
@@ -50,8 +52,26 @@ pub struct ScopeContext {
     pub settings: SettingsSource,
     pub arguments: BTreeMap<String, String>,
     pub outbox: Option<Arc<dyn Store>>,
+    /// Whether the outbox stores the state too.
+    pub is_stored: bool,
     /// Where log lines of no call go.
     pub port: Arc<LogPort>,
+}
+
+impl ScopeContext {
+    /// What stores the state; `None`: it is in memory.
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        self.outbox.clone().filter(|_| self.is_stored)
+    }
+}
+
+/// Whether memory has what the store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LoadState {
+    No,
+    /// Another write has failed.
+    Stale,
+    Yes,
 }
 
 /// What all scopes of a process use.
@@ -65,32 +85,12 @@ pub struct ScopeDeps {
 pub struct AlertScope {
     config: String,
     state: Mutex<ScopeState>,
+    loaded: tokio::sync::Mutex<LoadState>,
     context: Mutex<ScopeContext>,
     deps: ScopeDeps,
     clock: SteadyClock,
     /// Something may be due sooner than before.
     changed: Arc<Notify>,
-}
-
-/// Wall and steady time: the latter begins as the wall clock, and nobody sets it.
-struct SteadyClock {
-    wall: Timestamp,
-    began: Instant,
-}
-
-impl SteadyClock {
-    fn now(&self) -> Now {
-        Now {
-            wall: Timestamp::now(),
-            steady: later(self.wall, self.began.elapsed()),
-        }
-    }
-
-    fn instant(&self, steady: Timestamp) -> Instant {
-        let since = Duration::try_from(steady.duration_since(self.wall)).unwrap_or_default();
-        let limit = self.began.elapsed() + LONGEST_SLEEP;
-        self.began + since.min(limit)
-    }
 }
 
 impl AlertScopes {
@@ -108,13 +108,11 @@ impl AlertScopes {
             *lock(&known.context) = context;
             return Arc::clone(known);
         }
-        let clock = SteadyClock {
-            wall: Timestamp::now(),
-            began: Instant::now(),
-        };
+        let clock = SteadyClock::default();
         let scope = Arc::new(AlertScope {
             config: config.clone(),
             state: Mutex::new(ScopeState::new(clock.now())),
+            loaded: tokio::sync::Mutex::new(LoadState::No),
             context: Mutex::new(context),
             deps: deps.clone(),
             clock,
@@ -133,11 +131,7 @@ async fn run_timers(scope: Weak<AlertScope>) {
             return;
         };
         let changed = Arc::clone(&living.changed);
-        let due = lock(&living.state).next_due();
-        let now = living.clock.now();
-        let until = living
-            .clock
-            .instant(due.unwrap_or_else(|| later(now.steady, LONGEST_SLEEP)));
+        let until = living.wake_at();
         drop(living);
         if timeout_at(until, changed.notified()).await.is_ok() {
             continue;
@@ -153,47 +147,161 @@ async fn run_timers(scope: Weak<AlertScope>) {
 }
 
 impl AlertScope {
-    /// Takes an event up, and plans what is sent of it now.
+    /// When the timers are looked at next. While deliveries run elsewhere, their ends are asked for every second.
+    fn wake_at(&self) -> Instant {
+        let now = self.clock.now();
+        let is_stored = lock(&self.context).store().is_some();
+        let state = lock(&self.state);
+        let limit = match is_stored && !state.open_deliveries().is_empty() {
+            true => LOOK_UP_EVERY,
+            false => LONGEST_SLEEP,
+        };
+        let due = state.next_due().unwrap_or(Timestamp::MAX);
+        self.clock.instant(due.min(later(now.steady, limit)))
+    }
+
+    /// Takes an event up, and plans what is sent of it now. Gives back the reply of the store, where something is to be stored.
     pub fn plan(
         self: &Arc<Self>,
         request: &Request,
         settings: &Settings,
         task: &str,
         warnings: &mut Warnings,
-    ) -> Result<PlannedEvent, Refusal> {
+    ) -> Result<(PlannedEvent, Option<StoreFuture<()>>), Refusal> {
         let now = self.clock.now();
         let mut state = lock(&self.state);
         let planned = plan::plan(&mut state, request, settings, task, now, warnings);
-        if planned.is_err() {
-            state.not_sent(task, now);
+        match &planned {
+            Ok(event) if event.first > 0 => state.place_behind(task, event.first),
+            Ok(_) => {}
+            Err(_) => state.not_sent(task, now),
         }
+        let written = self.write(&mut state);
         drop(state);
         self.changed.notify_one();
-        planned
+        planned.map(|event| (event, written))
     }
 
-    /// What tells the scope how a task's deliveries end. `first` is the place of the first delivery to a receiver.
-    pub fn observer(self: &Arc<Self>, first: usize) -> Arc<dyn DeliveryObserver> {
-        Arc::new(TaskObserver {
-            scope: Arc::clone(self),
-            first,
-        })
+    /// Asks the store to write what has changed. Called with the state's lock held, so that the order of the writes is that of
+    /// the changes.
+    fn write(self: &Arc<Self>, state: &mut ScopeState) -> Option<StoreFuture<()>> {
+        let changes = state.take_changes();
+        let store = lock(&self.context).store()?;
+        let rows = record::rows(state, &changes);
+        let written = store.alerts()?.write_alerts(&self.config, rows.clone());
+        if rows.is_empty() {
+            return None;
+        }
+        let (scope, place) = (Arc::clone(self), store.place());
+        Some(Box::pin(async move {
+            let written = match written.await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(StoreError::new(place, StoreErrorKind::LedByAnother)),
+                Err(error) => Err(error),
+            };
+            if written.is_err() {
+                // Memory is ahead of the store: what the store has is loaded again.
+                *scope.loaded.lock().await = LoadState::Stale;
+                scope.changed.notify_one();
+            }
+            written
+        }))
     }
 
-    /// Sends what is due; `false`: the settings cannot be used.
+    /// Changes the state; nobody waits for the store.
+    fn change_in_background(self: &Arc<Self>, change: impl FnOnce(&mut ScopeState)) {
+        let mut state = lock(&self.state);
+        change(&mut state);
+        let written = self.write(&mut state);
+        drop(state);
+        if let Some(written) = written {
+            tokio::spawn(written);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Loads the state that the store has, once, and again after a write that failed.
+    pub async fn ready(self: &Arc<Self>) -> Result<(), StoreError> {
+        let mut loaded = self.loaded.lock().await;
+        if *loaded == LoadState::Yes {
+            return Ok(());
+        }
+        let store = lock(&self.context).store();
+        if let Some(store) = store
+            && let Some(alerts) = store.alerts()
+        {
+            let led = alerts.lead_alerts(&self.config).await?;
+            let by_another = || StoreError::new(store.place(), StoreErrorKind::LedByAnother);
+            let stored = led.ok_or_else(by_another)?;
+            let (groups, alerts) = record::read(stored.rows);
+            let now = self.clock.now();
+            let mut state = ScopeState::new(now);
+            state.restore(groups, alerts, stored.idle, now);
+            *lock(&self.state) = state;
+            self.look_up_deliveries(*loaded == LoadState::No).await?;
+        }
+        *loaded = LoadState::Yes;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// Asks the store how the deliveries ended that do not run in this process. `is_first`: what the store does not have was
+    /// never accepted, since the process ended before.
+    async fn look_up_deliveries(self: &Arc<Self>, is_first: bool) -> Result<(), StoreError> {
+        let Some(store) = lock(&self.context).store() else {
+            return Ok(());
+        };
+        let Some(alerts) = store.alerts() else {
+            return Ok(());
+        };
+        let open = lock(&self.state).open_deliveries();
+        for (task, index) in open {
+            let delivery = DeliveryId { task, index };
+            if store.running().contains(&delivery) {
+                continue;
+            }
+            let found = alerts.delivery_outcome(&delivery).await?;
+            let (task, now) = (&delivery.task, self.clock.now());
+            match found {
+                Some(Outcome::Pending(_)) => {}
+                Some(outcome) => {
+                    self.change_in_background(|state| state.ended(task, index, &outcome, now))
+                }
+                None if is_first => self.not_sent(task),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What tells the scope how a task's deliveries end.
+    pub fn observer(self: &Arc<Self>) -> Arc<dyn DeliveryObserver> {
+        let scope = Arc::clone(self);
+        Arc::new(TaskObserver { scope })
+    }
+
+    /// Sends what is due; `false`: the settings or the store cannot be used.
     async fn fire(self: &Arc<Self>) -> bool {
         let context = lock(&self.context).clone();
         let Some(settings) = (context.settings)() else {
             return false;
         };
-        let flushes = self.due_flushes(&settings);
+        if self.ready().await.is_err() || self.look_up_deliveries(false).await.is_err() {
+            return false;
+        }
+        let (flushes, written) = self.due_flushes(&settings);
+        if let Some(written) = written
+            && written.await.is_err()
+        {
+            return false;
+        }
         for flush in flushes {
             self.submit(flush, &settings, &context).await;
         }
         true
     }
 
-    fn due_flushes(&self, settings: &Settings) -> Vec<Flush> {
+    fn due_flushes(self: &Arc<Self>, settings: &Settings) -> (Vec<Flush>, Option<StoreFuture<()>>) {
         let now = self.clock.now();
         let is_muted = |notification: &Notification| {
             routing::silence(settings, notification, now.wall).is_some()
@@ -207,7 +315,8 @@ impl AlertScope {
             let targets = targets_of(settings, &group.route);
             flushes.extend(state.flush(&key, &targets, &is_muted, now));
         }
-        flushes
+        let written = self.write(&mut state);
+        (flushes, written)
     }
 
     /// Sends a group's notification to one destination, as a task of its own.
@@ -229,7 +338,7 @@ impl AlertScope {
             caller: Caller::Outbox(self.config.clone()),
             identity: Identity {
                 scope: Arc::clone(&settings.scope),
-                key: None,
+                key: context.store().map(|_| flush.task.clone()),
                 fingerprint: plan::own_fingerprint(&flush.task),
             },
             plan,
@@ -242,7 +351,8 @@ impl AlertScope {
                 None => CapacityPolicy::Refuse,
             },
             persistence,
-            observer: Some(self.observer(0)),
+            observer: Some(self.observer()),
+            after: None,
             task_id: flush.task,
         });
         if let Ok(Submission::New(task)) = submission.await {
@@ -250,27 +360,22 @@ impl AlertScope {
         }
     }
 
-    fn not_sent(&self, task: &str) {
+    fn not_sent(self: &Arc<Self>, task: &str) {
         let now = self.clock.now();
-        lock(&self.state).not_sent(task, now);
-        self.changed.notify_one();
+        self.change_in_background(|state| state.not_sent(task, now));
     }
 }
 
 /// Tells a scope how the deliveries of a task end.
 struct TaskObserver {
     scope: Arc<AlertScope>,
-    first: usize,
 }
 
 impl DeliveryObserver for TaskObserver {
     fn ended(&self, task: &str, index: usize, outcome: &Outcome) {
-        let Some(index) = index.checked_sub(self.first) else {
-            return;
-        };
         let now = self.scope.clock.now();
-        lock(&self.scope.state).ended(task, index, outcome, now);
-        self.scope.changed.notify_one();
+        self.scope
+            .change_in_background(|state| state.ended(task, index, outcome, now));
     }
 
     fn not_accepted(&self, task: &str) {

@@ -69,6 +69,7 @@ impl RecoveryDeps {
         let context = ScopeContext {
             settings: Arc::new(move || deps.resolve(&call, &call.arguments)),
             arguments: source.arguments.clone(),
+            is_stored: !alerts.is_in_memory,
             outbox: open.map(|(outbox, _)| Arc::clone(outbox)),
             port: Arc::clone(open.map_or(&self.alerts.port, |(_, port)| port)),
         };

@@ -9,6 +9,7 @@ mod context;
 mod outboxes;
 mod records;
 mod refusals;
+mod steady_clock;
 mod views;
 mod worker;
 mod writes;
@@ -22,7 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use self::acceptance::acceptance;
-use self::alerts::AlertScopes;
+use self::alerts::{AlertScope, AlertScopes};
 use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::context::{RecoveryDeps, TriggerContext};
@@ -164,6 +165,8 @@ impl Notifier {
                         refuse(&outbox_error(&error));
                     }
                     port = Some(Arc::clone(&open.port));
+                    // From now on its timers run.
+                    let _ = self.alerts(call, settings, Some(&open));
                 }
             },
         }
@@ -279,15 +282,7 @@ impl Notifier {
         settings: &Settings,
         open: Option<&Arc<OpenOutbox>>,
     ) -> Result<Answering, Box<Response>> {
-        let alerts = settings.config.alerts.is_state_on().then(|| {
-            let runtime = self.runtime.handle();
-            self.recover().alerts(
-                settings,
-                &call.source(),
-                open.map(|open| open.for_alerts()),
-                runtime,
-            )
-        });
+        let alerts = self.alerts(call, settings, open)?;
         let acceptance = acceptance(
             &request,
             call.caller(settings),
@@ -295,7 +290,7 @@ impl Notifier {
             settings,
             open.map(|open| &open.outbox),
             &self.history,
-            alerts.flatten().as_ref(),
+            alerts.as_ref(),
         );
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))
@@ -314,6 +309,28 @@ impl Notifier {
             Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
             Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),
         }
+    }
+
+    /// The alert state of a call's settings, where it is on, as the store has it.
+    fn alerts(
+        &self,
+        call: &Call,
+        settings: &Settings,
+        open: Option<&Arc<OpenOutbox>>,
+    ) -> Result<Option<Arc<AlertScope>>, Box<Response>> {
+        if !settings.config.alerts.is_state_on() {
+            return Ok(None);
+        }
+        let outbox = open.map(|open| open.for_alerts());
+        let runtime = self.runtime.handle();
+        let scope = self
+            .recover()
+            .alerts(settings, &call.source(), outbox, runtime);
+        if let Some(scope) = &scope {
+            let ready = self.runtime.block_on(scope.ready());
+            ready.map_err(|error| Box::new(self.refused(503, None, &outbox_error(&error))))?;
+        }
+        Ok(scope)
     }
 
     /// The engine's log has the lines of a call: what comes from now on comes late.

@@ -24,6 +24,8 @@ pub enum StoreErrorKind {
     Older,
     NoSpace,
     Busy,
+    /// Another process has the alert state.
+    LedByAnother,
     TimedOut,
     IoFailed,
     Stopped,
@@ -103,6 +105,9 @@ impl StoreError {
                 "Put the file on a disk of this machine that is less busy; on NATS look how busy the servers are, and whether most of \
                  them run. Try again."
             }
+            StoreErrorKind::LedByAnother => {
+                "Let one server use this file with this configuration file: alert state has one leader for now."
+            }
             StoreErrorKind::IoFailed => "Check the disk and the system's log.",
             StoreErrorKind::Stopped => "Restart the server, and report the log line before this.",
             StoreErrorKind::NoBackend => {
@@ -160,6 +165,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::Older => "was created by an older version of influxdb3-notifier",
             StoreErrorKind::NoSpace => "has no space left",
             StoreErrorKind::Busy => "is locked by another program",
+            StoreErrorKind::LedByAnother => "has its alert state in use by another process",
             StoreErrorKind::TimedOut => "did not store the notification in time",
             StoreErrorKind::IoFailed => "cannot be read or written",
             StoreErrorKind::Stopped => "has stopped in this process",

@@ -4,6 +4,7 @@
 //! ([`RequestStore`]), history rows ([`HistoryStore`]) and what each destination was told last ([`LastNotificationStore`]).
 //! A further kind is a further trait, one implementation in each store, and tests in the conformance suite of tests/rust.
 
+mod alerts;
 pub mod clock;
 mod error;
 mod history;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+pub use self::alerts::{AlertRow, AlertRowKind, AlertStore, StoredAlerts};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::history::{HistoryStore, MAX_HISTORY};
 pub use self::last_notifications::{
@@ -53,6 +55,11 @@ pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 pub trait Store: RequestStore + HistoryStore + LastNotificationStore {
     /// The path or the server addresses, for messages.
     fn place(&self) -> String;
+
+    /// What stores the alert state; `None`: this store cannot.
+    fn alerts(&self) -> Option<&dyn AlertStore> {
+        None
+    }
 
     /// What an operator should know of the store; each warning is given once in a while.
     fn warning(&self) -> Option<String> {

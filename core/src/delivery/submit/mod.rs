@@ -21,6 +21,7 @@ use super::progress::task::Task;
 use crate::model::observer::DeliveryObserver;
 use crate::model::plan::{DeliveryPolicy, Identity, Plan, PlannedDelivery};
 use crate::observe::{Event, TaskLog};
+use crate::store::StoreFuture;
 
 /// The rule in answers and log lines.
 const DEDUP_WINDOW: &str = "dedup_window";
@@ -42,6 +43,8 @@ pub struct SubmitRequest {
     pub capacity: CapacityPolicy,
     /// Learns how its deliveries end.
     pub observer: Option<Arc<dyn DeliveryObserver>>,
+    /// Nothing is sent before this is stored.
+    pub after: Option<StoreFuture<()>>,
 }
 
 /// What becomes of a request for which the limits have no capacity.
@@ -71,10 +74,16 @@ struct Admission {
 
 impl Dispatcher {
     /// Accepts all deliveries of a plan or none, unless the request is known already.
-    pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, SubmitError> {
+    pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
         let observer = request.observer.clone();
         let task = observer.as_ref().map(|_| request.task_id.clone());
-        let submission = self.submit_observed(request).await;
+        let submission = match request.after.take() {
+            Some(after) => match after.await {
+                Ok(()) => self.submit_observed(request).await,
+                Err(error) => Err(SubmitError::NotPersisted(PersistError::Outbox(error))),
+            },
+            None => self.submit_observed(request).await,
+        };
         if let (Some(observer), Some(task)) = (observer, task)
             && !matches!(&submission, Ok(Submission::New(_) | Submission::Left(_)))
         {

@@ -321,6 +321,7 @@ impl World {
         let number = fastrand::u64(..).to_string();
         let mut request = SubmitRequest {
             observer: None,
+            after: None,
             identity: Identity {
                 scope: "test".into(),
                 key: Some(number.clone()),

@@ -264,6 +264,18 @@ impl Acceptor {
     async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> RowOutcome {
         let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
         loop {
+            if let Some(alerts) = &self.alerts
+                && let Err(error) = alerts.ready().await
+            {
+                let why = PersistError::Outbox(error);
+                if is_final(&why) || Instant::now() >= self.context.deadline() {
+                    return RowOutcome::Lost(not_kept(&why));
+                }
+                self.log_why_rows_wait(&why);
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                continue;
+            }
             let capacity = self.capacity(need).await;
             let context = &self.context;
             let acceptance = acceptance(

@@ -14,7 +14,7 @@ use crate::text::printable;
 /// The application id of outbox files: `INFN`.
 const APPLICATION: i32 = 0x494e_464e;
 /// The version of the schema below. A file with another version is refused.
-const SCHEMA_VERSION: i32 = 4;
+const SCHEMA_VERSION: i32 = 5;
 /// How long another program may keep the file locked.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
 
@@ -41,6 +41,7 @@ CREATE TABLE owners (
 CREATE TRIGGER owner_removed AFTER DELETE ON owners BEGIN
   UPDATE requests SET owner = NULL WHERE ended IS NULL AND owner = OLD.id;
   UPDATE history SET owner = NULL WHERE owner = OLD.id;
+  UPDATE alert_leaders SET owner = NULL WHERE owner = OLD.id;
 END;
 
 CREATE TABLE requests (
@@ -97,6 +98,19 @@ CREATE TABLE history (
   owner TEXT
 ) STRICT;
 CREATE INDEX history_by_owner ON history (owner, config);
+
+CREATE TABLE alert_leaders (
+  config TEXT PRIMARY KEY,
+  owner TEXT,
+  written INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alert_state (
+  config TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('alert', 'group')),
+  key TEXT NOT NULL,
+  json TEXT NOT NULL,
+  PRIMARY KEY (config, kind, key)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE last_notifications (
   id INTEGER PRIMARY KEY,

@@ -1,5 +1,6 @@
 //! The outbox in one SQLite file, shared by the processes of a machine.
 
+mod alerts;
 mod claim;
 mod file;
 mod history;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use self::writer::Writer;
 use super::clock::{Clock, SystemClock};
-use super::{Running, Store, StoreError};
+use super::{AlertStore, Running, Store, StoreError};
 
 /// A store in one SQLite file.
 pub struct SqliteStore {
@@ -46,6 +47,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn place(&self) -> String {
         self.writer.place().to_owned()
+    }
+
+    fn alerts(&self) -> Option<&dyn AlertStore> {
+        Some(self)
     }
 }
 

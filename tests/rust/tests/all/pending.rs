@@ -68,6 +68,7 @@ fn plan(settings: &Settings, dedup_key: &str) -> Plan {
 async fn submit(dispatcher: &Dispatcher, settings: &Settings, dedup_key: &str) -> Arc<Task> {
     let submission = dispatcher.submit(SubmitRequest {
         observer: None,
+        after: None,
         task_id: "task".to_owned(),
         identity: Identity {
             scope: Arc::clone(&settings.scope),

@@ -270,6 +270,7 @@ async fn each_attempt_is_signed_anew_under_the_same_name() {
     let dispatcher = Dispatcher::new(Arc::new(transport), Sink::default());
     let admission = dispatcher.submit(SubmitRequest {
         observer: None,
+        after: None,
         task_id: "task".to_owned(),
         identity: Identity {
             scope: Arc::clone(&settings.scope),

@@ -1,0 +1,51 @@
+//! Alerts and groups, which outlive the process. Their meaning is the alert state's own.
+
+use std::time::Duration;
+
+use super::{DeliveryId, StoreFuture};
+use crate::model::outcome::Outcome;
+
+/// Stores the alert state of each configuration file. One process leads: it alone writes.
+pub trait AlertStore: Send + Sync {
+    /// Takes the lead, unless another process that lives has it. Gives back what is stored then; `None`: another leads.
+    fn lead_alerts(&self, config: &str) -> StoreFuture<Option<StoredAlerts>>;
+
+    /// Writes all rows or none. The operation begins at once, in the order of the calls. `false`: this process does not lead any
+    /// more, and nothing was written.
+    fn write_alerts(&self, config: &str, rows: Vec<AlertRow>) -> StoreFuture<bool>;
+
+    /// How a delivery stands; `None`: it was never stored.
+    fn delivery_outcome(&self, delivery: &DeliveryId) -> StoreFuture<Option<Outcome>>;
+}
+
+/// What is stored under a configuration file.
+#[derive(Clone, Debug, Default)]
+pub struct StoredAlerts {
+    pub rows: Vec<AlertRow>,
+    /// For how long nobody has written: the process may not have run.
+    pub idle: Duration,
+}
+
+/// One alert or one group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertRow {
+    pub kind: AlertRowKind,
+    pub key: String,
+    /// `None`: it is not there any more.
+    pub json: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlertRowKind {
+    Alert,
+    Group,
+}
+
+impl AlertRowKind {
+    pub const fn word(self) -> &'static str {
+        match self {
+            AlertRowKind::Alert => "alert",
+            AlertRowKind::Group => "group",
+        }
+    }
+}
