@@ -9,30 +9,30 @@ from xml.sax.saxutils import escape
 
 PICTURE = Path(__file__).parent / "architecture.svg"
 LAYERS: Final[dict[str, dict[str, str]]] = {
-    "for the engine": {"python": "calls of the engine, log lines; alone knows pyo3"},
-    "stores on servers": {"jetstream": "the outbox on NATS; uses store and what is below"},
-    "a call as a whole": {"plugin": "a call in, a report out", "offline": "check, routes, render: sends nothing"},
-    "what is worth a message": {"alerts": "state, groups, what each destination knows"},
-    "who is told what": {"routing": "a request becomes a plan of composed deliveries"},
-    "the parts of a call": {
+    "engine": {"python": "calls of the engine, log lines; only this knows pyo3"},
+    "server stores": {"jetstream": "the outbox on NATS; uses store and what is below"},
+    "calls, commands": {"plugin": "a call of the engine, from input to response", "offline": "check, routes, render: sends nothing"},
+    "alert state": {"alerts": "events become alerts, groups and notifications"},
+    "routing": {"routing": "a request becomes a plan of composed deliveries"},
+    "steps of a call": {
         "config": "arguments, file, templates",
-        "api": "bodies in, answers out",
-        "delivery": "retries, queues, bounds",
+        "api": "request in, response out",
+        "delivery": "retries, queues, limits",
     },
-    "the world outside": {
-        "channels": "compose, classify; no I/O",
-        "transport": "send; address guard",
-        "store": "keep over a restart",
+    "outside world": {
+        "channels": "compose, classify",
+        "transport": "send, check addresses",
+        "store": "survive a restart",
         "observe": "log lines, metrics",
     },
-    "vocabulary": {"model": "notification, plan, reason"},
+    "shared types": {"model": "notification, plan, reason"},
     "small libraries": {
-        "json": "read, with places",
-        "secret": "hidden, taken out",
-        "panics": "kept from the database",
-        "time_limit": "ends what may hang",
+        "json": "reads, with positions",
+        "secret": "hides and redacts",
+        "panics": "catches panics",
+        "time_limit": "abandons hung work",
     },
-    "words": {"text": "cut, split, clean", "warnings": "a bounded list"},
+    "text": {"text": "cuts, splits, cleans", "warnings": "a bounded list"},
 }
 """From the top; each uses those below it."""
 WIDTH, LABEL, GAP, BOX, STEP = 880, 150, 12, 62, 84
