@@ -1,4 +1,4 @@
-//! Alert state: what the configuration file says of it, and whether it is on.
+//! Settings of alert state in the configuration file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use super::outbox::{OutboxPlace, OutboxSettings};
 use super::report::problem;
 use crate::model::problem::{FilePosition, Location, Problem};
 
-/// What the file says of alert state as a whole.
+/// The settings of alert state that apply to the whole file.
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
-    /// The first key of the file that turns alert state on; `None`: it is off.
+    /// The first key of the file that turns alert state on. `None`: alert state is off.
     pub turned_on_by: Option<StateKey>,
-    /// Whose values identify an alert without a dedup key; empty: it has no identity then.
+    /// The names whose values identify an alert without a dedup key. Empty: such an alert has no identity.
     pub alert_key: Vec<Name>,
-    /// Whether the state may end with the process.
+    /// Whether the operator allows alert state to end with the process.
     pub is_in_memory: bool,
-    /// Alerts beyond these have no state.
+    /// The maximum number of alerts with state. Further alerts have no state.
     pub max_alerts: usize,
-    /// Of notifications that no route matches.
+    /// The group settings of notifications that no route matches.
     pub without_route: GroupSettings,
 }
 
@@ -27,25 +27,26 @@ pub struct AlertSettings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateKey {
     pub place: FilePosition,
-    /// As `routes[0].group_by`.
+    /// The path of the key, such as `routes[0].group_by`.
     pub path: String,
 }
 
-/// How the alerts of one route are grouped, with what the route inherits.
+/// How the alerts of one route are grouped, including inherited settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupSettings {
-    /// Alerts whose values of these names are equal are one group. `None`: each alert is a group of its own.
+    /// Alerts with equal values of these names form one group. `None`: each alert forms its own group.
     pub group_by: Option<Arc<[Name]>>,
     /// How long a new group waits for more alerts.
     pub group_wait: Duration,
     /// How long a group waits between two notifications.
     pub group_interval: Duration,
-    /// After how long without a report an alert is resolved; `None`: never.
+    /// An alert without a report for this long resolves. `None`: it never resolves by itself.
     pub resolve_timeout: Option<Duration>,
 }
 
 pub const DEFAULT_MAX_ALERTS: u32 = 20_000;
-/// Alertmanager's, for routes with `group_by`: <https://prometheus.io/docs/alerting/latest/configuration/#route>
+/// Alertmanager's default, for routes with `group_by`:
+/// <https://prometheus.io/docs/alerting/latest/configuration/#route>
 pub const DEFAULT_GROUP_WAIT: Duration = Duration::from_secs(30);
 pub const DEFAULT_GROUP_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
@@ -66,7 +67,7 @@ impl AlertSettings {
         self.turned_on_by.is_some()
     }
 
-    /// Whether the state has a store. Settings without effect are added to the warnings.
+    /// Checks that alert state has a store. Adds a warning for each setting without effect.
     pub(super) fn check(
         &self,
         outbox: Option<&OutboxSettings>,

@@ -1,16 +1,18 @@
-//! Reading a configuration file and compiling its templates: both nest as deep as the text does. It runs on a stack of its
-//! own size, since the engine's threads have small ones, and a stack that overflows ends the database.
+//! Runs deeply recursive work on a thread with a large stack.
+//!
+//! Reading a configuration file and compiling its templates recurse as deep as the text nests. The engine's threads
+//! have small stacks, and a stack overflow ends the database process.
 
 use std::thread;
 
-/// More than the longest source can nest. Only what is used of it takes memory.
+/// More than the longest source can nest. The system allocates memory only for the used part.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
-/// There was no thread to be had, or it panicked.
+/// The system had no thread, or the work panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unavailable;
 
-/// Does something rare, on a thread of its own.
+/// Runs rare work on its own thread.
 pub fn once<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Unavailable> {
     thread::scope(|scope| {
         let thread = builder()
@@ -30,7 +32,7 @@ fn builder() -> thread::Builder {
 mod tests {
     use super::*;
 
-    /// Some hundred bytes of stack for each level.
+    /// Recurses `levels` deep. Each level uses a few hundred bytes of stack.
     fn nested(levels: usize) -> usize {
         let here = std::hint::black_box([levels; 32]);
         match levels {

@@ -1,4 +1,4 @@
-//! The settings of the last triggers that called, and what they were made of: a file that changes is taken up.
+//! A cache of the settings of recent triggers. It reloads a configuration file that changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,40 +13,41 @@ use crate::model::problem::Problem;
 use crate::panics::lock;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
-/// More triggers than anybody has for one plugin.
+/// More triggers than one plugin has in practice.
 const MAX_ENTRIES: usize = 64;
-/// How often it is looked whether files have changed.
+/// How often the cache checks files for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// An edit is taken up once it has rested: it may come in pieces.
+/// The cache reloads an edited file only after this time without changes: an editor may write it in pieces.
 const REST: Duration = Duration::from_secs(1);
 
-/// By arguments and environment.
+/// A cache of settings by arguments and environment.
 #[derive(Default)]
 pub struct SettingsCache {
-    /// The most recently used last.
+    /// In order of use; the most recently used entry is last.
     entries: Mutex<Vec<(CacheKey, Arc<CacheSlot>)>>,
 }
 
 type CacheKey = (BTreeMap<String, String>, Environment);
 
-/// Settings, or why there are none. Shared by all who call with the same arguments.
+/// Settings, or the reason why there are none. All calls with the same arguments share them.
 pub type SettingsResult = Result<Arc<Settings>, Arc<Problem>>;
 
-/// What a call's arguments come to.
+/// The settings that a call's arguments resolve to.
 pub enum Resolution {
     Settled {
         settings: SettingsResult,
-        /// What an operator should read in the log, once.
+        /// A change of the file that the caller logs once.
         news: Option<ConfigReload>,
-        /// Why the file as it is now cannot be used, where an earlier state of it is.
+        /// The error in the present file, if the cache still uses the file's earlier content.
         broken: Option<Arc<Problem>>,
     },
-    /// The file names variables whose values were not given: come again with these.
+    /// The file names environment variables whose values the caller did not pass. The caller must resolve again with
+    /// these.
     Ask(BTreeSet<String>),
 }
 
 impl Resolution {
-    /// The settings, where nothing is left to ask for and nothing is wrong.
+    /// Returns the settings if no variable is missing and the file is valid.
     pub fn settings(self) -> Option<Arc<Settings>> {
         match self {
             Resolution::Settled { settings, .. } => settings.ok(),
@@ -62,13 +63,13 @@ pub enum ConfigReload {
         receivers: usize,
         routes: usize,
     },
-    /// The last good settings stay.
+    /// The new file has an error. The last valid settings stay in use.
     Broken(Arc<Problem>),
 }
 
 impl SettingsCache {
-    /// The variables that the file of these arguments named when it was last read. Waits for no file: the interpreter may
-    /// be held.
+    /// Returns the variables that the file of these arguments named at its last reading. Does not wait for files,
+    /// because the caller may hold the interpreter.
     pub fn names(
         &self,
         arguments: &BTreeMap<String, String>,
@@ -78,7 +79,8 @@ impl SettingsCache {
         lock(&slot.names).clone()
     }
 
-    /// The settings of these arguments. Reads files where they are new or have changed; the interpreter must not be held.
+    /// Returns the settings of these arguments. Reads new and changed files, so the caller must not hold the
+    /// interpreter.
     pub fn resolve(
         &self,
         arguments: &BTreeMap<String, String>,
@@ -117,34 +119,34 @@ impl SettingsCache {
     }
 }
 
-/// One trigger's place in the cache.
+/// One trigger's slot in the cache.
 #[derive(Default)]
 struct CacheSlot {
-    /// The variables that its file names. Held for a moment only, unlike the entry.
+    /// The environment variables that the file names. Unlike the entry's lock, this lock is only held briefly.
     names: Mutex<Vec<String>>,
     entry: Mutex<CachedSettings>,
 }
 
-/// One trigger's settings, and what they were made of.
+/// One trigger's settings, and the files that they come from.
 #[derive(Default)]
 struct CachedSettings {
     current: Option<SettingsResult>,
     broken: Option<Arc<Problem>>,
-    /// Why the files could not be looked at; told once.
+    /// Why the cache could not check the files. The cache reports it once.
     no_answer: Option<Arc<Problem>>,
     named: Named,
-    /// The file and those that it names, as they were when they were read.
+    /// The configuration file and the files that it names, with their stamps at the last reading.
     stamps: Vec<(PathBuf, Option<FileStamp>)>,
-    /// A change that has not rested yet.
+    /// A change that is not yet old enough to reload.
     change: Option<(Vec<Option<FileStamp>>, Instant)>,
     looked: Option<Instant>,
 }
 
-/// What came of looking at the files.
+/// The result of checking the files.
 enum FileCheck {
     Same,
     Changed,
-    /// The file system does not answer.
+    /// The file system does not respond.
     NoAnswer,
 }
 
@@ -173,12 +175,12 @@ impl CachedSettings {
         self.read(path, arguments, environment, named)
     }
 
-    /// Why the last good settings are used instead of the file as it is now.
+    /// Returns why the cache uses the last valid settings instead of the present file.
     fn reason(&self) -> Option<Arc<Problem>> {
         self.no_answer.clone().or_else(|| self.broken.clone())
     }
 
-    /// Looks whether something has changed since the file was read, and has rested.
+    /// Checks whether a file has changed since its reading, and whether the change is old enough.
     fn look(&mut self, named: &Named) -> FileCheck {
         let changed = |(name, value): (&String, _)| named.get(name).is_some_and(|now| now != value);
         if self.named.iter().any(changed) {
@@ -203,7 +205,7 @@ impl CachedSettings {
             Some((seen, since)) if *seen == stamps => *since,
             _ => now,
         };
-        // One that is gone may be about to come back: some editors write so.
+        // A missing file may return soon: some editors delete a file before they write it.
         let has_rested =
             |stamp: &Option<FileStamp>| stamp.as_ref().is_some_and(|file| file.has_rested(REST));
         let rested = now - since >= REST || stamps.iter().all(has_rested);
@@ -214,7 +216,7 @@ impl CachedSettings {
         }
     }
 
-    /// Keeps the settings while their files cannot be looked at.
+    /// Continues with the present settings while the file system does not respond.
     fn keep(&mut self, given: &str, current: SettingsResult) -> Resolution {
         let mut news = None;
         if current.is_ok() && self.no_answer.is_none() {
@@ -241,7 +243,7 @@ impl CachedSettings {
         let bytes = reading.bytes;
         let variables = bytes.as_deref().map(file::variables).unwrap_or_default();
         if !variables.iter().all(|name| named.contains_key(name)) {
-            // It is looked at again when they have come.
+            // Check the files again when the caller passes the variables.
             self.looked = None;
             return Resolution::Ask(variables);
         }
@@ -258,7 +260,7 @@ impl CachedSettings {
             Ok(made) => made.no_answer,
             Err((error, _)) => *error == FileError::TimeLimit,
         };
-        // The change stays one, and is read later.
+        // The change stays pending, and a later call reads it.
         if let (true, Some(current @ Ok(_))) = (no_answer, self.current.clone()) {
             return self.keep(given, current);
         }
@@ -275,7 +277,7 @@ impl CachedSettings {
         self.settle(settings)
     }
 
-    /// A broken edit keeps what was good.
+    /// Stores the new settings. A file with an error does not replace valid settings.
     fn settle(&mut self, settings: Result<Settings, Problem>) -> Resolution {
         let before = self.current.take();
         self.broken = None;

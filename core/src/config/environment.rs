@@ -1,4 +1,4 @@
-//! The server's environment, as far as it matters here.
+//! The server's environment, as far as settings depend on it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use url::Url;
 use crate::model::policy::ProxySettings;
 use crate::secret::Secret;
 
-/// The variables of the environment that settings depend on. Read with the interpreter held, since Python's own writes
-/// to the environment hold it too.
+/// The environment variables that settings depend on. The caller must hold the interpreter while it reads them, because
+/// Python holds it while it writes to the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     pub twilio_sid: Option<Secret>,
@@ -17,27 +17,27 @@ pub struct Environment {
     pub twilio_edge: Option<String>,
     pub twilio_region: Option<String>,
     pub proxy: ProxySettings,
-    /// What relative paths of arguments are relative to.
+    /// The directory to which relative paths in arguments refer.
     pub plugin_dir: Option<PathBuf>,
 }
 
-/// Variables that a configuration file names, with their values; `None` where one is not set.
+/// The environment variables that a configuration file names, with their values. `None`: the variable is not set.
 pub type Named = BTreeMap<String, Option<Secret>>;
 
 impl Environment {
     pub fn read() -> Self {
-        // What is no UTF-8 is no usable value either, but must not count as absent: a proxy is never gone around.
+        // A value that is not UTF-8 is unusable, but it must not count as absent: requests must never bypass a proxy.
         let text = |name: &str| {
             std::env::var_os(name)
                 .map(|value| value.to_string_lossy().into_owned())
                 .filter(|value| !value.trim().is_empty())
         };
-        // Without the line break that a file or a shell has left at its end, as in a request.
+        // Remove the line break that a file or a shell may leave at the end, as for secrets in a request.
         let secret = |name: &str| {
             let value = text(name)?;
             Some(Secret::new(value.trim().trim_start_matches('\u{feff}')))
         };
-        // The lower-case names are the older ones, and win as in curl.
+        // The lower-case names are older and take precedence, as in curl.
         let either = |name: &str| text(&name.to_lowercase()).or_else(|| text(name));
         let all = || either("ALL_PROXY");
         Self {
@@ -54,7 +54,7 @@ impl Environment {
         }
     }
 
-    /// The variables of these names. Like [`Environment::read`], with the interpreter held.
+    /// Returns the variables with these names. As for [`Environment::read`], the caller must hold the interpreter.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a String>) -> Named {
         let value = |name: &String| std::env::var(name).ok().map(Secret::new);
         names
@@ -63,7 +63,8 @@ impl Environment {
             .collect()
     }
 
-    /// A path that an argument names; `None` where it is relative, and it is not known to what.
+    /// Returns an absolute path for a path in an argument. `None`: the path is relative and the base directory is
+    /// unknown.
     pub fn absolute(&self, given: &str) -> Option<PathBuf> {
         let path = Path::new(given);
         if path.is_absolute() {
@@ -72,8 +73,8 @@ impl Environment {
         Some(self.plugin_dir.as_ref()?.join(path))
     }
 
-    /// Twilio's API at the edge and region that are set: `api.{edge}.{region}.twilio.com`
-    /// (docs: global infrastructure, using the REST API with edge locations).
+    /// Returns the address of Twilio's API at the configured edge and region: `api.{edge}.{region}.twilio.com` (docs:
+    /// global infrastructure, using the REST API with edge locations).
     pub fn twilio_url(&self) -> Option<Url> {
         let label = |name: &Option<String>| {
             let name = name.as_deref()?.trim();
@@ -93,8 +94,8 @@ impl Environment {
     }
 }
 
-/// `PLUGIN_DIR`, `INFLUXDB3_PLUGIN_DIR` (the Docker image's), or the parent of the virtual environment, which the server
-/// puts into its plugin directory.
+/// Returns `PLUGIN_DIR`, `INFLUXDB3_PLUGIN_DIR` (the Docker image's), or the parent of the virtual environment. The
+/// server creates the virtual environment in its plugin directory.
 fn plugin_dir() -> Option<PathBuf> {
     let path = |name: &str| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());

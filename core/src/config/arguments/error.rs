@@ -1,10 +1,10 @@
-//! Why arguments cannot be used.
+//! Errors of argument values.
 
 use super::{Argument, ArgumentKind};
 use crate::model::problem::{Location, Problem};
 use crate::text::{nearest, shown, shown_value};
 
-/// It names something that the configuration file does not have: a receiver, a template.
+/// Reports a name that the configuration file does not define, such as a receiver or a template.
 pub fn unknown_name<'a>(
     name: &'static str,
     kind: &str,
@@ -31,7 +31,7 @@ pub fn unknown_name<'a>(
 
 pub(super) fn unparsable(argument: &'static Argument, value: &str, expected: &str) -> Problem {
     let found = match argument.kind {
-        // It may hold what nobody should read.
+        // A URL may hold a secret, so the error does not quote it.
         ArgumentKind::Url => String::new(),
         _ => format!(", found '{}'", shown_value(value)),
     };

@@ -1,4 +1,4 @@
-//! What a trigger and its file give for the arguments, on their way into settings.
+//! The argument values of a trigger and its file, before they become settings.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,27 +14,27 @@ use crate::model::problem::{Location, Problem};
 use crate::secret::Secret;
 use crate::text::{did_you_mean, shown};
 
-/// Whether requests may bring destinations of their own.
+/// Whether a request may contain its own destinations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RequestDestinations {
     #[default]
     Allow,
-    /// They are not used.
+    /// The plugin ignores the destinations of a request.
     Ignore,
-    /// Such a request is refused.
+    /// The plugin refuses a request with destinations.
     Deny,
 }
 
-/// The arguments of one trigger on their way into settings.
+/// The argument values of one trigger, before they become settings.
 pub struct Arguments<'a> {
     given: &'a BTreeMap<String, String>,
-    /// The configuration file's, which win; checked already.
+    /// The configuration file's values. They are already checked and take precedence.
     file: &'a BTreeMap<String, Secret>,
     warnings: Vec<String>,
 }
 
 impl<'a> Arguments<'a> {
-    /// Looks through all that is given: what is unknown or not available is warned of or refused.
+    /// Collects the values. Warns of unknown and unavailable arguments, or refuses them.
     pub fn new(
         given: &'a BTreeMap<String, String>,
         file: &'a BTreeMap<String, Secret>,
@@ -83,7 +83,7 @@ impl<'a> Arguments<'a> {
         self.parsed(name, Argument::duration)
     }
 
-    /// `None`: it has no default, and is not given.
+    /// Returns the duration, or `None` for an absent argument without a default.
     pub fn duration_if_given(&self, name: &'static str) -> Result<Option<Duration>, Problem> {
         self.parsed_if_given(name, Argument::duration)
     }
@@ -92,7 +92,7 @@ impl<'a> Arguments<'a> {
         self.parsed(name, Argument::count)
     }
 
-    /// `None`: it has no default, and is not given.
+    /// Returns the count, or `None` for an absent argument without a default.
     pub fn count_if_given(&self, name: &'static str) -> Result<Option<u32>, Problem> {
         self.parsed_if_given(name, Argument::count)
     }
@@ -117,12 +117,12 @@ impl<'a> Arguments<'a> {
         self.parsed(name, Argument::hosts)
     }
 
-    /// Names separated by spaces or commas.
+    /// Returns the names in a list, which spaces or commas separate.
     pub fn names(&self, name: &'static str) -> impl Iterator<Item = &str> {
         list(self.value(name).1)
     }
 
-    /// A table's name.
+    /// Returns the name of a table.
     pub fn table(&self, name: &'static str) -> Result<Option<String>, Problem> {
         self.parsed_if_given(name, Argument::table)
     }
@@ -191,19 +191,19 @@ impl<'a> Arguments<'a> {
             .transpose()
     }
 
-    /// Whether somebody has set it, here or in the file.
+    /// Returns whether the trigger or the file sets the argument.
     pub fn is_set(&self, name: &str) -> bool {
         let set = |value: &str| !value.trim().is_empty();
         let given = self.given.get(name).is_some_and(|value| set(value));
         given || self.file.get(name).is_some_and(|value| set(value.expose()))
     }
 
-    /// Whether it has a value, its default among them.
+    /// Returns whether the argument has a value or a default.
     fn has_value(&self, name: &'static str) -> bool {
         !self.value(name).1.is_empty()
     }
 
-    /// The argument and its value, or its default: a blank value is not given.
+    /// Returns the argument and its value. A blank value counts as absent and yields the default.
     fn value(&self, name: &'static str) -> (&'static Argument, &str) {
         static UNKNOWN: Argument = Argument {
             name: "",
@@ -221,10 +221,10 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Arguments can be read by SQL by whoever may query the server: a password has no place there.
+/// Refuses a URL with a password: everyone who can query the server can read arguments with SQL.
 fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), Problem> {
     for word in list(value) {
-        // Names of columns may be anything; all else with an `@` is meant as an address.
+        // A column name may contain `@`. Any other word with `@` is meant as an address.
         let bare =
             word.contains('@') && !word.contains("://") && argument.kind != ArgumentKind::Text;
         let url = match bare {
@@ -244,7 +244,7 @@ fn refuse_userinfo(argument: &'static Argument, value: &str) -> Result<(), Probl
     Ok(())
 }
 
-/// An eighth of the files that this process may open, between 64 and 1,024: the database needs the rest.
+/// Returns an eighth of the process's limit of open files, between 64 and 1,024: the database needs the rest.
 fn default_max_connections() -> usize {
     usize::try_from(open_files() / 8)
         .unwrap_or(usize::MAX)
@@ -256,7 +256,7 @@ fn open_files() -> u64 {
     rlimit::Resource::NOFILE.get_soft().unwrap_or(1024)
 }
 
-/// Windows bounds sockets by memory alone.
+/// Windows limits sockets by memory only.
 #[cfg(not(unix))]
 const fn open_files() -> u64 {
     u64::MAX

@@ -1,4 +1,4 @@
-//! The trigger's arguments: one table, from which parsing, errors and documentation come.
+//! The trigger's arguments. Parsing, errors and documentation use one table.
 
 mod error;
 mod given;
@@ -8,31 +8,31 @@ pub use self::error::unknown_name;
 pub use self::given::{Arguments, RequestDestinations};
 pub use self::value::{duration_within, parse_rate};
 
-/// An argument of the trigger. All arrive as strings.
+/// An argument of the trigger. The database passes every argument as a string.
 #[derive(Debug)]
 pub struct Argument {
     pub name: &'static str,
     pub kind: ArgumentKind,
-    /// As one would write it; empty: there is none.
+    /// The default as an operator would write it. Empty: the argument has no default.
     pub default: &'static str,
     pub example: &'static str,
     pub description: &'static str,
 }
 
-/// What an argument's value is.
+/// The type of an argument's value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ArgumentKind {
-    /// With the least and the longest, as one would write them.
+    /// A duration, with the minimum and the maximum as an operator would write them.
     Duration(&'static str, &'static str),
-    /// With the least and the most.
+    /// A count, with the minimum and the maximum.
     Count(u32, u32),
     Boolean,
     OneOf(&'static [&'static str]),
-    /// `5/s`, `60/min`.
+    /// A rate, such as `5/s` or `60/min`.
     Rate,
-    /// Names separated by spaces or commas.
+    /// Names, separated by spaces or commas.
     List,
-    /// Hosts, and suffixes of hosts, separated in the same way.
+    /// Hosts and host suffixes, separated by spaces or commas.
     Hosts,
     Url,
     /// The name of a table.
@@ -51,7 +51,7 @@ macro_rules! arguments {
     };
 }
 
-/// Every argument that is documented.
+/// Every documented argument.
 pub const ARGUMENTS: &[Argument] = arguments! {
     "config_file_path" Text, "", "notifier.toml", "The configuration file: receivers, routes, templates, silences.";
     "response_timeout" ArgumentKind::Duration("0s", "4500ms"), "2s", "2s", "How long a call waits for its deliveries; 0s: not at all.";
@@ -89,7 +89,7 @@ pub const ARGUMENTS: &[Argument] = arguments! {
     "dry_run" Boolean, "false", "true", "Compose everything and send nothing.";
 };
 
-/// The argument of that name.
+/// Returns the argument with this name.
 pub fn find(name: &str) -> Option<&'static Argument> {
     ARGUMENTS.iter().find(|argument| argument.name == name)
 }

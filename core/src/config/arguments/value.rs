@@ -1,4 +1,4 @@
-//! How an argument's value is read, by its kind.
+//! Reads an argument's value according to its kind.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::channels::parse_url;
 use crate::model::plan::Rate;
 
 impl Argument {
-    /// Whether the value can be read; the error is what it must be, in words that follow "must be".
+    /// Checks the value. The error describes a valid value and follows the words "must be".
     pub fn check(&self, value: &str) -> Result<(), String> {
         match self.kind {
             ArgumentKind::Duration(..) => self.duration(value).map(drop),
@@ -26,7 +26,7 @@ impl Argument {
         }
     }
 
-    /// Whether two values mean the same.
+    /// Returns whether two values have the same meaning.
     pub(super) fn is_same(&self, one: &str, other: &str) -> bool {
         let (one, other) = (one.trim(), other.trim());
         match self.kind {
@@ -90,7 +90,7 @@ impl Argument {
         }
     }
 
-    /// A name that the database takes for a table's.
+    /// Returns the value if the database accepts it as a table's name.
     pub(super) fn table(&self, value: &str) -> Result<String, String> {
         let usable = |value: &str| {
             value.len() <= MAX_TABLE_BYTES
@@ -105,7 +105,7 @@ impl Argument {
         }
     }
 
-    /// Normalised as the hosts of URLs are, so that both can be compared.
+    /// Returns hosts in the same normal form as hosts of URLs, so that both can be compared.
     pub(super) fn hosts(&self, value: &str) -> Result<Vec<String>, String> {
         let hosts = list(value).map(normal_pattern);
         hosts
@@ -114,17 +114,17 @@ impl Argument {
     }
 }
 
-/// More than any name that is meant.
+/// Longer than any real table name.
 const MAX_TABLE_BYTES: usize = 250;
 
-/// The words of a list.
+/// Returns the words of a list.
 pub(super) fn list(value: &str) -> impl Iterator<Item = &str> {
     value
         .split(|c: char| c == ',' || c.is_whitespace())
         .filter(|word| !word.is_empty())
 }
 
-/// A duration between two others. The error is what it must be, in words that follow "must be".
+/// Reads a duration within limits. The error describes a valid value and follows the words "must be".
 pub fn duration_within(value: &str, least: &str, most: &str) -> Result<Duration, String> {
     let bounds = parse_duration(least).zip(parse_duration(most));
     parse_duration(value)
@@ -132,14 +132,15 @@ pub fn duration_within(value: &str, least: &str, most: &str) -> Result<Duration,
         .ok_or_else(|| format!("a duration from {least} to {most} (us ms s min m h d w)"))
 }
 
-/// `2s`, `1.5h`, `1h 30m`; a day has 24 hours, a week seven days. Never negative.
+/// Reads durations such as `2s`, `1.5h` and `1h 30m`. A day has 24 hours, a week seven days. Negative values are
+/// invalid.
 fn parse_duration(text: &str) -> Option<Duration> {
     let span: Span = text.trim().to_ascii_lowercase().parse().ok()?;
     let exact = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
     Duration::try_from(exact).ok()
 }
 
-/// `5/s`, `60/min`, `5/10s`.
+/// Reads rates such as `5/s`, `60/min` and `5/10s`.
 pub fn parse_rate(text: &str) -> Option<Rate> {
     let (messages, per) = text.split_once('/')?;
     let messages = messages
@@ -148,7 +149,7 @@ pub fn parse_rate(text: &str) -> Option<Rate> {
         .ok()
         .filter(|messages| *messages > 0)?;
     let per = per.trim();
-    // `5/s` is five in one second, `5/10s` five in ten.
+    // `5/s` is five in one second, and `5/10s` is five in ten seconds.
     let per = match per.starts_with(|c: char| c.is_ascii_digit()) {
         true => parse_duration(per)?,
         false => parse_duration(&format!("1{per}"))?,
@@ -156,7 +157,7 @@ pub fn parse_rate(text: &str) -> Option<Rate> {
     (!per.is_zero()).then_some(Rate { messages, per })
 }
 
-/// `Hooks.Slack.com.` as `hooks.slack.com`; `*.Example.com` as `*.example.com`.
+/// Normalizes `Hooks.Slack.com.` to `hooks.slack.com`, and `*.Example.com` to `*.example.com`.
 fn normal_pattern(host: &str) -> Option<String> {
     let (prefix, name) = match host.strip_prefix("*.") {
         Some(suffix) => ("*.", suffix),
