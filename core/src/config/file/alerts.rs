@@ -1,4 +1,4 @@
-//! The keys of alert state: in `[settings]`, in routes and in receivers.
+//! The keys of alert state in `[settings]`, in routes and in receivers.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::json::Path;
 const LONGEST: &str = "7d";
 const STATUS_CHANGES: &str =
     "status changes when an alert resolves, so it cannot tell alerts apart";
-/// In Alertmanager, a group for each alert.
+/// Alertmanager's value for grouping by all labels, which makes each alert a group.
 const ALL_LABELS: &str = "...";
 const NO_GROUPING: &str =
     "without group_by each alert is a group of its own: leave it out here and in the routes around";
 
 impl Loader<'_> {
-    /// A key of `[settings]`.
+    /// Reads a key of `[settings]`.
     pub fn alert_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
         let node = &member.node;
         match member.key.as_str() {
@@ -56,7 +56,7 @@ impl Loader<'_> {
         self.depends_on_state(member, path);
     }
 
-    /// A key of a route's groups.
+    /// Reads a group key of a route.
     pub fn group_key(&mut self, member: &TableEntry, path: &Path, keys: &mut GroupKeys) {
         self.state.turns_on(member.place, path);
         let node = &member.node;
@@ -68,7 +68,7 @@ impl Loader<'_> {
         }
     }
 
-    /// `true` where the key is not there.
+    /// Reads `send_resolved`. Returns `true` by default.
     pub fn send_resolved(&mut self, member: &TableEntry, path: &Path) -> bool {
         self.depends_on_state(member, path);
         match member.node.value {
@@ -80,7 +80,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Puts what was read into its place, when all of the file was.
+    /// Stores the keys in the configuration after the loader has read the whole file.
     pub fn finish_state(&mut self, config: &mut Config) {
         config.alerts.without_route = self.groups.settings();
         config.alerts.turned_on_by = self.state.turned_on_by.take();
@@ -98,7 +98,7 @@ impl Loader<'_> {
         self.state.dependent.push((member.place, path));
     }
 
-    /// Names of what alerts have, each once.
+    /// Reads a list of names without duplicates.
     fn names(&mut self, node: &Node, path: &Path) -> Vec<Name> {
         let mut names = Vec::new();
         for node in node.one_or_several() {
@@ -121,7 +121,8 @@ impl Loader<'_> {
         names
     }
 
-    /// An alert whose level rises is still the same alert, and a text may have a measured value.
+    /// Warns of names whose values change during an alert. An alert keeps its identity when its level rises, and a text
+    /// may contain a measured value.
     fn warn_of_changing_names(&mut self, node: &Node, path: &Path, names: &[Name]) {
         for name in [Name::Level, Name::Text] {
             if names.contains(&name) {

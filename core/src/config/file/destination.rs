@@ -1,4 +1,5 @@
-//! One destination of a receiver: its fields are read by its channel's own table of parameters, and its options here.
+//! Reads one destination of a receiver. The channel's table of parameters defines the fields; this module defines the
+//! options.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,22 +26,22 @@ pub struct FileDestination {
     pub channel: Arc<dyn Channel>,
     pub own: OwnPolicy,
     pub allow_mentions: Option<bool>,
-    /// The template of its texts.
+    /// The template of the destination's texts.
     pub template: Option<Template>,
     /// Parameters that are templates.
     pub rendered: Vec<RenderedParameter>,
 }
 
-/// A parameter that is made anew for each notification.
+/// A parameter that a template renders for each notification.
 #[derive(Clone, Debug)]
 pub enum RenderedParameter {
     One(&'static str, Template),
-    /// A JSON object of what these templates make.
+    /// A JSON object whose values these templates render.
     Table(&'static str, Vec<(String, Template)>),
 }
 
 impl Loader<'_> {
-    /// The destinations that one table makes: one, unless it lists several; none where something is wrong.
+    /// Returns the destinations of one table. A table with a list makes several; a table with an error makes none.
     pub fn destination(
         &mut self,
         spec: &'static ChannelSpec,
@@ -56,7 +57,7 @@ impl Loader<'_> {
             self.member(&mut read, member);
         }
         let options = self.options(table, &path);
-        // A field that could not be read would be missed besides.
+        // After an unreadable field, the channel would also report it as missing.
         if self.report.errors.len() > errors {
             return Vec::new();
         }
@@ -90,7 +91,7 @@ impl Loader<'_> {
         destinations.collect()
     }
 
-    /// Puts a field where the channel will look for it.
+    /// Stores a field under the name that the channel reads.
     fn member(&mut self, read: &mut ReadDestination, member: &TableEntry) {
         let Some(parameter) = self.parameter_of(read, member) else {
             return;
@@ -144,7 +145,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The parameter that a field sets; each may be set once.
+    /// Returns the parameter that a field sets. Refuses a second field for the same parameter.
     fn parameter_of(
         &mut self,
         read: &mut ReadDestination,
@@ -166,7 +167,8 @@ impl Loader<'_> {
         Some(parameter)
     }
 
-    /// A string, or a number, which the channel judges. What is not looked up counts as being in order, as the example is.
+    /// Reads a string or a number, which the channel validates. A secret that is not looked up is valid: the
+    /// parameter's example replaces it.
     fn string(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
         if let Value::Integer(_) | Value::Float(_) = node.value {
             return node.scalar().map(Json::Number);
@@ -188,7 +190,7 @@ impl Loader<'_> {
     }
 
     fn string_table(&mut self, parameter: &Parameter, node: &Node, path: &Path) -> Option<Json> {
-        // The secret form stands for the base64 text of headers.
+        // A secret form replaces the base64 text of headers.
         if parameter.kind == ParameterKind::Headers && Sources::is_text(node) {
             return self.string(parameter, node, path);
         }
@@ -214,7 +216,7 @@ impl Loader<'_> {
         each.collect()
     }
 
-    /// Reads the members as a request's configuration would be read, and puts what is wrong to its place.
+    /// Parses the members as the configuration of a request. Reports each error at the member's position.
     fn channels(&mut self, read: &ReadDestination) -> Vec<Arc<dyn Channel>> {
         let spec = read.spec;
         let mut warnings = Warnings::default();
@@ -239,7 +241,7 @@ impl Loader<'_> {
         for parsed in parsed {
             match parsed {
                 Ok(channel) => channels.push(channel),
-                // What is wrong for all of a list is said once.
+                // Report an error that concerns the whole list only once.
                 Err(problem) if wrong.contains(&problem.location.path) => {}
                 Err(problem) => {
                     let path = problem.location.path.as_deref().unwrap_or_default();
@@ -327,13 +329,13 @@ fn is_option(key: &str) -> bool {
     channels::OPTIONS.iter().any(|option| option.name == key)
 }
 
-/// The parameter that a key means, with the sender's name before it or without.
+/// Returns the parameter with this key, with or without the sender's prefix.
 fn parameter(spec: &ChannelSpec, key: &str) -> Option<&'static Parameter> {
     let is_meant = |parameter: &&Parameter| short(spec, parameter.name) == short(spec, key);
     spec.parameters.iter().find(is_meant)
 }
 
-/// A name without the sender's before it.
+/// Returns a name without the sender's prefix.
 fn short<'n>(spec: &ChannelSpec, name: &'n str) -> &'n str {
     let without = |prefix: &str| name.strip_prefix(prefix)?.strip_prefix('_');
     without(spec.key)
@@ -341,16 +343,16 @@ fn short<'n>(spec: &ChannelSpec, name: &'n str) -> &'n str {
         .unwrap_or(name)
 }
 
-/// A destination's fields on their way to its channel.
+/// The fields of a destination, before the channel parses them.
 struct ReadDestination {
     spec: &'static ChannelSpec,
     path: Path,
-    /// Of the destination, for what is missing.
+    /// The position of the destination, for errors about missing fields.
     place: FilePosition,
-    /// The parameters that the file gives.
+    /// The parameters that the file sets.
     seen: HashSet<&'static str>,
     members: Vec<(String, Json)>,
-    /// By the path that the channel will name.
+    /// The positions of fields, by the path in the channel's errors.
     places: HashMap<String, FilePosition>,
     rendered: Vec<RenderedParameter>,
     tls: TlsFiles,
@@ -379,7 +381,7 @@ impl ReadDestination {
         (self.tls != TlsFiles::default()).then(|| Arc::new(self.tls.clone()))
     }
 
-    /// Where a path stands: the field's own place, also for what is within it.
+    /// Returns the position of the field that contains a path.
     fn place(&self, path: &str) -> FilePosition {
         let places = self.places.iter();
         let parents = places.filter(|(parent, _)| path.starts_with(*parent));

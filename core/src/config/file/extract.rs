@@ -1,15 +1,15 @@
-//! `extract`: regular expressions that make fields of a notification's text.
+//! Reads `extract`: regular expressions that make fields from a notification's text.
 
 use super::Loader;
 use super::tree::Node;
 use crate::json::Path;
 use crate::model::extract::{Extraction, MAX_GROUPS};
 
-/// Expressions in one place.
+/// The maximum number of expressions in one `extract`.
 const MAX_EXPRESSIONS: usize = 16;
 
 impl Loader<'_> {
-    /// One expression or a list of them, each `~…` with named groups.
+    /// Reads one expression or a list of expressions. Each is `~…` with named groups.
     pub fn extractions(&mut self, node: &Node, path: &Path) -> Vec<Extraction> {
         let nodes = node.one_or_several();
         if nodes.len() > MAX_EXPRESSIONS {

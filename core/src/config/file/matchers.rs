@@ -1,4 +1,4 @@
-//! `match = { … }`, the same wherever it stands.
+//! Reads `match = { … }`, with the same rules in every section of the file.
 
 use regex::Regex;
 
@@ -9,7 +9,7 @@ use crate::json::Path;
 use crate::model::notification::{AlertStatus, Level};
 use crate::text::{bounded_regex, nearest};
 
-/// The table of fields, in which a name needs no `fields.` before it.
+/// The table of fields. A name inside it needs no prefix `fields.`.
 const FIELDS: &str = "fields";
 
 impl Loader<'_> {
@@ -45,7 +45,7 @@ impl Loader<'_> {
         }
     }
 
-    /// A field is no key of its own: `match = { host = … }` is the first thing that many try.
+    /// Reports an unknown name. Many users first try a bare field: `match = { host = … }`.
     fn unknown_condition(&mut self, member: &TableEntry, path: &Path) {
         let known = NAMES.iter().map(|(word, _)| *word).chain([FIELDS]);
         let key = &member.key;
@@ -59,9 +59,9 @@ impl Loader<'_> {
         self.report.error(member.place, path.as_str(), &message);
     }
 
-    /// What a name's value must be, and must not be.
+    /// Reads the patterns of one name.
     fn condition(&mut self, name: &Name, member: &TableEntry, path: &Path) -> Patterns {
-        // Texts are sentences, and may hold asterisks.
+        // Texts are sentences and may contain asterisks.
         if !matches!(name, Name::Level | Name::Status | Name::Text) {
             self.warn_of_globs(member, path);
         }
@@ -115,7 +115,7 @@ impl Loader<'_> {
         word.map(|word| Pattern::Equal(word.to_owned()))
     }
 
-    /// `db*` is compared as it stands, and values seldom hold an asterisk.
+    /// Warns of a value such as `db*`: the matcher compares it literally, and real values seldom contain an asterisk.
     fn warn_of_globs(&mut self, member: &TableEntry, path: &Path) {
         for node in member.node.one_or_several() {
             if let Some(text) = node.as_str()
@@ -129,7 +129,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Equal ones are made once: there may be ten thousand routes.
+    /// Compiles a regular expression. Equal expressions share one: a file may have ten thousand routes.
     pub fn regex(&mut self, expression: &str) -> Option<Regex> {
         if let Some(known) = self.regexes.get(expression) {
             return known.clone();
@@ -140,7 +140,8 @@ impl Loader<'_> {
     }
 }
 
-/// The regular expression that a text with asterisks stands for, as shells read it; none where `=` says that the text is meant.
+/// Returns the regular expression that is equivalent to a shell glob. Returns none for a text after `=`, which is
+/// literal.
 fn of_glob(text: &str) -> Option<String> {
     let (not, text) = match text.strip_prefix('!') {
         Some(text) => ("!", text),

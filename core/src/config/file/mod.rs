@@ -1,6 +1,7 @@
-//! The TOML file: receivers, routes, templates, silences, and settings in place of the trigger's arguments.
+//! Reads the TOML file: receivers, routes, templates, silences, and settings that replace the trigger's arguments.
 //!
-//! It is checked as a whole: every problem is found, each with line and column, and a file with an error is not used.
+//! The loader checks the whole file and reports every problem with line and column. The plugin does not use a file with
+//! an error.
 
 mod alerts;
 mod destination;
@@ -44,36 +45,36 @@ use crate::model::read_options::ReadOptions;
 use crate::secret::{Secret, digest};
 use crate::text::nearest;
 
-/// Files beyond this are refused.
+/// The plugin refuses larger files.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What a file says.
+/// The content of a configuration file.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// In place of the trigger's arguments, by their names.
+    /// Settings that replace the trigger's arguments, by the arguments' names.
     pub arguments: BTreeMap<String, Secret>,
     pub receivers: Vec<Receiver>,
     pub by_name: HashMap<String, usize>,
     pub routes: Vec<Route>,
-    /// None: the file does not say.
+    /// `None`: the file does not set them.
     pub default_receivers: Option<Vec<usize>>,
     pub templates: Templates,
-    /// Those of `[templates]`, in the order of the file.
+    /// The templates of `[templates]`, in the order of the file.
     pub named_templates: Vec<(String, Template)>,
     pub silences: Vec<Silence>,
-    /// Regular expressions of routes and silences.
+    /// The number of regular expressions in routes and silences.
     pub regexes: usize,
     pub read_options: ReadOptions,
-    /// Rows of tables that do not fit become no notifications.
+    /// A row that does not match becomes no notification.
     pub row_filter: Matcher,
     pub outbox: OutboxConfig,
     pub alerts: AlertSettings,
-    /// Of the text: what is settled by another text is another scope.
+    /// A digest of the file's text. A file with another text has another scope.
     pub digest: String,
 }
 
 impl Config {
-    /// A template of `[templates]`.
+    /// Returns a template of `[templates]`.
     pub fn template(&self, name: &str) -> Option<&Template> {
         let mut named = self.named_templates.iter();
         named
@@ -81,7 +82,7 @@ impl Config {
             .map(|(_, template)| template)
     }
 
-    /// The name in `[templates]` of what a template says.
+    /// Returns the name in `[templates]` of an equal template.
     pub fn name_of(&self, template: &Template) -> Option<&str> {
         let mut named = self.named_templates.iter();
         named
@@ -90,20 +91,20 @@ impl Config {
     }
 }
 
-/// A file that was read: what it says, or why it cannot be used.
+/// The result of reading a file: its configuration, or the errors that make it unusable.
 pub struct Loaded {
     pub config: Result<Config, ProblemReport>,
-    /// Warnings of a file that can be used.
+    /// The warnings of a usable file.
     pub warnings: ProblemReport,
-    /// Whose change is a change of the file.
+    /// The files that this file depends on. A change of one counts as a change of this file.
     pub files: Files,
-    /// Whether one of these files did not answer in time.
+    /// Whether one of these files did not respond in time.
     pub no_answer: bool,
-    /// Every template, also those of parameters, and of a file that cannot be used.
+    /// Every template, including templates of parameters and of an unusable file.
     pub templates: Vec<Checked>,
 }
 
-/// Reads the names of the environment's variables that a file's bytes refer to.
+/// Returns the names of the environment variables that a file refers to.
 pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
     let read = || {
         let mut report = ProblemReport::default();
@@ -113,7 +114,7 @@ pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
     big_stack::once(read).ok().flatten().unwrap_or_default()
 }
 
-/// Reads a file's bytes. With `look_up` secrets are looked up, and their absence is an error.
+/// Reads a file's bytes. With `look_up`, reads the secrets, and a missing secret is an error.
 pub fn load(
     bytes: &[u8],
     directory: &FilePath,
@@ -151,7 +152,7 @@ impl Loaded {
     }
 }
 
-/// Goes through a file, and notes all that is wrong.
+/// Reads a file and collects all problems.
 struct Loader<'a> {
     text: &'a str,
     report: ProblemReport,
@@ -161,10 +162,10 @@ struct Loader<'a> {
     named_templates: Vec<(String, Template)>,
     checked: Vec<Checked>,
     regexes: HashMap<String, Option<Regex>>,
-    /// What `level_map` says, which matchers look at too.
+    /// The levels of `level_map`, which matchers also use.
     levels: LevelMap,
     state: StateKeys,
-    /// What `[settings]` says for the groups of all routes.
+    /// The group settings of `[settings]`, which all routes inherit.
     groups: GroupKeys,
 }
 
@@ -180,7 +181,7 @@ impl<'a> Loader<'a> {
         look_up: bool,
     ) -> Self {
         if !look_up {
-            // What would come from the environment counts as being there too.
+            // Without lookup, credentials from the environment count as present.
             let given = || Some(Secret::new("AC"));
             operator.twilio_sid = operator.twilio_sid.or_else(given);
             operator.twilio_token = operator.twilio_token.or_else(given);
@@ -202,7 +203,7 @@ impl<'a> Loader<'a> {
 
     fn load(mut self) -> Loaded {
         if self.text.trim().is_empty() {
-            // A disk that is full leaves such files behind.
+            // A full disk leaves empty files behind.
             let start = FilePosition { line: 1, column: 1 };
             self.report.error(start, "", "the file is empty");
         }
@@ -234,7 +235,7 @@ impl Loader<'_> {
     fn config(&mut self, table: &Table) -> Config {
         self.known_keys(table, &Path::root(), SECTIONS);
         let mut config = Config::default();
-        // First: where Twilio is may be set here, and what the receivers name must be known.
+        // Settings come first: they may set Twilio's address, and they define names that receivers use.
         if let Some(node) = table.get("settings") {
             self.settings(node, &mut config);
         }
@@ -283,7 +284,8 @@ impl Loader<'_> {
         self.report.error(member.place, path.as_str(), &message);
     }
 
-    /// A string, or what a secret form stands for. `None`: it is neither, or the secret cannot be had, which is noted.
+    /// Reads a string or a secret form. Returns `None` for another type, or for a secret that is unavailable; reports
+    /// both.
     fn text_or_secret(&mut self, node: &Node, path: &Path, expected: &str) -> Option<SecretText> {
         let text = self.sources.text(node);
         self.warn_of_left_out(node, path);
@@ -297,7 +299,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The bytes of a PEM file; `None` where it is not looked at, or cannot be read, which is noted.
+    /// Reads a PEM file. Returns `None` without lookup, or for an unreadable file, which it reports.
     fn pem(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
         let Some(name) = node.as_str() else {
             return self.wrong_type(node, path, "the path of a file");
@@ -310,7 +312,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Warns of what was left out of a value that stands elsewhere.
+    /// Warns of characters that were removed from an external value.
     fn warn_of_left_out(&mut self, node: &Node, path: &Path) {
         for warning in self.sources.take_warnings() {
             self.report.warning(node.place, path.as_str(), &warning);
@@ -326,10 +328,10 @@ impl Loader<'_> {
         table
     }
 
-    /// The elements of `[[name]]`, with their paths.
+    /// Returns the elements of `[[name]]` with their paths.
     fn tables<'t>(&mut self, node: &'t Node, path: &Path) -> Vec<(&'t Node, Path)> {
         let Value::Array(nodes) = &node.value else {
-            // As one writes it, without the places of tables around it.
+            // Name the section as the user writes it, without the indexes of its parents.
             let name = match path.as_str() {
                 name if name.contains('[') => "routes.routes",
                 name => name,
@@ -343,7 +345,7 @@ impl Loader<'_> {
             .collect()
     }
 
-    /// Notes that something else was expected; there is no value then.
+    /// Reports a value of the wrong type and returns `None`.
     fn wrong_type<T>(&mut self, node: &Node, path: &Path, expected: &str) -> Option<T> {
         self.mismatch(node, path, expected);
         None

@@ -12,7 +12,7 @@ use crate::text::nearest;
 pub struct Receiver {
     pub name: String,
     pub destinations: Vec<FileDestination>,
-    /// Whether it is told that an alert is resolved.
+    /// Whether the receiver gets a notification when an alert resolves.
     pub send_resolved: bool,
 }
 

@@ -1,4 +1,4 @@
-//! `[[routes]]`: a tree, in the order of the file.
+//! Reads `[[routes]]`: a tree, in the order of the file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,30 +14,32 @@ use crate::model::problem::FilePosition;
 use crate::secret::digest;
 use crate::text::did_you_mean;
 
-/// Who gets a notification that names nobody. All routes of a file are one list; children stand behind their parent.
+/// A route selects the receivers of a notification without explicit receivers. One list holds all routes of a file;
+/// children follow their parent.
 #[derive(Debug)]
 pub struct Route {
-    /// In the file.
+    /// The position in the file.
     pub place: FilePosition,
     pub name: Option<String>,
-    /// The parent's place in the list.
+    /// The parent's index in the list.
     pub parent: Option<usize>,
-    /// The place behind the last descendant.
+    /// The index after the last descendant.
     pub end: usize,
     pub matcher: Matcher,
-    /// Places of the file's receivers; the parent's where it names none.
+    /// Indexes of the file's receivers. A route without receivers inherits its parent's.
     pub receivers: Vec<usize>,
-    /// Whether the siblings after it are asked as well.
+    /// Whether matching continues with the next sibling.
     pub continue_matching: bool,
-    /// What makes fields of the text where it matches.
+    /// Expressions that extract fields from the text of a matching notification.
     pub extract: Vec<Extraction>,
     pub group: GroupSettings,
-    /// Names the route in the keys of its groups: its name, else the matchers of its path. An edit elsewhere in the file keeps it.
+    /// Identifies the route in the keys of its groups: the route's name, or the matchers of its path. An edit elsewhere
+    /// in the file does not change it.
     pub group_key: Arc<str>,
 }
 
 impl Route {
-    /// Whether no notification gets past it.
+    /// Returns whether the route matches every notification and stops the search.
     pub const fn is_last(&self) -> bool {
         self.matcher.is_for_all() && !self.continue_matching
     }
@@ -56,19 +58,19 @@ const ROUTE_KEYS: &[&str] = &[
     GROUP_INTERVAL,
     RESOLVE_TIMEOUT,
 ];
-/// Deeper trees are refused.
+/// The loader refuses deeper trees.
 pub const MAX_DEPTH: usize = 16;
-/// A group's key with longer matchers has their digest.
+/// A group key with longer matchers contains their digest instead.
 const MAX_KEY_BYTES: usize = 512;
 
-/// The routes that have been read.
+/// The routes that the loader has read.
 struct Routes<'a> {
     receivers: &'a HashMap<String, usize>,
     list: Vec<Route>,
     names: HashMap<String, FilePosition>,
 }
 
-/// What a route has from its parent.
+/// Settings that a route inherits from its parent.
 #[derive(Clone, Default)]
 struct Inherited {
     parent: Option<usize>,
@@ -96,7 +98,7 @@ impl Loader<'_> {
         list
     }
 
-    /// Reads the routes of one level, each with its children behind it.
+    /// Reads the routes of one level. Each route's children follow it.
     fn siblings(
         &mut self,
         node: &Node,
@@ -178,7 +180,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Reads the keys of a route but its children.
+    /// Reads the keys of a route, except its children.
     fn route(
         &mut self,
         table: &Table,
@@ -205,14 +207,14 @@ impl Loader<'_> {
                     let message = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";
                     self.report.error(member.place, path.as_str(), message);
                 }
-                // Read when the route is.
+                // The loader reads the children after the route.
                 ("routes", _) => {}
                 _ => self.unknown_key(member, &path, ROUTE_KEYS),
             }
         }
     }
 
-    /// A name that no other route has.
+    /// Reads the route's name. Refuses the name of another route.
     fn route_name(
         &mut self,
         node: &Node,
@@ -235,7 +237,7 @@ impl Loader<'_> {
         None
     }
 
-    /// Names of the file's receivers as their places.
+    /// Reads names of receivers and returns their indexes.
     pub fn receiver_names(
         &mut self,
         node: &Node,
@@ -262,7 +264,8 @@ impl Loader<'_> {
     }
 }
 
-/// Gives each route the key of its groups. Never by a place in the file: a route before it would change it.
+/// Assigns each route the key of its groups. The key contains no index: a new route earlier in the file would change
+/// it.
 fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
     for place in 0..routes.len() {
         let Some(route) = routes.get(place) else {
@@ -282,7 +285,7 @@ fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
     }
 }
 
-/// The parent's key and the route's matcher.
+/// Returns a key from the parent's key and the route's matcher.
 fn path_key(parent: &str, matcher: &Matcher) -> String {
     let key = format!("{parent}{{{matcher}}}");
     match key.len() > MAX_KEY_BYTES {
@@ -291,7 +294,7 @@ fn path_key(parent: &str, matcher: &Matcher) -> String {
     }
 }
 
-/// Of equal keys the second is numbered 2.
+/// Returns a unique key. The second of two equal keys gets the number 2.
 fn unique(key: String, taken: &mut HashMap<String, usize>) -> String {
     loop {
         let count = taken.entry(key.clone()).or_default();
@@ -300,7 +303,7 @@ fn unique(key: String, taken: &mut HashMap<String, usize>) -> String {
             return key;
         }
         let numbered = format!("{key}#{count}");
-        // Another route may be called so.
+        // Another route may already have the numbered name.
         if !taken.contains_key(&numbered) {
             taken.insert(numbered.clone(), 1);
             return numbered;

@@ -1,4 +1,5 @@
-//! Where secrets come from: `{ env = "NAME" }` and `{ file = "PATH" }`, only here and never in a request.
+//! Reads secrets from `{ env = "NAME" }` and `{ file = "PATH" }`. Only the configuration file supports these forms;
+//! requests do not.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,46 +10,47 @@ use crate::model::problem::FilePosition;
 use crate::secret::Secret;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
-/// A secret file is at most so long.
+/// The maximum size of a secret file.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// The one setting that is a matcher.
+/// The only setting that is a matcher.
 pub const ROW_FILTER: &str = "row_filter";
 
-/// How long all files that a configuration names may take. A call waits for them.
+/// The time limit for reading all files that a configuration names. A call waits for them.
 const ALL_FILES_LIMIT: Duration = Duration::from_secs(2);
 
-/// What the file may look at, and what it has looked at.
+/// The sources of external values, and the record of sources that were read.
 pub struct Sources<'a> {
-    /// What paths are relative to: the file's own directory.
+    /// The configuration file's directory, to which paths are relative.
     directory: &'a Path,
-    /// The variables that it names, as they were when the interpreter was held; `None` where one is not set.
+    /// The environment variables that the file names, as read while the caller held the interpreter. `None`: the
+    /// variable is not set.
     environment: &'a BTreeMap<String, Option<Secret>>,
-    /// Whether secrets are looked up; without, the file is checked as if they were in order.
+    /// Whether to read secrets. Without lookup, the loader assumes that every secret is valid.
     look_up: bool,
-    /// Files that were read, or would have been.
+    /// The files that were read, or that a lookup would read.
     pub files: Files,
-    /// Where the values that were read come from, by the place that names it.
+    /// The sources of the values that were read, by the position in the configuration file.
     pub origins: BTreeMap<FilePosition, String>,
-    /// Whether one of them did not answer in time.
+    /// Whether one of the files did not respond in time.
     pub no_answer: bool,
-    /// What was left out of values that were looked up.
+    /// Warnings of characters that were removed from values.
     warnings: Vec<String>,
-    /// What is left of the time for all of them.
+    /// The remaining time for all files.
     time: Duration,
 }
 
-/// Files, and how they were just before they were read.
+/// Files, with their stamps just before they were read.
 pub type Files = BTreeMap<PathBuf, Option<FileStamp>>;
 
-/// A value that may be a secret's.
+/// A text that may be a secret.
 pub enum SecretText {
     Known(String),
-    /// Not looked up.
+    /// The secret was not looked up.
     Unknown,
 }
 
 impl SecretText {
-    /// The value; `None` where it was not looked up.
+    /// Returns the value, or `None` for a secret that was not looked up.
     pub fn known(self) -> Option<String> {
         match self {
             SecretText::Known(text) => Some(text),
@@ -57,7 +59,7 @@ impl SecretText {
     }
 }
 
-/// Where a secret is.
+/// The source of a secret.
 enum SecretSource<'a> {
     Variable(&'a str),
     File(&'a str),
@@ -81,12 +83,12 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Whether a node is a string or a secret form.
+    /// Returns whether a node is a string or a secret form.
     pub fn is_text(node: &Node) -> bool {
         node.as_str().is_some() || node.as_table().and_then(form).is_some()
     }
 
-    /// A string, or what the secret form stands for; `None` where the node is neither.
+    /// Returns a string, or the value of a secret form. Returns `None` for any other node.
     pub fn text(&mut self, node: &Node) -> Option<Result<SecretText, String>> {
         if let Value::String(text) = &node.value {
             return Some(Ok(SecretText::Known(text.clone())));
@@ -98,7 +100,7 @@ impl<'a> Sources<'a> {
         Some(secret)
     }
 
-    /// The warnings since the last call.
+    /// Returns the warnings since the last call.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
@@ -142,7 +144,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The bytes of a PEM file; `None` where it is not looked at.
+    /// Returns the bytes of a PEM file, or `None` without lookup.
     pub fn pem(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
         let Some(bytes) = self.read(path, place)? else {
             return Ok(None);
@@ -154,7 +156,7 @@ impl<'a> Sources<'a> {
         Ok(Some(rest.to_owned()))
     }
 
-    /// The bytes of a file that is named at this place; `None` where it is not looked at.
+    /// Returns the bytes of a file that this position names, or `None` without lookup.
     fn read(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
         let absolute = self.directory.join(path);
         if !self.look_up {
@@ -178,7 +180,7 @@ impl<'a> Sources<'a> {
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 const HAS_MARK: &str = "begins with a byte order mark, which is left out";
 
-/// A secret without what an editor puts before it and behind it, and what was left out beyond one line break.
+/// Returns a secret without a byte order mark and line breaks. Also describes removed characters beyond one line break.
 fn trimmed(text: &str) -> (&str, Option<&'static str>) {
     let (line, has_mark) = match text.strip_prefix(BYTE_ORDER_MARK) {
         Some(line) => (line, true),
@@ -197,7 +199,7 @@ fn trimmed(text: &str) -> (&str, Option<&'static str>) {
     (secret, left_out)
 }
 
-/// A table with the one key `env` or `file`, and a string.
+/// Reads a table with the single key `env` or `file` and a string value.
 fn form(table: &Table) -> Option<SecretSource<'_>> {
     let mut members = table.iter();
     let (member, None) = (members.next()?, members.next()) else {
@@ -210,7 +212,7 @@ fn form(table: &Table) -> Option<SecretSource<'_>> {
     }
 }
 
-/// The environment's variables that a file names. A matcher names none: `{ env = "live" }` is a field there.
+/// Returns the environment variables that a file names. Skips matchers: there, `{ env = "live" }` is a field.
 pub fn variables(file: &Table) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for section in ["settings", "receivers"] {

@@ -1,4 +1,4 @@
-//! `[settings]`: the trigger's arguments in TOML's own types, and what only the file may set.
+//! Reads `[settings]`: the trigger's arguments in TOML's types, and settings that only the file supports.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const NATS_CLIENT_CERTIFICATE: &str = "nats_client_certificate";
 const DELIVERED_BY: &str = "delivered_by";
 const LEVEL_MAP: &str = "level_map";
 const EXTRACT: &str = "extract";
-/// Settings that are no arguments.
+/// Settings that are not arguments.
 const OWN_SETTINGS: [&str; 12] = [
     ALERT_KEY,
     STATE,
@@ -41,12 +41,12 @@ const OWN_SETTINGS: [&str; 12] = [
 ];
 
 impl Loader<'_> {
-    /// Arguments in TOML's own types.
+    /// Reads `[settings]`.
     pub fn settings(&mut self, node: &Node, config: &mut Config) {
         let Some(table) = self.table(node, "settings") else {
             return;
         };
-        // First: the row filter is a matcher.
+        // The level map comes first, because the row filter is a matcher.
         if let Some(node) = table.get(LEVEL_MAP) {
             self.level_map(node);
         }
@@ -65,7 +65,7 @@ impl Loader<'_> {
                 self.report.error(member.place, path.as_str(), &message);
                 continue;
             };
-            // Read when the receivers are known.
+            // The loader reads this setting after the receivers.
             if argument.name == DEFAULT_RECEIVERS {
                 continue;
             }
@@ -81,7 +81,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The receivers that the file names, which are known when all of them have been read.
+    /// Reads the default receivers after the loader has read all receivers.
     pub fn default_receivers(&mut self, settings: &Node, config: &mut Config) {
         let named = settings
             .as_table()
@@ -98,7 +98,7 @@ impl Loader<'_> {
         config.default_receivers = Some(places);
     }
 
-    /// A setting as the argument that it stands for.
+    /// Returns a setting's value as the text of the equivalent argument.
     fn setting(&mut self, argument: &'static Argument, node: &Node, path: &Path) -> Option<String> {
         const EXPECTED: &str = "a string, a number, a boolean or a list of strings";
         let text = match &node.value {
@@ -134,7 +134,7 @@ impl Loader<'_> {
                     self.mismatch(node, path, "\"server\" or \"workers\"");
                 }
             },
-            // Read before all others.
+            // `settings` reads the level map before the other settings.
             LEVEL_MAP => {}
             EXTRACT => config.read_options.extract = self.extractions(node, path),
             OUTBOX_KEY => outbox.key = self.outbox_key(node, path),
@@ -145,7 +145,7 @@ impl Loader<'_> {
         }
     }
 
-    /// `{ WORD = "LEVEL" }`.
+    /// Reads `{ WORD = "LEVEL" }`.
     fn level_map(&mut self, node: &Node) {
         let path = Path::root().key("settings").key(LEVEL_MAP);
         let Some(table) = self.table(node, path.as_str()) else {
@@ -184,7 +184,7 @@ impl Loader<'_> {
         seal.map(Arc::new)
     }
 
-    /// A secret that stands elsewhere: in the file itself it would lie where its copies do.
+    /// Reads a secret from an external source. Refuses a literal: every copy of the file would contain it.
     fn secret(&mut self, node: &Node, path: &Path) -> Option<Secret> {
         const EXPECTED: &str = "{ env = \"NAME\" } or { file = \"PATH\" }";
         if node.as_table().is_none() {
@@ -195,7 +195,7 @@ impl Loader<'_> {
             .map(Secret::new)
     }
 
-    /// Certificates of authorities to trust besides.
+    /// Reads certificates of additional trusted authorities.
     pub fn authorities(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
         let made = |pem| TlsFiles {
             authorities: Some(pem),
@@ -204,7 +204,7 @@ impl Loader<'_> {
         self.tls_file(node, path, made).authorities
     }
 
-    /// A certificate and its key to show to servers.
+    /// Reads a client certificate and its key.
     pub fn client_certificate(&mut self, node: &Node, path: &Path) -> Option<Secret> {
         let made = |pem: Vec<u8>| TlsFiles {
             authorities: None,
@@ -213,7 +213,7 @@ impl Loader<'_> {
         self.tls_file(node, path, made).identity
     }
 
-    /// What a PEM file holds, where a client can use it by itself.
+    /// Returns the content of a PEM file if a TLS client can use it without other files.
     fn tls_file(
         &mut self,
         node: &Node,
@@ -231,7 +231,7 @@ impl Loader<'_> {
     }
 }
 
-/// Whether an argument may stand in the file: where the file is it cannot say.
+/// Returns whether the file may set an argument. The file cannot set its own path.
 fn is_setting(argument: &str) -> bool {
     argument != "config_file_path"
 }

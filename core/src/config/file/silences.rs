@@ -1,4 +1,4 @@
-//! `[[silences]]`.
+//! Reads `[[silences]]`.
 
 use super::Loader;
 use super::tree::Node;

@@ -1,4 +1,4 @@
-//! What the file says of alert state, while it is read.
+//! The keys of alert state while the loader reads the file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub const GROUP_WAIT: &str = "group_wait";
 pub const GROUP_INTERVAL: &str = "group_interval";
 pub const SEND_RESOLVED: &str = "send_resolved";
 
-/// What routes say of their groups; a child has its parent's where it says nothing.
+/// The group settings of a route. A child inherits each key that it does not set.
 #[derive(Clone, Default)]
 pub struct GroupKeys {
     pub group_by: Option<Arc<[Name]>>,
@@ -27,7 +27,7 @@ pub struct GroupKeys {
 }
 
 impl GroupKeys {
-    /// An alert that is a group of its own waits for no other.
+    /// Returns the settings with defaults. A group of a single alert does not wait for other alerts.
     pub fn settings(&self) -> GroupSettings {
         let default = |with_others: Duration| match self.group_by {
             Some(_) => with_others,
@@ -44,16 +44,16 @@ impl GroupKeys {
     }
 }
 
-/// What the file says of alert state, while it is read.
+/// The keys of alert state while the loader reads the file.
 #[derive(Default)]
 pub struct StateKeys {
     pub turned_on_by: Option<StateKey>,
-    /// Keys that do nothing where no other turns alert state on.
+    /// Keys that have no effect unless another key turns alert state on.
     pub dependent: Vec<(FilePosition, String)>,
 }
 
 impl StateKeys {
-    /// The first in the file counts.
+    /// Records a key that turns alert state on. The first one in the file wins.
     pub fn turns_on(&mut self, place: FilePosition, path: &Path) {
         let first = self.turned_on_by.as_ref();
         if first.is_none_or(|first| place < first.place) {

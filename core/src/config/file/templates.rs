@@ -1,4 +1,4 @@
-//! `[templates.NAME]`, and templates that stand in other places of the file.
+//! Reads `[templates.NAME]` and inline templates elsewhere in the file.
 
 use super::Loader;
 use super::tree::Node;
@@ -8,14 +8,14 @@ use crate::json::Path;
 use crate::model::problem::FilePosition;
 use crate::text::did_you_mean;
 
-/// A template, and what there is to say of it.
+/// A template with its findings.
 #[derive(Debug)]
 pub struct Checked {
-    /// `templates.short.text`
+    /// The path of the template, such as `templates.short.text`.
     pub path: String,
     pub place: FilePosition,
     pub report: ProblemReport,
-    /// None where it cannot be used.
+    /// `None`: the template is unusable.
     pub template: Option<Template>,
 }
 
@@ -45,7 +45,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Takes a template. What there is to say of it has its place in the file.
+    /// Compiles a template. Reports its findings at its position in the file.
     pub fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
         let Some(source) = node.as_str() else {
             let message = format!("must be a template, as a string, found {}", node.kind());
@@ -73,7 +73,7 @@ impl Loader<'_> {
         template
     }
 
-    /// The template of `[templates]` that an option names.
+    /// Returns the template of `[templates]` that an option names.
     pub fn named_template(&mut self, name: &str, node: &Node, path: &Path) -> Option<Template> {
         let mut named = self.named_templates.iter();
         if let Some((_, template)) = named.find(|(known, _)| known == name) {

@@ -1,4 +1,4 @@
-//! TOML as a tree of our own: every key and value knows its place, and no word of a library reaches a user.
+//! TOML as a tree in which every key and value has a position. Error messages never contain a TOML library's text.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::config::report::ProblemReport;
 use crate::model::problem::FilePosition;
 use crate::text::{printable, truncate};
 
-/// A value and where it stands.
+/// A value with its position.
 pub struct Node {
     pub value: Value,
     pub place: FilePosition,
@@ -19,28 +19,28 @@ pub struct Node {
 pub enum Value {
     String(String),
     Integer(i64),
-    /// As it is written.
+    /// The number as the file writes it.
     Float(String),
     Boolean(bool),
-    /// A date or a time, as it is written.
+    /// A date or a time as the file writes it.
     Datetime(String),
     Array(Vec<Node>),
     Table(Table),
 }
 
-/// Members in the order of the file.
+/// A table with its members in the order of the file.
 #[derive(Default)]
 pub struct Table(Vec<TableEntry>);
 
 pub struct TableEntry {
     pub key: String,
-    /// Of the key.
+    /// The position of the key.
     pub place: FilePosition,
     pub node: Node,
 }
 
 impl Node {
-    /// For messages: `a string`, `a table`.
+    /// Returns the type's name for messages, such as `a string` or `a table`.
     pub const fn kind(&self) -> &'static str {
         match self.value {
             Value::String(_) => "a string",
@@ -66,7 +66,7 @@ impl Node {
         }
     }
 
-    /// A scalar's text, as it would be written in an argument.
+    /// Returns a scalar as the text of an argument.
     pub fn scalar(&self) -> Option<String> {
         Some(match &self.value {
             Value::String(text) | Value::Float(text) | Value::Datetime(text) => text.clone(),
@@ -76,7 +76,7 @@ impl Node {
         })
     }
 
-    /// The elements of an array, or the one that stands for itself.
+    /// Returns the elements of an array, or a single value as a slice of one.
     pub fn one_or_several(&self) -> &[Node] {
         match &self.value {
             Value::Array(nodes) => nodes,
@@ -100,7 +100,7 @@ impl Table {
     }
 }
 
-/// A file's bytes as text, without a mark of their order.
+/// Returns a file's bytes as text without a byte order mark.
 pub fn decode<'a>(bytes: &'a [u8], report: &mut ProblemReport) -> Option<&'a str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -118,7 +118,7 @@ pub fn decode<'a>(bytes: &'a [u8], report: &mut ProblemReport) -> Option<&'a str
     Some(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Reads a text; what is no TOML is reported, all of it.
+/// Parses TOML and reports all syntax errors.
 pub fn parse(text: &str, report: &mut ProblemReport) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let lines = LineIndex::new(text);
@@ -164,7 +164,7 @@ impl TomlReader<'_> {
         Node { value, place }
     }
 
-    /// A line break of the file is one character, whoever has written it.
+    /// Returns a string with every line break as one character, on every system.
     fn string(&self, text: String, span: &Range<usize>) -> String {
         match self.written(span).contains("\r\n") {
             true => text.replace("\r\n", "\n"),
@@ -172,7 +172,7 @@ impl TomlReader<'_> {
         }
     }
 
-    /// One that no integer holds is taken as it is written.
+    /// Returns an integer. Keeps the written text of an integer that is out of range.
     fn integer(&self, number: &toml::de::DeInteger<'_>, span: &Range<usize>) -> Value {
         match i64::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Value::Integer(number),
@@ -185,11 +185,11 @@ impl TomlReader<'_> {
     }
 }
 
-/// Where lines begin.
+/// The positions at which lines begin.
 struct LineIndex<'a> {
     text: &'a str,
     starts: Vec<usize>,
-    /// The place that was asked for last, and its byte: a long line is not counted from its beginning each time.
+    /// The last position and its byte offset, so that a lookup does not count a long line from its beginning each time.
     last: Cell<(usize, FilePosition)>,
 }
 
@@ -205,11 +205,11 @@ impl<'a> LineIndex<'a> {
         }
     }
 
-    /// Lines and columns count from 1, columns in characters.
+    /// Returns the position of a byte offset. Lines and columns count from 1; columns count characters.
     fn place(&self, at: usize) -> FilePosition {
         let (known, place) = self.last.get();
         let start_of = |line: usize| self.starts.get(line).copied();
-        // Most that is asked for stands in the line of the last place, or in the next.
+        // Most lookups concern the line of the last position or the next line.
         let is_in = |line: usize| {
             let begins = line.checked_sub(1).and_then(start_of);
             begins.is_some_and(|start| start <= at) && start_of(line).is_none_or(|next| at < next)
@@ -233,7 +233,7 @@ impl<'a> LineIndex<'a> {
     }
 }
 
-/// What is wrong with a text that is no TOML. The library's message tells which of our sentences fits.
+/// Explains a TOML syntax error. The library's message selects one of the plugin's sentences.
 fn explain(message: &str, text: &str, at: usize) -> String {
     const KINDS: &[(&str, &str)] = &[
         (
@@ -278,7 +278,7 @@ fn explain(message: &str, text: &str, at: usize) -> String {
         .get(at..)
         .and_then(|rest| rest.split_whitespace().next())
     {
-        // Names and punctuation only: a value may be a secret.
+        // Quote only names and punctuation: a value may be a secret.
         Some(found) if !found.contains(['"', '\'']) && known.is_none() => {
             let found: String = found.chars().take_while(|c| !c.is_alphanumeric()).collect();
             match found.as_str() {
