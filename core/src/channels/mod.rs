@@ -1,10 +1,11 @@
-//! The channels: each composes messages and classifies replies, purely. [`CHANNELS`] has a line for each.
+//! The channels. Each channel composes messages and classifies replies as pure functions. [`CHANNELS`] lists all of
+//! them.
 //!
-//! Each has a file or folder of its own here. Beside them stand only
+//! Each channel has its own file or folder here. The other modules are:
 //!
-//! - `spec`: what the registry knows of a channel, and how a sender's configuration is read by that;
-//! - `shared`: what several channels are made of;
-//! - `tests`: what every channel must do.
+//! - `spec`: the registry's description of a channel, and the reader of a sender's configuration;
+//! - `shared`: the code that several channels use;
+//! - `tests`: the requirements on every channel.
 
 mod alertmanager;
 mod discord;
@@ -43,7 +44,7 @@ pub use crate::model::channel::{Channel, ComposeContext, Messages};
 use crate::model::problem::Problem;
 use crate::warnings::Warnings;
 
-/// Every channel, by its sender's name.
+/// All channels.
 pub const CHANNELS: &[&ChannelSpec] = &[
     &slack::SPEC,
     &discord::SPEC,
@@ -62,8 +63,8 @@ pub const CHANNELS: &[&ChannelSpec] = &[
     &pushover::SPEC,
 ];
 
-/// A channel as a request configures it: each field is what `value` gives for its parameter. For tests and measurements, to
-/// which the parameters' own examples are at hand.
+/// Configures a channel as a request does. `value` returns the value of each parameter. For tests and measurements,
+/// which can use the parameters' own examples.
 pub fn configured(
     spec: &'static ChannelSpec,
     value: impl Fn(&Parameter) -> Option<String>,
@@ -85,9 +86,10 @@ pub fn configured(
     (spec.parse)(&mut fields, &OperatorSettings::default())
 }
 
-/// A value for each parameter, with which the channel sends a notification's text. For tests and measurements.
+/// Returns an example value of a parameter, so that the channel sends the notification's text. For tests and
+/// measurements.
 pub fn example(parameter: &Parameter) -> Option<String> {
-    // A content template is sent in the text's place, and an example is a string.
+    // A content template replaces the text, and an example is always a string.
     let is_left_out = parameter.name == "content_sid"
         || matches!(
             parameter.kind,
@@ -96,7 +98,7 @@ pub fn example(parameter: &Parameter) -> Option<String> {
     (!is_left_out).then(|| parameter.example.to_owned())
 }
 
-/// What to do about a sender that there is not: the hint of `unknown_sender`.
+/// Returns the hint of the error `unknown_sender`.
 pub fn unknown_sender_hint() -> &'static str {
     static HINT: LazyLock<String> = LazyLock::new(|| {
         let names: Vec<_> = CHANNELS.iter().map(|spec| spec.key).collect();
@@ -105,7 +107,7 @@ pub fn unknown_sender_hint() -> &'static str {
     &HINT
 }
 
-/// The channel that a sender's name stands for.
+/// Returns the channel with this sender's name.
 pub fn find(sender: &str) -> Option<&'static ChannelSpec> {
     CHANNELS.iter().copied().find(|spec| spec.key == sender)
 }

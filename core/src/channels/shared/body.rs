@@ -1,4 +1,4 @@
-//! The bodies of requests.
+//! Request bodies.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,17 @@ use crate::secret::MASK;
 /// The media type of forms.
 pub const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Compact JSON, non-ASCII unescaped.
+/// Serializes to compact JSON and leaves non-ASCII characters unescaped.
 pub fn json(payload: &impl serde::Serialize) -> Vec<u8> {
-    // Only a map with keys that are no strings fails; payloads have none.
+    // Serialization fails only for maps whose keys are not strings. Payloads have no such maps.
     let mut body = serde_json::to_vec(payload).unwrap_or_default();
-    // Ten thousand may wait for minutes.
+    // Ten thousand bodies may wait for minutes.
     body.shrink_to_fit();
     body
 }
 
-/// What a dry run shows of a message's body: these members of its JSON, or fields of its form, are secret and masked.
+/// Returns a message's body as a dry run shows it. Masks the members of its JSON, or the fields of its form, that
+/// `secret` lists.
 pub fn preview(out: &Outbound, secret: &[&str]) -> String {
     let body = out.body();
     if secret.is_empty() {
@@ -41,7 +42,7 @@ pub fn preview(out: &Outbound, secret: &[&str]) -> String {
     Value::Object(members).to_string()
 }
 
-/// A form with what `mask` gives in place of a value.
+/// Returns the form with each value replaced for which `mask` returns a replacement.
 pub fn masked_form(form: &[u8], mask: impl Fn(&str, &str) -> Option<String>) -> String {
     let fields = form_urlencoded::parse(form).map(|(name, value)| {
         let shown = mask(&name, &value).map_or(value, Cow::Owned);

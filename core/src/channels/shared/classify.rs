@@ -1,4 +1,4 @@
-//! What a status means where the channel has no rule of its own, and how long to wait.
+//! Default meanings of HTTP status codes, and the wait before the next attempt.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -13,17 +13,17 @@ use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply};
 use crate::secret::Redactor;
 use crate::text::without_page;
 
-/// How long a destination that condemned itself (webhook deleted, gone) is left alone.
+/// How long the dispatcher pauses a destination that reported itself unusable (webhook deleted, gone).
 pub const REFUSAL: Duration = Duration::from_secs(600);
 
-/// The proxy's answer, not the destination's.
+/// The proxy sent this reply, not the destination.
 const PROXY_WANTS_CREDENTIALS: &str = "A proxy asks for a user name and password: give them in HTTP_PROXY, as http://user:password@host:port, and restart the server.";
 
-/// A login page or a start page answers so, and takes no notification.
+/// A login page or a start page replies with this status and accepts no notification.
 const PAGE: &str = "answered 2xx with a web page (text/html), and counts as delivered; check that the URL is the receiver's own";
 
-/// What a channel that sends HTTP requests makes of a reply. A 2xx whose body could not be read is no refusal: what the channel
-/// misses in the body may have been there.
+/// Classifies a reply for a channel that sends HTTP requests. A 2xx with an unreadable body is not a refusal: the
+/// unread part may contain what the channel expects.
 pub fn http(
     sent: &Outbound,
     reply: &Reply,
@@ -46,12 +46,13 @@ pub fn http(
     classification
 }
 
-/// A reply in another protocol than that of the message.
+/// Classifies a reply in another protocol than the message's.
 pub fn unexpected() -> Classification {
     AttemptResult::Reject(Failure::new(Reason::Internal)).into()
 }
 
-/// The common table. `detail` are the provider's words. They and the redactor are asked for only where something failed.
+/// Classifies a reply by the common table. `detail` returns the provider's words. The function calls `detail` and
+/// `redactor` only after a failure.
 pub fn by_status<'r>(
     reply: &HttpReply,
     redactor: impl FnOnce() -> &'r Redactor,
@@ -82,7 +83,7 @@ pub fn by_status<'r>(
             after: reply_retry_after(reply),
         }
         .into(),
-        // It has answered, with a status that HTTP does not have for it.
+        // The provider replied, but HTTP does not define this status for a final reply.
         _ => AttemptResult::Ambiguous(failure(Reason::MalformedReply)).into(),
     }
 }
@@ -98,17 +99,18 @@ fn answers_with_page(reply: &HttpReply) -> bool {
         .trim_start_matches('\u{feff}')
         .trim_start()
         .starts_with('<');
-    // Slack, and PHP where nobody has set it, say text/html of any text.
+    // Slack sends text/html with every text, and so does PHP by default.
     is_markup && (is_html || matches!(without_page(&text), Cow::Owned(_)))
 }
 
-/// The host that a redirect leads to. Path and query may hold secrets, and so may user and password.
+/// Returns the host that a redirect leads to. The path, query, user and password may contain secrets, so the result
+/// omits them.
 fn leads_to(reply: &HttpReply, redactor: &Redactor) -> Option<Detail> {
     let location = reply.header(LOCATION.as_str())?.trim();
     let words = match location.split_once("//") {
         Some((scheme, rest)) if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
-            // As it is written, so that a secret in it is found. The whole address may begin like the destination's own,
-            // which is a secret.
+            // The redactor needs the original spelling to find a secret. It gets only the host: the start of the
+            // address may equal the destination's own, which is a secret.
             let host = redactor.redact(host_in(rest)?);
             format!("{}//{host}", scheme.to_ascii_lowercase())
         }
@@ -121,7 +123,7 @@ fn leads_to(reply: &HttpReply, redactor: &Redactor) -> Option<Detail> {
 
 const SCHEMES: [&str; 3] = ["https:", "http:", ""];
 
-/// The same, with a channel's own advice where it has one for the reason.
+/// Classifies like [`by_status`] and adds the channel's own hint for the reason.
 pub fn with_hints(
     mut classification: Classification,
     hint: impl Fn(Reason) -> Option<&'static str>,
@@ -135,12 +137,12 @@ pub fn with_hints(
     classification
 }
 
-/// Not now: the message is tried again, and nothing else leaves for this destination before.
+/// Retries the message later and sends nothing else to this destination before.
 fn wait(reply: &HttpReply, failure: Failure) -> Classification {
     paused(failure, reply_retry_after(reply), PauseScope::Destination)
 }
 
-/// A retry that pauses the queue.
+/// Returns a retry that pauses the queue.
 pub fn paused(failure: Failure, after: Option<Duration>, scope: PauseScope) -> Classification {
     Classification {
         result: AttemptResult::Retry { failure, after },
@@ -148,7 +150,7 @@ pub fn paused(failure: Failure, after: Option<Duration>, scope: PauseScope) -> C
     }
 }
 
-/// A delivery of the message that the provider calls so.
+/// Returns a delivery with the provider's name for the message.
 pub fn delivered(message: Option<&str>, redactor: &Redactor) -> AttemptResult {
     AttemptResult::Delivered {
         message: message_ref(message, redactor),
@@ -156,7 +158,8 @@ pub fn delivered(message: Option<&str>, redactor: &Redactor) -> AttemptResult {
     }
 }
 
-/// The provider's name for a message. Providers' names are short words: anything else may be an echo of the message.
+/// Returns the provider's name for a message. Providers' names are short words; a longer name may be an echo of the
+/// message.
 pub fn message_ref(name: Option<&str>, redactor: &Redactor) -> Option<MessageRef> {
     let is_name = |name: &&str| {
         (1..=MAX_NAME_BYTES).contains(&name.len())
@@ -166,18 +169,18 @@ pub fn message_ref(name: Option<&str>, redactor: &Redactor) -> Option<MessageRef
     name.filter(is_name).map(|name| MessageRef(name.to_owned()))
 }
 
-/// Twilio's have 34, Discord's 20.
+/// Twilio's names have 34 bytes, Discord's 20.
 const MAX_NAME_BYTES: usize = 128;
 
-/// `Slack: no_service`: who said it, and what.
+/// Puts the provider's name before its words: `Slack: no_service`.
 pub fn with_provider_words(provider: &str, text: &str, redactor: &Redactor) -> Option<Detail> {
     let detail = Detail::new(text, redactor)?;
-    // The provider's name is ours, and the rest is clean.
+    // The provider's name is a constant, and `detail` is already redacted.
     let words = format!("{provider}: {}", detail.as_str());
     Detail::new(&words, &Redactor::default())
 }
 
-/// A provider's code and sentence, as far as it has said them; else the whole body.
+/// Returns the provider's code and sentence where the reply has them, else the whole body.
 pub fn provider_detail(
     provider: &str,
     code: Option<u64>,
@@ -194,7 +197,7 @@ pub fn provider_detail(
     }
 }
 
-/// The reply's `Retry-After`; of several the longest.
+/// Returns the reply's `Retry-After`; the longest of several.
 pub fn reply_retry_after(reply: &HttpReply) -> Option<Duration> {
     reply
         .headers
@@ -204,7 +207,8 @@ pub fn reply_retry_after(reply: &HttpReply) -> Option<Duration> {
         .max()
 }
 
-/// Seconds (whole or decimal) or an HTTP date; in the past: now. Negative, empty or garbage: `None`.
+/// Parses seconds (whole or decimal) or an HTTP date. A date in the past means now. Negative, empty or malformed
+/// values are `None`.
 pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if value
@@ -217,7 +221,7 @@ pub fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// A wait of so many seconds, if it can be one.
+/// Converts seconds to a duration if the number is valid.
 pub fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
@@ -294,7 +298,7 @@ mod tests {
                 "https://s3cr3t-token.example/",
                 "the redirect leads to https://***.example",
             ),
-            // Nothing that could be shown: the provider's own words.
+            // The detail contains only the provider's own words.
             ("mailto:s3cr3t-token@example.com", "words"),
             ("s3cr3t-token://example.com", "words"),
             ("https:///s3cr3t-token", "words"),

@@ -1,16 +1,16 @@
-//! A notification as a few lines of text: what, how bad, where, since when, one link. For channels that know no layout, and
-//! for what a phone shows of a message before it is opened.
+//! Formats a notification as a few lines of text: title, level, fields, time and one link. For channels without
+//! layout, and for the preview that a phone shows.
 //!
-//! What is ours in it is ASCII, so that an SMS stays in its cheap alphabet.
+//! The words that this module adds are ASCII, so that an SMS keeps its cheap alphabet.
 
 use super::names::NameRules;
 use super::rich::{self, FittedField, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, one_line, shorten};
 
-/// What stands before and after the text. Its limits are a reader's: a text message is no table.
+/// The lines before and after the text. The limits are for a reader: a text message is not a table.
 pub struct Compact<'a> {
-    /// `CRITICAL: CPU of db1 above 95 %` and a line end; without a title the text follows at once.
+    /// `CRITICAL: CPU of db1 above 95 %` and a line end. Without a title, the text follows directly.
     pub head: String,
     /// `host: db1, cpu: 97.3, and 3 more fields`
     pub fields: Option<String>,
@@ -19,7 +19,7 @@ pub struct Compact<'a> {
 }
 
 impl Compact<'_> {
-    /// Fields, time and link, each after a line end.
+    /// Returns fields, time and link, each after a line end.
     pub fn tail(&self) -> String {
         let lines = [self.fields.as_deref(), self.phase.as_deref(), self.link];
         let lines = lines.into_iter().flatten();
@@ -30,13 +30,13 @@ impl Compact<'_> {
 const TITLE: Limit = Limit::utf16(150);
 const NAMES: NameRules = NameRules::any(Limit::utf16(40), MARK_OF_CUTS);
 const VALUE: Limit = Limit::utf16(120);
-/// Of all fields together, with names and commas, in UTF-16 code units.
+/// The limit of all fields together, with names and commas, in UTF-16 code units.
 const FIELDS: usize = 400;
-/// What title, fields and time leave of an SMS, with some for the text; in bytes.
+/// The rest of an SMS after title, fields and time, minus some room for the text; in bytes.
 const LINK: usize = 800;
 const MARK_OF_CUTS: &str = "...";
 
-/// `level` is how this channel says how bad it is: `CRITICAL`.
+/// Formats a notification. `level` is this channel's word for the level, such as `CRITICAL`.
 pub fn compact<'a>(
     notification: &'a Notification,
     level: &str,
@@ -53,7 +53,7 @@ pub fn compact<'a>(
     Compact {
         head,
         fields: (!fields.is_empty()).then(|| fields.join(", ")),
-        // Without a time it would only say again what the head says.
+        // Without a time, the phase would only repeat the head.
         phase: time.and_then(|time| rich::phase(notification, Some(&time))),
         link,
     }

@@ -1,4 +1,4 @@
-//! Where the messages of channels go that speak HTTP: one URL, the headers of every request, and what of both is secret.
+//! The endpoint of an HTTP channel: one URL, the headers of every request, and the secrets in both.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -19,7 +19,8 @@ use crate::model::problem::Problem;
 use crate::model::wire::{Destination, HttpRequest, Outbound};
 use crate::secret::{Redactor, Secret, digest, fingerprint, secrets_of_url};
 
-/// Where to send, with which headers. Ten thousand of them may wait at once, so it keeps no more than it needs.
+/// The address and headers of every request. Ten thousand endpoints may be in memory at once, so the type stores only
+/// what it needs.
 pub struct Endpoint {
     pub url: Url,
     pub method: Method,
@@ -27,20 +28,20 @@ pub struct Endpoint {
     pub capabilities: &'static Capabilities,
     user_agent: &'static str,
     has_public_url: bool,
-    /// Members of the body's JSON, or fields of its form, that are secret.
+    /// Secret members of the body's JSON, or secret fields of its form.
     secret_members: &'static [&'static str],
-    /// The caller's, and `Authorization` where the URL has user and password.
+    /// The caller's headers, and `Authorization` if the URL contains user and password.
     headers: Box<[(HeaderName, HeaderValue)]>,
-    /// The URL as it was given, where it had user and password.
+    /// The original URL, if it contains user and password.
     given: Option<Box<Url>>,
-    /// Further ones, such as a token that stands within the path.
+    /// Further secrets, such as a token in the URL's path.
     secrets: Box<[Secret]>,
-    /// Made when there is a reply to look at.
+    /// Built when the first reply arrives.
     redactor: OnceLock<Redactor>,
 }
 
 impl Endpoint {
-    /// A webhook's URL, and the caller's headers.
+    /// Reads a webhook's URL and the caller's headers.
     pub fn read(
         fields: &mut Fields<'_>,
         (url, headers): (&Parameter, &Parameter),
@@ -59,13 +60,13 @@ impl Endpoint {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone()));
         Ok(Self {
-            // The caller's last, so that each replaces ours of its name.
+            // The caller's headers come last, so that each replaces the channel's header of the same name.
             headers: endpoint.headers.into_iter().chain(callers).collect(),
             ..endpoint
         })
     }
 
-    /// What is behind this URL.
+    /// Returns the endpoint of this URL.
     pub fn new(sender: &str, given: Url, capabilities: &'static Capabilities) -> Self {
         let (url, basic, given) = without_userinfo(given);
         let address = given.as_deref().unwrap_or(&url);
@@ -94,7 +95,8 @@ impl Endpoint {
         }
     }
 
-    /// One of several destinations behind this URL, told apart by `secrets`, which are taken out of replies as well.
+    /// Returns one of several destinations behind this URL. `secrets` distinguish the destinations, and the redactor
+    /// removes them from replies.
     pub fn distinguished_by(
         mut self,
         sender: &str,
@@ -109,31 +111,31 @@ impl Endpoint {
         self
     }
 
-    /// Its URL is in the provider's documentation: the provider's replies may show it.
+    /// Marks the URL as public, because the provider documents it. Errors may then show the URL.
     pub const fn with_public_url(mut self) -> Self {
         self.has_public_url = true;
         self
     }
 
-    /// Another name for us than the usual one.
+    /// Replaces the default `User-Agent`.
     pub const fn with_user_agent(mut self, user_agent: &'static str) -> Self {
         self.user_agent = user_agent;
         self
     }
 
-    /// Members of the body's JSON, or fields of its form, whose values no preview shows.
+    /// Names the members of the body's JSON, or the fields of its form, that a preview masks.
     pub const fn with_secret_members(mut self, members: &'static [&'static str]) -> Self {
         self.secret_members = members;
         self
     }
 
-    /// A header of every message, unless the configuration's own headers have one of its name.
+    /// Adds a header to every message, unless the configuration sets a header of the same name.
     pub fn default_header(&mut self, name: HeaderName, value: HeaderValue) {
         let headers = std::mem::take(&mut self.headers).into_vec();
         self.headers = std::iter::once((name, value)).chain(headers).collect();
     }
 
-    /// A credential of every message, as `Authorization`; one that no header can hold is left out.
+    /// Adds a credential to every message as `Authorization`. Ignores a credential that is not a valid header value.
     pub fn authorize(&mut self, credential: &str) {
         if let Ok(mut value) = HeaderValue::try_from(credential) {
             value.set_sensitive(true);
@@ -141,12 +143,12 @@ impl Endpoint {
         }
     }
 
-    /// A token of every message.
+    /// Adds a bearer token to every message.
     pub fn bearer(&mut self, token: &str) {
         self.authorize(&format!("Bearer {token}"));
     }
 
-    /// The configuration's own header of this name; of several the last, which is the one that is sent.
+    /// Returns the configuration's header of this name. Of several, the last one is sent and returned.
     pub fn header(&self, name: &HeaderName) -> Option<&HeaderValue> {
         let mut headers = self.headers.iter().rev();
         headers
@@ -154,12 +156,13 @@ impl Endpoint {
             .map(|(_, value)| value)
     }
 
-    /// A message with this body; `own` are the headers of this message alone, where the caller has set no such header.
+    /// Returns a message with this body. `own` adds headers to this message only; the caller's headers take
+    /// precedence.
     pub fn post(&self, body: impl Into<Bytes>, own: &[(HeaderName, HeaderValue)]) -> Outbound {
         Outbound::Http(self.request(body, own))
     }
 
-    /// [`Self::post`], before it is one among others.
+    /// Returns the request that [`Self::post`] wraps.
     pub fn request(
         &self,
         body: impl Into<Bytes>,
@@ -181,7 +184,7 @@ impl Endpoint {
         }
     }
 
-    /// A message that is a form of these fields.
+    /// Returns a message whose body is a form with these fields.
     pub fn form<'a>(&self, fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> HttpRequest {
         let form = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
@@ -192,12 +195,12 @@ impl Endpoint {
         )
     }
 
-    /// What a dry run shows of a message of this endpoint.
+    /// Returns a message of this endpoint as a dry run shows it.
     pub fn preview(&self, out: &Outbound) -> String {
         body::preview(out, self.secret_members)
     }
 
-    /// Takes this destination's secrets out of what a receiver answers.
+    /// Returns the redactor that removes this destination's secrets from a receiver's replies.
     pub fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
             let urls = self.given.as_deref().into_iter().chain([&self.url]);
@@ -212,7 +215,7 @@ impl Endpoint {
         })
     }
 
-    /// Takes these out of what a receiver answers as well: secrets that are in no message.
+    /// Also removes these secrets from a receiver's replies. For secrets that are not in a message.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
         let known = std::mem::take(&mut self.secrets);
         self.secrets = known.into_iter().chain(secrets).collect();
@@ -225,7 +228,7 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-/// `slack hooks.slack.com#9c41`: the port where it is not the scheme's own.
+/// Returns a label such as `slack hooks.slack.com#9c41`. A port that is not the scheme's default follows the host.
 fn label(sender: &str, url: &Url, address: &str) -> String {
     let host = url.host_str().unwrap_or("-");
     let fingerprint = fingerprint(address);
@@ -235,7 +238,7 @@ fn label(sender: &str, url: &Url, address: &str) -> String {
     }
 }
 
-/// An address below a base address, whose own path and query stay.
+/// Appends path segments to a base address, whose own path and query remain.
 pub fn join_path<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
@@ -244,13 +247,13 @@ pub fn join_path<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) ->
     url
 }
 
-/// Lower case and punycode already by the URL's parser; without the root's dot.
+/// Removes the root's dot. The URL parser has already converted the host to lower case and punycode.
 pub fn normal_host(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
 
-/// The URL without user and password, what they make of an `Authorization` header, and the URL as it was given where it had
-/// some.
+/// Splits a URL into the URL without user and password, the `Authorization` header that they make, and the original
+/// URL if it had some.
 fn without_userinfo(given: Url) -> (Url, Option<HeaderValue>, Option<Box<Url>>) {
     if given.username().is_empty() && given.password().is_none() {
         return (given, None, None);
@@ -260,13 +263,13 @@ fn without_userinfo(given: Url) -> (Url, Option<HeaderValue>, Option<Box<Url>>) 
     let mut pair = decode(given.username());
     pair.push(b':');
     pair.extend(decode(given.password().unwrap_or_default()));
-    // Only a URL without a host refuses this.
+    // This fails only for a URL without a host.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     (url, basic_auth(&pair), Some(Box::new(given)))
 }
 
-/// `Authorization: Basic …` for `user:password`.
+/// Returns `Basic …` for `user:password`, as the value of `Authorization`.
 pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
     let mut value =
         HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
@@ -274,7 +277,7 @@ pub fn basic_auth(pair: &[u8]) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// What may be a credential in a header whose usual words are no secret, and stand in many replies.
+/// Returns the words of a header that may be a credential. Common words are not secret and occur in many replies.
 fn uncommon_words(value: &str) -> impl Iterator<Item = &str> {
     const SHORTEST: usize = 8;
     const COMMON: [&str; 11] = [
@@ -297,7 +300,7 @@ fn uncommon_words(value: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| !COMMON.iter().any(|known| known.eq_ignore_ascii_case(word)))
 }
 
-/// Every value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
+/// Returns every header value that may be a credential, and the credential inside `Bearer …` and `Basic …`.
 fn secrets_of_headers<'a>(
     headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>,
 ) -> Vec<Cow<'a, str>> {

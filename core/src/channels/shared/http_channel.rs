@@ -12,10 +12,11 @@ use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
 use crate::model::wire::{Destination, HttpReply, HttpRequest, Outbound, Reply};
 
-/// What tells one such channel from another; [`Channel`] follows from it. The provider cannot be asked about a message: a
-/// channel that can ask implements [`Channel`] itself.
+/// The part of a channel that differs between channels with one HTTP endpoint. [`Channel`] is implemented for every
+/// type with this trait. Such a channel cannot ask the provider about a message; a channel that can implements
+/// [`Channel`] directly.
 pub trait HttpChannel: Send + Sync + Debug {
-    /// It has the capabilities and the destination.
+    /// Returns the endpoint, which contains the capabilities and the destination.
     fn endpoint(&self) -> &Endpoint;
 
     /// See [`Channel::compose`].
@@ -24,7 +25,7 @@ pub trait HttpChannel: Send + Sync + Debug {
     /// See [`Channel::sign`].
     fn sign(&self, request: &mut HttpRequest, now: Timestamp);
 
-    /// See [`Channel::classify`]. A 2xx whose body could not be read is delivered, whatever this says but `Ambiguous`.
+    /// See [`Channel::classify`]. A 2xx with an unreadable body counts as delivered unless this returns `Ambiguous`.
     fn classify(&self, sent: &HttpRequest, reply: &HttpReply) -> Classification;
 }
 

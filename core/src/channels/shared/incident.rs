@@ -1,4 +1,4 @@
-//! What the channels share that open an incident or alert and close it again.
+//! Shared code of the channels that open and close an incident or alert.
 
 use super::rich::{self, Truncations};
 use crate::model::channel::ComposeContext;
@@ -7,7 +7,7 @@ use crate::model::outcome::{Failure, Reason};
 use crate::secret::digest;
 use crate::text::{Limit, one_line, shorten};
 
-/// What is to be done with it.
+/// The action on the incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentAction {
     Trigger,
@@ -25,8 +25,8 @@ impl IncidentAction {
     }
 }
 
-/// By what the provider knows it again: the dedup key, as it is where it fits, or, without one, a name that belongs to this
-/// notification alone, so that a second sending of it is recognised.
+/// Returns the provider's identifier of the incident: the dedup key, or its digest where the key does not fit. A
+/// trigger without a key gets the notification's own name, so that the provider recognises a second sending.
 pub fn name(
     notification: &Notification,
     cx: &ComposeContext,
@@ -43,7 +43,8 @@ pub fn name(
     }
 }
 
-/// The title within its limit; without one the beginning of the text, whose whole stands elsewhere.
+/// Returns the title within its limit. Without a title, returns the beginning of the text; another field contains the
+/// whole text.
 pub fn headline(
     notification: &Notification,
     text: &str,
@@ -68,7 +69,7 @@ mod tests {
             (Some("CPU"), long.as_str(), "CPU", false),
             (Some(long.as_str()), "text", "xxxxxxxxx…", true),
             (None, long.as_str(), "xxxxxxxxx…", false),
-            // Nothing of it can be shown.
+            // The title has no visible character.
             (Some("\u{7}"), long.as_str(), "xxxxxxxxx…", false),
         ] {
             let mut notification = Notification::plain(Json::String(text.to_owned()));

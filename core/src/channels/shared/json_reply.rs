@@ -1,4 +1,4 @@
-//! Replies of providers that answer with JSON and describe their errors there.
+//! Replies of providers that describe their errors in JSON.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,24 +10,24 @@ use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, Paus
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// A reply, with what its JSON says. A body that is no JSON counts as `null`.
+/// A reply and its parsed JSON. A body that is not JSON counts as `null`.
 pub struct JsonReply<'a> {
     reply: &'a HttpReply,
     redactor: &'a Redactor,
     provider: &'a str,
     json: Value,
-    /// Read only where something failed.
+    /// Called only after a failure.
     error: fn(&Value) -> ProviderError<'_>,
 }
 
-/// What a provider says of an error.
+/// A provider's description of an error.
 pub struct ProviderError<'a> {
     pub code: Option<u64>,
     pub sentence: Option<Cow<'a, str>>,
 }
 
 impl<'a> ProviderError<'a> {
-    /// An error without a code.
+    /// Returns an error without a code.
     pub fn of(sentence: Option<&'a str>) -> Self {
         Self {
             code: None,
@@ -64,7 +64,7 @@ impl<'a> JsonReply<'a> {
         self.get(name)?.as_u64()
     }
 
-    /// The provider's own words, or else the whole body.
+    /// Returns the provider's own words, else the whole body.
     pub fn detail(&self) -> Option<Detail> {
         let ProviderError { code, sentence } = (self.error)(&self.json);
         let sentence = sentence.as_deref();
@@ -83,12 +83,12 @@ impl<'a> JsonReply<'a> {
         AttemptResult::Reject(self.failure(reason).with_hint(hint)).into()
     }
 
-    /// Delivered, as the message of this name.
+    /// Returns a delivery of the message with this name.
     pub fn delivered(&self, name: Option<&str>) -> Classification {
         classify::delivered(name, self.redactor).into()
     }
 
-    /// A rate limit that pauses the queue.
+    /// Returns a rate limit that pauses the queue.
     pub fn paused(&self, after: Option<Duration>, scope: PauseScope) -> Classification {
         classify::paused(self.failure(Reason::RateLimited), after, scope)
     }
@@ -97,7 +97,7 @@ impl<'a> JsonReply<'a> {
         classify::reply_retry_after(self.reply)
     }
 
-    /// What the status means, with the channel's own advice.
+    /// Classifies the reply by its status and adds the channel's own hint.
     pub fn by_status(&self, hint: impl Fn(Reason) -> Option<&'static str>) -> Classification {
         let by_status = classify::by_status(self.reply, || self.redactor, || self.detail());
         classify::with_hints(by_status, hint)

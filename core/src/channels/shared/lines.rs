@@ -1,16 +1,15 @@
-//! What stands below a text, a line each: fields, level and time. For channels that have a place for the title and know no
-//! layout.
+//! Lines below a text: fields, level and time. For channels that have a field for the title but no layout.
 
 use super::names::NameRules;
 use super::rich::{self, FittedField, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, shorten};
 
-/// Ours, in the channel's unit, as all of this is.
+/// A limit of this crate, in the channel's unit like all lengths here.
 const NAME: usize = 80;
 const VALUE: usize = 300;
 
-/// Two line ends, then the lines; `room` units for all of them. Empty where there is none.
+/// Returns two line ends and the lines, at most `room` units in total. Returns an empty string without lines.
 pub fn below(
     notification: &Notification,
     room: usize,

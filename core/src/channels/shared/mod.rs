@@ -1,4 +1,4 @@
-//! What several channels are made of.
+//! Code that several channels use.
 
 pub mod body;
 pub mod classify;
@@ -12,5 +12,5 @@ pub mod names;
 pub mod rich;
 pub mod texts;
 
-/// Who we say we are.
+/// The default `User-Agent`.
 pub const USER_AGENT: &str = concat!("influxdb3-notifier/", env!("CARGO_PKG_VERSION"));

@@ -1,25 +1,25 @@
-//! The names of fields as a channel can show them: cleaned, within its limit, and each different from all others.
+//! The names of fields as a channel can show them: clean, within the channel's limit, and unique.
 //!
-//! Two names of a notification may become one when a channel cleans or shortens them. Where fields are members of an object,
-//! the second would then replace the first. So it gets a number: `cpu_usage`, `cpu_usage_2`.
+//! Cleaning or shortening can make two names equal. Where fields are members of an object, the second would replace
+//! the first. So the second gets a number: `cpu_usage`, `cpu_usage_2`.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::text::{Limit, cut, shorten};
 
-/// How a channel writes the names of fields.
+/// A channel's rules for the names of fields.
 pub struct NameRules {
     pub limit: Limit,
-    /// What stands at the end of a name that was cut.
+    /// The ending of a shortened name.
     pub ending: &'static str,
-    /// Replaces what the channel does not allow in a name, or would take for markup.
+    /// Replaces characters that the channel forbids in a name or reads as markup.
     pub clean: fn(&str) -> String,
     /// Names that the channel uses itself.
     pub reserved: &'static [&'static str],
 }
 
 impl NameRules {
-    /// For a channel that shows every name as it is.
+    /// Returns the rules of a channel that shows every name unchanged.
     pub const fn any(limit: Limit, ending: &'static str) -> Self {
         Self {
             limit,
@@ -35,7 +35,7 @@ impl NameRules {
 pub struct FieldName {
     pub text: String,
     pub is_cut: bool,
-    /// Whether it has a number that tells it from an equal one.
+    /// Whether a number distinguishes it from an equal name.
     pub is_numbered: bool,
 }
 
@@ -43,7 +43,7 @@ pub struct FieldName {
 pub struct FieldNames<'a> {
     rules: &'a NameRules,
     taken: HashSet<String>,
-    /// The next number of each name, so that many equal names are found in linear time.
+    /// The next number of each name. It makes many equal names take linear time.
     next: HashMap<String, usize>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> FieldNames<'a> {
         }
     }
 
-    /// The name of the next field.
+    /// Adds the next field and returns its name.
     pub fn add(&mut self, name: &str) -> FieldName {
         let mut is_cut = false;
         let clean = (self.rules.clean)(name);
@@ -76,7 +76,7 @@ impl<'a> FieldNames<'a> {
         }
     }
 
-    /// The first of `name_2`, `name_3`, … that no other field has.
+    /// Returns the first of `name_2`, `name_3`, … that no other field has.
     fn numbered(&mut self, name: &str) -> String {
         let Limit { length, unit } = self.rules.limit;
         let room = Limit::new(length.saturating_sub(NUMBER), unit);
@@ -92,7 +92,7 @@ impl<'a> FieldNames<'a> {
     }
 }
 
-/// Room for `_` and the number: no request has a million fields.
+/// Reserves bytes for `_` and the number: no request has a million fields.
 const NUMBER: usize = "_999999".len();
 
 #[cfg(test)]

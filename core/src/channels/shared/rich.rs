@@ -1,4 +1,5 @@
-//! What the channels' rich forms share: how a notification looks, its parts as text, and what of them found no place.
+//! Shared code of the channels' rich forms: colours, the parts of a notification as text, and the parts that do not
+//! fit.
 
 use std::borrow::Cow;
 use std::iter;
@@ -14,18 +15,18 @@ use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::wire::Outbound;
 use crate::text::{Limit, one_line, shorten, without_controls};
 
-/// What tells at a glance how bad it is.
+/// The emoji, word and colour of a notification's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevelStyle {
     pub emoji: &'static str,
-    /// `Critical`; `Resolved` of what is over.
+    /// `Critical`; `Resolved` for a resolved notification.
     pub word: &'static str,
     /// `0xRRGGBB`
     pub colour: u32,
 }
 
 impl LevelStyle {
-    /// What is resolved looks so, whatever its level.
+    /// Returns the style of a notification. A resolved notification has its own style at every level.
     pub const fn of(notification: &Notification) -> Self {
         match notification.status {
             Some(AlertStatus::Resolved) => Self::new("✅", "Resolved", 0x2E_B6_7D),
@@ -33,7 +34,7 @@ impl LevelStyle {
         }
     }
 
-    /// No level is drawn as `info`.
+    /// Returns the style of the level. A notification without a level looks like `info`.
     pub const fn of_level(notification: &Notification) -> Self {
         match notification.level {
             Some(Level::Ok) => Self::new("🟢", "OK", 0x2E_B6_7D),
@@ -53,31 +54,31 @@ impl LevelStyle {
     }
 }
 
-/// The title in one line, if there is one.
+/// Returns the title in one line, if there is one.
 pub fn title(notification: &Notification) -> Option<Cow<'_, str>> {
     let title = one_line(notification.title.as_deref()?);
     (!title.is_empty()).then_some(title)
 }
 
-/// `🔴 CPU of db1 above 95 %`; without a title the level stands in its place.
+/// Returns `🔴 CPU of db1 above 95 %`. The level replaces a missing title.
 pub fn heading(notification: &Notification) -> String {
     let look = LevelStyle::of(notification);
     let title = title(notification);
     format!("{} {}", look.emoji, title.as_deref().unwrap_or(look.word))
 }
 
-/// What stands below a [`heading`] must not say its word again.
+/// Lines below a [`heading`] must not repeat its word.
 fn is_heading(notification: &Notification, word: &str) -> bool {
     title(notification).is_none() && LevelStyle::of(notification).word.eq_ignore_ascii_case(word)
 }
 
-/// How bad it is, unless the heading is this word.
+/// Returns the level's word, unless the heading already is this word.
 pub fn level_below_heading(notification: &Notification) -> Option<&'static str> {
     let level = LevelStyle::of_level(notification).word;
     (!is_heading(notification, level)).then_some(level)
 }
 
-/// `firing since 2026-11-25 02:41 UTC`, as far as it is known; `time` is the moment as this channel writes it.
+/// Returns `firing since 2026-11-25 02:41 UTC`, or the known part of it. `time` is the time in this channel's format.
 pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> {
     match (notification.status, time) {
         (Some(status), None) if is_heading(notification, status.word()) => None,
@@ -88,7 +89,7 @@ pub fn phase(notification: &Notification, time: Option<&str>) -> Option<String> 
     }
 }
 
-/// The value of the first field of these names that is not blank, in one line.
+/// Returns the value of the first non-blank field with one of these names, in one line.
 pub fn field(notification: &Notification, names: &[&str]) -> Option<String> {
     let values = names.iter().filter_map(|name| {
         let mut fields = notification.fields.iter();
@@ -110,12 +111,12 @@ fn value_text(value: &Json) -> Cow<'_, str> {
     }
 }
 
-/// The host that a link leads to, where it is plain enough to stand in a text.
+/// Returns a link's host, if it is plain enough for a text.
 pub fn link_host(link: &str) -> Option<&str> {
     host_in(link.split_once("://")?.1)
 }
 
-/// The host and port in an address without its scheme.
+/// Returns host and port of an address without its scheme.
 pub fn host_in(rest: &str) -> Option<&str> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let host = authority.rsplit('@').next()?;
@@ -123,18 +124,18 @@ pub fn host_in(rest: &str) -> Option<&str> {
     (!host.is_empty() && host.bytes().all(is_plain)).then_some(host)
 }
 
-/// What a reader sees of a link: `Open grafana.example.com`, or `Open link`.
+/// Returns the text of a link: `Open grafana.example.com`, or `Open link`.
 pub fn link_words(link: &str) -> String {
     format!("Open {}", link_host(link).unwrap_or("link"))
 }
 
-/// `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`, below a [`heading`]: how bad, since when, what is
-/// missing. All of it words of ours, and never more than [`SUMMARY`] bytes. `None`: the heading says it all.
+/// Returns `Critical · firing since 2026-11-25 02:41 UTC · and 3 more fields`, for the place below a [`heading`]. All
+/// words are constants, at most [`SUMMARY`] bytes. Returns `None` if the heading contains everything.
 pub fn summary(notification: &Notification, cuts: &Truncations) -> Option<String> {
     summary_with_level(level_below_heading(notification), notification, cuts)
 }
 
-/// The same where no heading stands above it.
+/// Returns the summary for a place without a heading above it.
 pub fn summary_without_heading(notification: &Notification, cuts: &Truncations) -> Option<String> {
     summary_with_level(
         Some(LevelStyle::of_level(notification).word),
@@ -153,31 +154,32 @@ fn summary_with_level(
     joined([level.map(str::to_owned), phase, cuts.note()])
 }
 
-/// The parts of a summary in one line, if there is one.
+/// Joins the parts of a summary in one line. Returns `None` without parts.
 pub fn joined(parts: [Option<String>; 3]) -> Option<String> {
     let parts: Vec<_> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-/// The most that [`summary`] takes, in bytes.
+/// The maximum length of [`summary`] in bytes.
 pub const SUMMARY: usize = 150;
 
-/// For readers of whom it is not known where they are.
+/// Formats the time in UTC, because the reader's time zone is unknown.
 pub fn time_in_utc(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// Seconds since 1970, for providers that show the moment in the reader's own time zone. None before: they know no such.
+/// Returns seconds since 1970, for providers that show the time in the reader's own time zone. Returns `None` before
+/// 1970, which providers do not accept.
 pub fn unix_seconds(time: Timestamp) -> Option<i64> {
     Some(time.as_second()).filter(|seconds| *seconds >= 0)
 }
 
-/// A notification in its rich form: one message that shows all of it, and plain ones for what its text has beyond that.
+/// A notification in its rich form: one message with all parts, and plain messages for the rest of a long text.
 pub struct RichMessage<P> {
     pub payload: P,
     /// Further parts of the text.
     more: Vec<String>,
-    /// Code points of the text that found no place in any part.
+    /// Code points of the text that no part contains.
     missing: usize,
     cuts: Truncations,
 }
@@ -197,7 +199,7 @@ impl<P: Serialize> RichMessage<P> {
         }
     }
 
-    /// `post` sends a body, `plain` a part of the text.
+    /// Builds the messages. `post` sends a body, `plain` sends a part of the text.
     pub fn messages(
         self,
         post: impl FnOnce(Vec<u8>) -> Outbound,
@@ -211,17 +213,17 @@ impl<P: Serialize> RichMessage<P> {
     }
 }
 
-/// A field as a channel draws it.
+/// A field in a channel's format.
 pub struct FittedField<T> {
     pub field: T,
-    /// What it takes of the room, in the channel's unit.
+    /// Its length in the channel's unit.
     pub length: usize,
-    /// Whether its value had to be cut.
+    /// Whether its value was shortened.
     pub is_cut: bool,
 }
 
 impl FittedField<(String, Value)> {
-    /// A member of an object; `around` is what it takes besides name and value.
+    /// Returns a member of an object. `around` is the length besides name and value.
     pub fn member(name: String, value: &str, limit: Limit, around: usize) -> Self {
         let mut is_cut = false;
         let value = shorten(value, limit, "…", &mut is_cut);
@@ -233,7 +235,7 @@ impl FittedField<(String, Value)> {
     }
 }
 
-/// What of a notification found no place.
+/// The parts of a notification that did not fit.
 #[derive(Debug, Default)]
 pub struct Truncations {
     title: bool,
@@ -245,12 +247,12 @@ pub struct Truncations {
 }
 
 impl Truncations {
-    /// The title, or what holds it, within its limit.
+    /// Returns the title, or the text that contains it, within its limit.
     pub fn title(&mut self, title: &str, limit: Limit, ending: &str) -> String {
         shorten(title, limit, ending, &mut self.title)
     }
 
-    /// The link, if it fits.
+    /// Returns the link, if it fits.
     pub fn link<T>(&mut self, link: Option<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
         let given = link.is_some();
         let link = link.filter(fits);
@@ -258,8 +260,8 @@ impl Truncations {
         link
     }
 
-    /// The first fields, at most `most` and as many as there is `room` for. Names are single lines that follow the channel's
-    /// rules, no two are the same, and nothing is blank.
+    /// Returns the first fields: at most `most`, and as many as fit in `room`. Names are unique single lines that
+    /// follow the channel's rules. No name or value is blank.
     pub fn fields<T>(
         &mut self,
         notification: &Notification,
@@ -287,12 +289,12 @@ impl Truncations {
         fields
     }
 
-    /// How many of the fields found a place.
+    /// Returns the number of fields that fit.
     pub const fn shown(&self) -> usize {
         self.fields - self.fields_left_out
     }
 
-    /// For the message itself: `and 3 more fields`. What was cut short ends with a mark of its own.
+    /// Returns a note for the message: `and 3 more fields`. Shortened parts have their own mark at the end.
     pub fn note(&self) -> Option<String> {
         let fields = match self.fields_left_out {
             0 => None,
@@ -306,7 +308,7 @@ impl Truncations {
         }
     }
 
-    /// For the answer.
+    /// Returns the warnings for the response.
     pub fn warnings(&self) -> Vec<String> {
         let (cut, left_out, all) = (self.fields_cut, self.fields_left_out, self.fields);
         let numbered = self.fields_numbered;
@@ -340,7 +342,7 @@ impl Truncations {
     }
 }
 
-/// Providers refuse what is blank.
+/// Replaces a blank text, because providers refuse it.
 fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
@@ -357,7 +359,7 @@ mod tests {
             ("t", "", "", Some("Info")),
             ("", "critical", "", None),
             ("", "", "", None),
-            // A title of which nothing can be shown is none.
+            // A title without a visible character counts as no title.
             ("\u{7}", "critical", "", None),
             ("", "critical firing", "", Some("firing")),
             (

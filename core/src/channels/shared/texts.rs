@@ -1,4 +1,4 @@
-//! The text of a notification, as channels send it.
+//! A notification's text as channels send it.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use crate::model::outcome::{Failure, Reason};
 use crate::model::wire::Outbound;
 use crate::text::{Limit, MAX_PARTS, Markup, split};
 
-/// The text, which every channel but `http` wants.
+/// Returns the text. Every channel except `http` requires one.
 pub fn of(notification: &Notification) -> Result<Cow<'_, str>, Failure> {
     let text = notification.as_text();
     text.ok_or(Failure::new(Reason::InvalidText))
 }
 
-/// The text, rewritten so that it mentions nobody where the operator forbids mentions.
+/// Returns the text. If the operator forbids mentions, `without_mentions` rewrites it first.
 pub fn allowed<'a>(
     notification: &'a Notification,
     cx: &ComposeContext,
@@ -27,7 +27,7 @@ pub fn allowed<'a>(
     })
 }
 
-/// A text that comes alone, in as many messages as it takes; `message` makes one of each part.
+/// Sends a text without rich form, in as many messages as necessary. `message` makes one message of each part.
 pub fn in_parts(
     text: &str,
     limit: Limit,
@@ -42,13 +42,13 @@ pub fn in_parts(
     }
 }
 
-/// What is said of a text of which that is missing.
+/// Returns the warning about `missing` code points.
 pub fn cut_warning(missing: usize) -> Option<String> {
     let message = "notification_text is too long for this channel: the last";
     (missing > 0).then(|| format!("{message} {missing} characters are missing"))
 }
 
-/// What is said of a text that was longer than ten messages hold.
+/// Returns the warning about a text that is too long for ten messages.
 pub fn missing_warning(missing: usize) -> Option<String> {
     let message = format!("notification_text is too long for {MAX_PARTS} messages: the last");
     (missing > 0).then(|| format!("{message} {missing} characters are missing"))
