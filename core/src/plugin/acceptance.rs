@@ -36,11 +36,10 @@ pub fn acceptance(
     // A dry run touches no state.
     let alerts = alerts.filter(|_| !(request.dry_run || settings.dry_run));
     let (plan, observer, after) = match alerts {
-        None => (
-            routing::plan(request, settings, &task_id, &mut warnings)?,
-            None,
-            None,
-        ),
+        None => {
+            let plan = routing::plan(request, settings, &task_id, &mut warnings)?;
+            (plan, None, None)
+        }
         Some(scope) => {
             let (event, written) = scope.plan(request, settings, &task_id, &mut warnings)?;
             if event.has_identity && request.idempotency_key.is_none() {
@@ -50,6 +49,8 @@ pub fn acceptance(
             (event.plan, Some(scope.observer()), written)
         }
     };
+    // The store keeps how the deliveries of a key ended: another process may have to know.
+    let key = after.as_ref().map(|_| task_id.clone());
     let log = TaskLog::new(Some(task_id.clone()));
     Ok(SubmitRequest {
         log: log.recording(recorder(
@@ -62,11 +63,7 @@ pub fn acceptance(
         caller,
         identity: Identity {
             scope: Arc::clone(&settings.scope),
-            // The store keeps how the deliveries of a key ended: another process may have to know.
-            key: request
-                .idempotency_key
-                .clone()
-                .or_else(|| after.as_ref().map(|_| task_id.clone())),
+            key: request.idempotency_key.clone().or(key),
             fingerprint,
         },
         policy: Arc::clone(&settings.policy),

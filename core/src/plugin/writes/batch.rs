@@ -20,6 +20,7 @@ use crate::delivery::{
     self, Caller, CapacityPolicy, Dispatcher, Need, PERSIST_TIMEOUT, PersistError, Submission,
     SubmitError, Task,
 };
+use crate::model::problem::Problem;
 use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LogLevel, LogReceiver, Sink, TaskLog};
 use crate::plugin::acceptance::{MAX_LOGGED, acceptance};
@@ -264,17 +265,10 @@ impl Acceptor {
     async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> RowOutcome {
         let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
         loop {
-            if let Some(alerts) = &self.alerts
-                && let Err(error) = alerts.ready().await
-            {
-                let why = PersistError::Outbox(error);
-                if is_final(&why) || Instant::now() >= self.context.deadline() {
-                    return RowOutcome::Lost(not_kept(&why));
-                }
-                self.log_why_rows_wait(&why);
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                continue;
+            match self.wait_for_alerts().await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(lost) => return RowOutcome::Lost(lost),
             }
             let capacity = self.capacity(need).await;
             let context = &self.context;
@@ -326,6 +320,23 @@ impl Acceptor {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+
+    /// Whether the alert state is loaded, where it is on. Where it is not, the row waits a moment.
+    async fn wait_for_alerts(&self) -> Result<bool, Problem> {
+        let Some(alerts) = &self.alerts else {
+            return Ok(true);
+        };
+        let Err(error) = alerts.ready().await else {
+            return Ok(true);
+        };
+        let why = PersistError::Outbox(error);
+        if is_final(&why) || Instant::now() >= self.context.deadline() {
+            return Err(not_kept(&why));
+        }
+        self.log_why_rows_wait(&why);
+        sleep(LONGEST_PAUSE).await;
+        Ok(false)
     }
 
     /// A row for which there is no room is stored where there is an outbox. Where a digest is to tell of it, it waits in
