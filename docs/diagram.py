@@ -11,7 +11,10 @@ PICTURE = Path(__file__).parent / "architecture.svg"
 LAYERS: Final[dict[str, dict[str, str]]] = {
     "engine": {"python": "calls of the engine, log lines; only this knows pyo3"},
     "server stores": {"jetstream": "the outbox on NATS; uses store and what is below"},
-    "calls, commands": {"plugin": "a call of the engine, from input to response", "offline": "check, routes, render: sends nothing"},
+    "calls, commands": {
+        "plugin": "a call of the engine, from input to response",
+        "offline": "check, routes, render: sends nothing",
+    },
     "alert state": {"alerts": "events become alerts, groups and notifications"},
     "routing": {"routing": "a request becomes a plan of composed deliveries"},
     "steps of a call": {
