@@ -1,4 +1,4 @@
-//! What the configuration file gives, or why it gives nothing.
+//! Loads a configuration file into settings, or into the reason for a failure.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::model::problem::{Location, Problem};
 use crate::text::{printable, truncate};
 use crate::time_limit::files::{self, FileError};
 
-/// The settings with the file's warnings among their own.
+/// Returns the settings with the file's warnings added.
 pub(super) fn usable(
     settings: Result<Settings, SettingsError>,
     warnings: &ProblemReport,
@@ -41,7 +41,7 @@ pub(super) fn absolute(given: &str, environment: &Environment) -> Result<PathBuf
     })
 }
 
-/// The bytes of a configuration file. The error follows the file's name.
+/// Returns the bytes of a configuration file. The error text follows the file's name.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, &'static str> {
     files::read(path, file::MAX_FILE_BYTES, files::LIMIT)
         .bytes
@@ -55,7 +55,7 @@ const fn sentence(error: FileError) -> &'static str {
     }
 }
 
-/// `subject`: the file, and what else it may be.
+/// Describes a failed read. `subject` names the file and alternatives.
 pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
     let hint = match error {
         FileError::TimeLimit => {
@@ -71,7 +71,7 @@ pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
     }
 }
 
-/// The first problem, and how many more there are.
+/// Describes the first problem and counts the others.
 fn unusable(given: &str, report: &ProblemReport) -> Problem {
     let first = report.errors.first();
     let source = first.and_then(|problem| Some((problem, problem.location.source.as_ref()?)));
@@ -98,7 +98,7 @@ fn unusable(given: &str, report: &ProblemReport) -> Problem {
     }
 }
 
-/// What is wrong with a value that the configuration file `name` takes from elsewhere.
+/// Describes a problem of a value that the configuration file `name` reads from another source.
 fn of_source(source: &str, problem: &Problem, name: &str) -> String {
     let Location { path, place, .. } = &problem.location;
     let (path, place) = (

@@ -1,5 +1,5 @@
-//! Settings: a trigger's arguments, its configuration file and the environment, resolved once and kept until one of them
-//! changes.
+//! Settings from a trigger's arguments, its configuration file and the environment. The plugin resolves them once and
+//! caches them until one of these changes.
 
 pub mod alerts;
 pub mod arguments;
@@ -35,51 +35,51 @@ use crate::model::policy::AddressPolicy;
 use crate::model::problem::Problem;
 use crate::secret::digest;
 
-/// What one trigger is set to.
+/// The settings of one trigger.
 #[derive(Debug)]
 pub struct Settings {
     pub response_timeout: Duration,
-    /// The HTTP status when nothing was delivered: 200 or 502.
+    /// The HTTP status of a response without any successful delivery: 200 or 502.
     pub failure_status: u16,
     pub dry_run: bool,
     pub allow_mentions: bool,
-    /// Judges the destinations that a request brings.
+    /// Checks the addresses of destinations in a request.
     pub addresses: AddressPolicy,
     pub request_destinations: RequestDestinations,
-    /// Receivers of a request that names nobody and that no route matches, by their places in the file.
+    /// The receivers of a request without receivers and without a matching route, as indexes of the file's receivers.
     pub default_receivers: Vec<usize>,
     pub operator: OperatorSettings,
     pub policy: Arc<DeliveryPolicy>,
-    /// None: what is in flight ends with the process.
+    /// `None`: deliveries in flight end with the process.
     pub outbox: Option<OutboxSettings>,
-    /// What rows become.
+    /// How the plugin makes notifications from rows.
     pub rows: RowSettings,
-    /// The table that gets one row a delivery.
+    /// The table that gets one row for each delivery.
     pub history_table: Option<Arc<str>>,
-    /// The configuration file's; empty where there is none.
+    /// The configuration file's content. Empty without a file.
     pub config: Config,
     pub warnings: Vec<String>,
-    /// Stands for these arguments and this file, also after a restart.
+    /// Identifies these arguments and this file, also after a restart.
     pub scope: Arc<str>,
 }
 
-/// `delivery_timeout` where it is not given, and what is pending outlives the process.
+/// The default of `delivery_timeout` if pending deliveries outlive the process.
 const KEPT_DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// What a configuration file's bytes, arguments and the environment come to.
+/// The settings from a configuration file's bytes, arguments and the environment.
 pub struct FromFile {
     pub settings: Result<Settings, SettingsError>,
-    /// Warnings of a file that can be used.
+    /// The warnings of a usable file.
     pub warnings: ProblemReport,
-    /// Whose change is a change of the file.
+    /// The files that the configuration depends on. A change of one counts as a change of the configuration.
     pub files: Files,
-    /// Whether one of these files did not answer in time.
+    /// Whether one of these files did not respond in time.
     pub no_answer: bool,
     pub templates: Vec<Checked>,
 }
 
 impl FromFile {
-    /// What there is where there is no file.
+    /// Returns settings that depend on no file.
     pub fn without(settings: Result<Settings, Problem>) -> Self {
         Self {
             settings: settings.map_err(SettingsError::Arguments),
@@ -91,7 +91,7 @@ impl FromFile {
     }
 }
 
-/// The settings of arguments alone.
+/// Returns the settings of arguments without a file.
 pub fn without_file(
     arguments: &BTreeMap<String, String>,
     environment: &Environment,
@@ -99,14 +99,15 @@ pub fn without_file(
     resolve(arguments, environment, Config::default())
 }
 
-/// Why there are no settings.
+/// The reason why there are no settings.
 #[derive(Debug)]
 pub enum SettingsError {
     File(ProblemReport),
     Arguments(Problem),
 }
 
-/// Reads a configuration file's bytes. With `look_up` its secrets are looked up; paths in it begin where it stands.
+/// Reads a configuration file's bytes. With `look_up`, also reads its secrets. Paths in the file are relative to its
+/// directory.
 pub fn from_file(
     bytes: &[u8],
     path: &Path,
@@ -135,7 +136,8 @@ pub fn from_file(
     }
 }
 
-/// What the channels of the file are told: Twilio's address may be the file's own setting, and is read before.
+/// Returns the operator's settings for the channels of the file. The file may set Twilio's address, so this step comes
+/// first.
 fn file_operator(
     arguments: &BTreeMap<String, String>,
     environment: &Environment,
@@ -144,7 +146,7 @@ fn file_operator(
     operator(&Arguments::new(arguments, &none)?, environment)
 }
 
-/// Makes settings of a trigger's arguments and what its file says.
+/// Combines a trigger's arguments with its file's configuration.
 fn resolve(
     given: &BTreeMap<String, String>,
     environment: &Environment,
@@ -203,7 +205,8 @@ fn resolve(
     })
 }
 
-/// With alert state, the notification log decides what is a repeat, and groups take the place of a batch's digests.
+/// Returns the value only without alert state. With it, the notification log detects repeats, and groups replace a
+/// batch's digests.
 fn if_stateless<T>(config: &Config, value: Option<T>) -> Option<T> {
     value.filter(|_| !config.alerts.is_state_on())
 }
@@ -220,7 +223,7 @@ fn operator(
     })
 }
 
-/// The file's own, or those that the argument names.
+/// Returns the file's default receivers, or the receivers that the argument names.
 fn default_receivers(arguments: &Arguments<'_>, config: &Config) -> Result<Vec<usize>, Problem> {
     const NAME: &str = "default_receivers";
     if let Some(places) = &config.default_receivers {
@@ -233,7 +236,8 @@ fn default_receivers(arguments: &Arguments<'_>, config: &Config) -> Result<Vec<u
     places.collect()
 }
 
-/// The same for the same arguments and file. Their lengths stand before them, so that no two sets look alike.
+/// Returns an identifier of the arguments and the file. Each value follows its length, so that two different sets never
+/// get equal identifiers.
 fn scope(given: &BTreeMap<String, String>, config: &Config) -> Arc<str> {
     let parts = given.iter().flat_map(|(name, value)| [name, value]);
     let parts = parts.chain([&config.digest]);
@@ -266,7 +270,7 @@ mod tests {
                 "",
                 Some("https://api.dublin.ie1.twilio.com/"),
             ),
-            // What is no label of a host name is as if it were not there.
+            // A value that is not a label of a host name counts as absent.
             ("evil.example/", "", "", None),
             (
                 "evil.example#",

@@ -1,4 +1,4 @@
-//! Where a trigger keeps what it has accepted.
+//! Settings of the outbox, in which a trigger stores accepted requests.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,34 +15,34 @@ use crate::store::{OutboxServers, Seal};
 use crate::text::{printable, truncate};
 use crate::transport;
 
-/// What `outbox` and `outbox_key` say.
+/// The settings `outbox` and `outbox_key`.
 #[derive(Clone, Debug)]
 pub struct OutboxSettings {
     pub place: OutboxPlace,
-    /// None: requests that bring destinations of their own are refused.
+    /// `None`: the plugin refuses requests that contain destinations.
     pub seal: Option<Arc<Seal>>,
-    /// Whether workers deliver what is kept, and no server does.
+    /// Whether workers, and not the server, deliver the stored requests.
     pub for_workers: bool,
 }
 
 #[derive(Clone)]
 pub enum OutboxPlace {
     File(PathBuf),
-    /// What tells it from others that are reached by other credentials; and the servers.
+    /// A key that distinguishes outboxes with different credentials, and the servers.
     Servers(String, Box<OutboxServers>),
 }
 
-/// What a configuration file says of outboxes.
+/// The outbox settings of a configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxConfig {
-    /// Seals the destinations that requests bring, where they are kept.
+    /// Encrypts the destinations of requests in the store.
     pub key: Option<Arc<Seal>>,
     pub nats: NatsAccess,
-    /// Whether workers deliver what is kept, and no server does.
+    /// Whether workers, and not the server, deliver the stored requests.
     pub for_workers: bool,
 }
 
-/// How NATS servers are to be reached.
+/// How to connect to NATS servers.
 #[derive(Clone, Debug, Default)]
 pub struct NatsAccess {
     pub credentials: Option<Secret>,
@@ -72,7 +72,7 @@ impl OutboxSettings {
 }
 
 impl OutboxPlace {
-    /// The path of a file, or addresses of NATS servers.
+    /// Parses the path of a file or the addresses of NATS servers.
     pub fn parse(
         given: &str,
         environment: &Environment,
@@ -123,7 +123,7 @@ impl OutboxPlace {
         ))
     }
 
-    /// The same for the same place.
+    /// Returns a key that is equal for equal locations.
     pub fn key(&self) -> String {
         match self {
             Self::File(path) => path.to_string_lossy().into_owned(),
@@ -132,7 +132,7 @@ impl OutboxPlace {
     }
 }
 
-/// Without a user: what is an argument can be read by SQL, and what is a server's name stands in log lines.
+/// Parses server addresses. Refuses a user name: SQL can read arguments, and log lines contain server names.
 fn servers(given: &str) -> Result<Vec<String>, Problem> {
     let words = given.split([' ', ',']).filter(|word| !word.is_empty());
     let servers = words.map(|word| {

@@ -1,4 +1,4 @@
-//! All that is wrong with the configuration file, each with its place.
+//! The problems of a configuration file, each with its position.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::problem::{FilePosition, Location, Problem};
 
-/// A problem of the file. What to do about it stands in the message.
+/// Returns a problem of the file. The message says how to fix it.
 pub fn problem(location: Location, message: impl Into<String>) -> Problem {
     Problem {
         code: "config_file",
@@ -16,22 +16,23 @@ pub fn problem(location: Location, message: impl Into<String>) -> Problem {
     }
 }
 
-/// A problem of the file in the response to a request, whose reader has another text at hand:
-/// `line 31, column 8 of the configuration file: …`.
+/// Returns a problem of the file for the response to a request. It names the file, because the caller reads another
+/// text: `line 31, column 8 of the configuration file: …`.
 pub fn in_response(problem: &Problem) -> String {
     let FilePosition { line, column } = problem.location.place.unwrap_or_default();
     let message = &problem.message;
     format!("line {line}, column {column} of the configuration file: {message}")
 }
 
-/// All that was found, in the order of the file; of each kind so many at most. Quotes no value: it may be a secret.
+/// All problems in the order of the file, with a maximum for each kind. Messages quote no value, because it may be a
+/// secret.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ProblemReport {
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
 
-/// Who has more to mend begins with these: what is no TOML has a problem on every line.
+/// A file that is not TOML may have a problem on every line. The first problems are enough to start with.
 const MAX_PROBLEMS: usize = 1_000;
 
 impl ProblemReport {
@@ -43,12 +44,12 @@ impl ProblemReport {
         push(&mut self.warnings, place, path, message);
     }
 
-    /// Names the sources of values that were read from elsewhere. By the places where the file names them.
+    /// Names the sources of external values, by the positions in the file.
     pub fn name_sources(&mut self, sources: &BTreeMap<FilePosition, String>) {
         for problem in self.errors.iter_mut().chain(&mut self.warnings) {
             let place = problem.location.place.unwrap_or_default();
             let source = sources.get(&place);
-            // Some say it themselves.
+            // Some messages already name the source.
             let source = source.filter(|source| !problem.message.starts_with(source.as_str()));
             problem.location.source = source.map(|source| source.as_str().into());
         }

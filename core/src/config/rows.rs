@@ -1,4 +1,4 @@
-//! What a write trigger makes of the rows that it gets.
+//! How a write trigger makes notifications from rows.
 
 use super::arguments::{Arguments, unknown_name};
 use super::file::Config;
@@ -9,9 +9,9 @@ use crate::model::row::Columns;
 #[derive(Clone, Debug, Default)]
 pub struct RowSettings {
     pub columns: Columns,
-    /// The name of the template that makes the text.
+    /// The name of the template that renders the text.
     pub template: Option<String>,
-    /// Rows that do not fit become no notifications.
+    /// A row that does not match becomes no notification.
     pub filter: Matcher,
 }
 

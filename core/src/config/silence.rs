@@ -1,4 +1,4 @@
-//! When notifications are not sent, and which.
+//! Silences suppress matching notifications, always or at certain times.
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
@@ -7,29 +7,29 @@ use jiff::{Timestamp, ZonedDateTime};
 use super::matcher::{MatchInput, Matcher, Name};
 use crate::model::problem::FilePosition;
 
-/// A rule by which matching notifications are suppressed, always or at times.
+/// A rule that suppresses matching notifications, always or at certain times.
 #[derive(Clone, Debug, Default)]
 pub struct Silence {
     pub name: String,
-    /// In the file.
+    /// The position in the file.
     pub place: FilePosition,
     pub matcher: Matcher,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
-    /// None: at any time of the week.
+    /// `None`: at any time of the week.
     pub weekly: Vec<WeeklyWindow>,
-    /// Where the windows' clock hangs.
+    /// The time zone of the windows.
     pub zone: Option<TimeZone>,
 }
 
-/// Some hours on some days of the week. One that ends before it begins goes on into the next day.
+/// Some hours on some days of the week. A window that ends before its start continues into the next day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeeklyWindow {
     first: Weekday,
     last: Weekday,
     /// Minutes since midnight.
     from: u16,
-    /// 1,440 is the day's end.
+    /// 1,440 is the end of the day.
     until: u16,
 }
 
@@ -38,8 +38,8 @@ impl Silence {
         self.is_on(now) && self.mismatch(subject).is_none()
     }
 
-    /// Why it is not for a notification. No silence is for a `resolved`: whoever was notified of the alert must learn that it
-    /// is over.
+    /// Returns why the silence does not match a notification. A silence never matches `resolved`: whoever got the alert
+    /// must learn of its end.
     pub fn mismatch(&self, subject: &MatchInput<'_>) -> Option<&Name> {
         match subject.is_resolved() {
             true => Some(&Name::Status),
@@ -47,7 +47,7 @@ impl Silence {
         }
     }
 
-    /// Whether it is its time, whoever it is for.
+    /// Returns whether the silence is active now, for any notification.
     pub fn is_on(&self, now: Timestamp) -> bool {
         let begun = self.from.is_none_or(|from| now >= from);
         let over = self.until.is_some_and(|until| now >= until);
@@ -65,7 +65,8 @@ impl Silence {
 }
 
 impl WeeklyWindow {
-    /// `Sat 00:00-24:00`, `Mon-Fri 22:00-06:00`; days by three letters or whole, in any case.
+    /// Parses `Sat 00:00-24:00` or `Mon-Fri 22:00-06:00`. A day has three letters or its full name, in upper or lower
+    /// case.
     pub fn parse(text: &str) -> Option<Self> {
         let (days, hours) = text.trim().split_once(char::is_whitespace)?;
         let (first, last) = days.split_once('-').unwrap_or((days, days));
@@ -79,7 +80,7 @@ impl WeeklyWindow {
         (window.from < 1440 && window.from != window.until).then_some(window)
     }
 
-    /// By the clock on the wall, whatever the zone does to it.
+    /// Returns whether the window contains a local time, including around clock changes.
     fn holds(&self, now: &ZonedDateTime) -> bool {
         let (day, minute) = (now.weekday(), minute_of(now.time()));
         if self.from < self.until {
@@ -90,7 +91,7 @@ impl WeeklyWindow {
         began_today || began_yesterday
     }
 
-    /// `Fri-Mon` goes over the week's end.
+    /// Returns whether the window includes a day. `Fri-Mon` includes the weekend.
     fn names(&self, day: Weekday) -> bool {
         let place = |day: Weekday| day.to_monday_zero_offset();
         let (first, last, day) = (place(self.first), place(self.last), place(day));
@@ -122,7 +123,7 @@ fn weekday(word: &str) -> Option<Weekday> {
         .map(|(_, day)| *day)
 }
 
-/// `06:30` as minutes since midnight; `24:00` is the day's end.
+/// Parses `06:30` as minutes since midnight. `24:00` is the end of the day.
 fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
     let number = |text: &str| {
@@ -225,7 +226,8 @@ mod tests {
 
     #[test]
     fn daylight_saving_moves_a_window_with_the_clock() {
-        // Berlin: UTC+1 until 29 March 2026, 2 o'clock, which becomes 3; UTC+2 until 25 October, 3 o'clock, which becomes 2.
+        // Berlin: UTC+1 until 29 March 2026, 2 o'clock, which becomes 3; UTC+2 until 25 October, 3 o'clock, which
+        // becomes 2.
         let night = &["Sun 01:30-03:30"];
         for (now, expected) in [
             ("2026-03-29T00:29:00Z", false),

@@ -1,4 +1,4 @@
-//! Which notifications a rule is for. Routes, silences and the row filter have the same matchers.
+//! Matchers select notifications. Routes, silences and the row filter use the same matchers.
 
 mod name;
 mod pattern;
@@ -12,14 +12,14 @@ use crate::json::Json;
 use crate::model::extract::MAX_SEARCHED_BYTES;
 use crate::model::notification::{AlertStatus, Level, Notification};
 
-/// All conditions must hold; without one, it matches everything.
+/// A set of conditions, which must all hold. An empty matcher matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
-    /// In the order of their names, fields in the order of the file.
+    /// In the order of their names, with fields in the order of the file.
     conditions: Vec<(Name, Patterns)>,
 }
 
-/// What matchers look at in a notification, looked up once for all of them.
+/// The values of a notification that matchers use. They are collected once for all matchers.
 #[derive(Clone, Debug)]
 pub struct MatchInput<'a> {
     level: Option<&'static str>,
@@ -28,7 +28,7 @@ pub struct MatchInput<'a> {
     text: Option<&'a str>,
     table: Option<&'a str>,
     fields: FieldIndex<'a>,
-    /// Regular expressions are looked for in so much of a value.
+    /// The number of bytes of a value that a regular expression searches.
     searched_bytes: usize,
 }
 
@@ -38,7 +38,7 @@ enum FieldIndex<'a> {
     Many(HashMap<&'a str, &'a Json>),
 }
 
-/// So few fields are looked through one by one.
+/// Up to this number of fields, a linear search is used.
 const FEW: usize = 16;
 
 impl<'a> MatchInput<'a> {
@@ -63,7 +63,7 @@ impl<'a> MatchInput<'a> {
         }
     }
 
-    /// The same for so many regular expressions, which look at a value one after the other.
+    /// Limits the searched bytes for this number of regular expressions, which search a value one after the other.
     pub fn for_regexes(self, regexes: usize) -> Self {
         Self {
             searched_bytes: searched_bytes(regexes),
@@ -75,7 +75,7 @@ impl<'a> MatchInput<'a> {
         self.status == Some(AlertStatus::Resolved.word())
     }
 
-    /// The value of a name; `None` where the notification has none.
+    /// Returns the value of a name, or `None` for a name without a value.
     pub fn value(&self, name: &Name) -> Option<&'a str> {
         match name {
             Name::Level => self.level,
@@ -103,7 +103,7 @@ impl<'a> MatchInput<'a> {
 
 impl Matcher {
     pub fn new(mut conditions: Vec<(Name, Patterns)>) -> Self {
-        // A stable sort by kinds alone: fields keep their order.
+        // A stable sort by kind keeps the order of the fields.
         conditions.sort_by_key(|(name, _)| match name {
             Name::Field(_) => NAMES.len(),
             name => NAMES
@@ -118,12 +118,12 @@ impl Matcher {
         &self.conditions
     }
 
-    /// Whether it has no condition.
+    /// Returns whether the matcher has no condition.
     pub const fn is_for_all(&self) -> bool {
         self.conditions.is_empty()
     }
 
-    /// Whether it has a condition for the name.
+    /// Returns whether the matcher has a condition for the name.
     pub fn has(&self, name: &Name) -> bool {
         self.conditions.iter().any(|(known, _)| known == name)
     }
@@ -132,7 +132,7 @@ impl Matcher {
         self.mismatch(input).is_none()
     }
 
-    /// The name of the first condition that does not hold.
+    /// Returns the name of the first condition that does not hold.
     pub fn mismatch(&self, input: &MatchInput<'_>) -> Option<&Name> {
         let mut conditions = self.conditions.iter();
         let failed = conditions
@@ -140,14 +140,14 @@ impl Matcher {
         failed.map(|(name, _)| name)
     }
 
-    /// How many regular expressions it has.
+    /// Returns the number of regular expressions.
     pub fn regexes(&self) -> usize {
         let conditions = self.conditions.iter();
         conditions.map(|(_, patterns)| patterns.regexes()).sum()
     }
 }
 
-/// The conditions as one writes them in the file, each name on its own: `level = "error", fields.host = "~^db"`.
+/// Formats the conditions as the file writes them, each name separately: `level = "error", fields.host = "~^db"`.
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, patterns)) in self.conditions.iter().enumerate() {
@@ -158,10 +158,10 @@ impl fmt::Display for Matcher {
     }
 }
 
-/// What all expressions of a file may search for one notification: its call waits for them.
+/// The bytes that all expressions of a file may search for one notification, because its call waits for them.
 pub const MAX_SEARCHED_IN_ALL: usize = 8 * 1024 * 1024;
 
-/// How much of a value each of so many expressions searches.
+/// Returns the number of bytes of a value that each of these expressions may search.
 pub fn searched_bytes(regexes: usize) -> usize {
     let each = MAX_SEARCHED_IN_ALL / regexes.max(1);
     each.min(MAX_SEARCHED_BYTES)

@@ -1,24 +1,24 @@
-//! The names of what a notification has: in `match`, `alert_key` and `group_by` they are the same.
+//! The names of a notification's values. `match`, `alert_key` and `group_by` use the same names.
 
 use std::fmt;
 
 use crate::text::nearest;
 
-/// What of a notification is meant. The order is the one in which conditions are judged and shown.
+/// The name of a notification's value. Conditions are evaluated and shown in this order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Name {
     Level,
     Status,
     Title,
     Text,
-    /// The table whose row made the notification.
+    /// The table whose row caused the notification.
     Table,
-    /// The check that made the notification.
+    /// The check that caused the notification.
     Check,
     Field(String),
 }
 
-/// Every name but those of fields.
+/// Every name except fields.
 pub const NAMES: [(&str, Name); 6] = [
     ("level", Name::Level),
     ("status", Name::Status),
@@ -28,11 +28,11 @@ pub const NAMES: [(&str, Name); 6] = [
     ("check", Name::Check),
 ];
 
-/// What stands before the name of a field.
+/// The prefix of a field's name.
 const FIELD: &str = "fields.";
 
 impl Name {
-    /// The error says what is wrong, and which name may be meant.
+    /// Parses a name. The error explains the problem and suggests a name.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some((_, name)) = NAMES.iter().find(|(word, _)| *word == text) {
             return Ok(name.clone());
@@ -45,7 +45,7 @@ impl Name {
     }
 }
 
-/// The name of a field alone is the first thing that many try.
+/// Describes an unknown name. Many users first try a field's name without a prefix.
 fn unknown(text: &str) -> String {
     let words = NAMES.iter().map(|(word, _)| *word);
     match nearest(text, words.clone()) {

@@ -1,4 +1,4 @@
-//! The grammar of one value in a `match`: `"x"`, `"~re"`, `"!x"`, `"!~re"`, `"=…"`.
+//! The syntax of one value in a `match`: `"x"`, `"~re"`, `"!x"`, `"!~re"`, `"=…"`.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use regex::Regex;
 
 use crate::text::head;
 
-/// What a value must be, and what it must not be.
+/// The patterns that a value must match and must not match.
 #[derive(Clone, Debug, Default)]
 pub struct Patterns {
-    /// One of these must fit; empty: any value does, and no value.
+    /// A value must match one of these. Empty: any value matches, and so does an absent value.
     pub any_of: Vec<Pattern>,
-    /// None of these may fit. An absent value is the empty string here.
+    /// A value must match none of these. An absent value counts as the empty string.
     pub none_of: Vec<Pattern>,
 }
 
-/// What a value is compared with.
+/// A pattern to compare with a value.
 #[derive(Clone, Debug)]
 pub enum Pattern {
     Equal(String),
-    /// Found anywhere in the value.
+    /// Matches anywhere in the value.
     Regex(Regex),
 }
 
-/// One text of the file, taken apart.
+/// One text of the file, split into its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatternText<'a> {
-    /// Whether `!` stands before it.
+    /// Whether the text begins with `!`.
     pub is_negated: bool,
-    /// Whether the rest is a regular expression, behind `~`.
+    /// Whether the rest follows `~` and is a regular expression.
     pub is_regex: bool,
     pub rest: &'a str,
 }
@@ -41,7 +41,7 @@ impl<'a> PatternText<'a> {
         Self {
             is_negated: negated.is_some(),
             is_regex: regex.is_some(),
-            // Behind `=` a text is literal, whatever it begins with.
+            // A text after `=` is literal, whatever its first character.
             rest: regex.unwrap_or_else(|| text.strip_prefix('=').unwrap_or(text)),
         }
     }
@@ -55,7 +55,7 @@ impl Patterns {
         }
     }
 
-    /// Whether they fit a value, of which regular expressions search so much.
+    /// Returns whether a value matches. Regular expressions search at most `searched_bytes` of it.
     pub fn fit(&self, value: Option<&str>, searched_bytes: usize) -> bool {
         let fits = |patterns: &[Pattern], value: &str| {
             let mut patterns = patterns.iter();
@@ -66,7 +66,7 @@ impl Patterns {
         has_one && !fits(&self.none_of, value.unwrap_or_default())
     }
 
-    /// How many regular expressions there are.
+    /// Returns the number of regular expressions.
     pub fn regexes(&self) -> usize {
         let all = self.any_of.iter().chain(&self.none_of);
         all.filter(|pattern| matches!(pattern, Pattern::Regex(_)))
@@ -82,19 +82,19 @@ impl Pattern {
         }
     }
 
-    /// As one writes it in the file.
+    /// Returns the pattern as the file writes it.
     fn text(&self, is_negated: bool) -> String {
         let not = if is_negated { "!" } else { "" };
         match self {
             Pattern::Regex(regex) => format!("{not}~{regex}"),
-            // A `!` behind a `!` is a text's own.
+            // A second `!` is part of the text.
             Pattern::Equal(text) if text.starts_with(['~', '=', '!']) => format!("{not}={text}"),
             Pattern::Equal(text) => format!("{not}{text}"),
         }
     }
 }
 
-/// As one writes it in the file: a string, or a list.
+/// Formats the patterns as the file writes them: a string or a list.
 impl fmt::Display for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let wanted = self.any_of.iter().map(|pattern| pattern.text(false));
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
     use crate::text::bounded_regex;
 
-    /// Patterns as the file's texts make them.
+    /// Parses the texts of a file as patterns.
     fn patterns(texts: &[&str]) -> Patterns {
         let mut patterns = Patterns::default();
         for text in texts {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        /// A text and its negation never both fit, and never both miss where the value is there.
+        /// A text and its negation never both match. For a present value, exactly one matches.
         #[test]
         fn a_negation_is_the_opposite_for_every_value(text in "[!~=a-c]{0,4}", value in "[!~=a-c]{0,3}") {
             let plain = PatternText::parse(&text);
@@ -212,7 +212,7 @@ mod tests {
             prop_assert!(!plain.fit(None, 64));
         }
 
-        /// What is shown is read as the same.
+        /// Parsing a formatted pattern returns the same pattern.
         #[test]
         fn what_is_shown_is_read_as_the_same(text in "[!~=a-c]{0,4}", value in "[!~=a-c]{0,3}") {
             let parsed = PatternText::parse(&text);

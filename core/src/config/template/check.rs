@@ -1,4 +1,5 @@
-//! What is wrong with a template, in our own words: the library's may quote the template or the data.
+//! Finds errors in a template. The messages are the plugin's own: the library's messages may quote the template or the
+//! data.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use super::finding::{Finding, line};
 use super::{MEMBERS, TOP, compare, limits};
 use crate::text::{did_you_mean, nearest, shown};
 
-/// Goes through a template that could be read, also through what no notification has reached yet: a filter is looked up only
-/// when it is used, and that may be in the night.
+/// Checks a parsed template, including parts that no notification has reached. The engine resolves a filter only at its
+/// first use, which may be at night.
 pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
     let compiled = get_compiled_template(template);
     let instructions = &compiled.instructions;
@@ -34,13 +35,13 @@ pub fn findings(template: &Template<'_, '_>) -> Vec<Finding> {
     findings
 }
 
-/// Instructions of a template that any thread's stack is deep enough for.
+/// The maximum number of instructions that fit on the stack of any thread.
 const MAX_SHALLOW: u32 = 300;
-/// Of a loop (`compiler::instructions` of the library).
+/// The flag of a recursive loop (`compiler::instructions` of the library).
 const RECURSIVE: u8 = 2;
 
-/// Whether what it nests is bounded by its own length, which is small. Only what repeats itself nests deeper: macros,
-/// recursive loops, and objects that keep what a loop puts into them.
+/// Returns whether the template's length limits its nesting. Only repetition nests deeper: macros, recursive loops, and
+/// objects that store values of a loop.
 pub fn is_shallow(template: &Template<'_, '_>) -> bool {
     let instructions = &get_compiled_template(template).instructions;
     let nests = |instruction: &Instruction<'_>| match instruction {
@@ -56,7 +57,8 @@ pub fn is_shallow(template: &Template<'_, '_>) -> bool {
     instructions.get(MAX_SHALLOW).is_none() && !all.any(nests)
 }
 
-/// Whether this instruction sets a member of a namespace to a namespace or to `loop`, as far as the source shows it.
+/// Returns whether this instruction sets a member of a namespace to a namespace or to `loop`, as far as the source
+/// shows.
 fn puts_a_namespace_into_one(instructions: &Instructions<'_>, at: u32) -> bool {
     let before = |steps| at.checked_sub(steps).and_then(|at| instructions.get(at));
     let (Some(Instruction::SetAttr(_)), Some(Instruction::Lookup(value))) =
@@ -75,7 +77,7 @@ fn puts_a_namespace_into_one(instructions: &Instructions<'_>, at: u32) -> bool {
     *value == "loop" || is_namespace.peek().is_some() && is_namespace.all(|is| is)
 }
 
-/// What a template names itself: variables, macros.
+/// Returns the names that a template defines: variables and macros.
 fn own_names<'s>(instructions: &Instructions<'s>) -> BTreeSet<&'s str> {
     let all = (0..).map_while(|at| instructions.get(at));
     let named = all.filter_map(|instruction| match instruction {
@@ -124,7 +126,7 @@ fn finding_of(instruction: &Instruction<'_>, own: &BTreeSet<&str>, line: usize) 
     }
 }
 
-/// The tests behind `is`, beside those that compare.
+/// The tests after `is`, in addition to comparisons.
 const TESTS: &[&str] = &[
     "undefined",
     "defined",
@@ -154,7 +156,7 @@ const TESTS: &[&str] = &[
 /// The methods of `loop`.
 const METHODS: &[&str] = &["cycle", "changed"];
 
-/// What is never there makes no error but an empty place in the text.
+/// Warns of unknown variables: the engine renders them as empty text without an error.
 fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
     let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
     names.sort();
@@ -194,7 +196,7 @@ fn unknown_variables(template: &Template<'_, '_>) -> Vec<Finding> {
     findings.collect()
 }
 
-/// An error of the library's as a finding.
+/// Converts an error of the library to a finding.
 pub fn finding(error: &Error) -> Finding {
     Finding::error(error.line().unwrap_or(1), explain(error))
 }
@@ -234,7 +236,7 @@ fn explain(error: &Error) -> String {
         ErrorKind::InvalidOperation if has("unsupported types") || has("unable to calculate") => {
             "these values cannot be calculated with; | float makes a number of a text".to_owned()
         }
-        // Of our own filters: they quote nothing.
+        // Errors of the plugin's own filters quote nothing.
         ErrorKind::InvalidOperation if detail.starts_with(super::filters::OWN_WORDS) => {
             detail.replacen(super::filters::OWN_WORDS, "", 1)
         }
@@ -243,7 +245,7 @@ fn explain(error: &Error) -> String {
     }
 }
 
-/// What the parser says, and our sentence for it. The first that fits counts.
+/// The parser's messages with the plugin's sentences. The first match applies.
 const SYNTAX_ERRORS: &[(&str, &str)] = &[
     (
         "unexpected end of input, expected end of variable block",
@@ -301,7 +303,7 @@ const SYNTAX_ERRORS: &[(&str, &str)] = &[
     ("unexpected character", "this character means nothing here"),
 ];
 
-/// Our sentence for what the parser says.
+/// Returns the plugin's sentence for a parser message.
 fn syntax(detail: &str) -> String {
     let known = SYNTAX_ERRORS.iter().find(|(part, _)| detail.contains(part));
     known

@@ -1,6 +1,8 @@
-//! Comparisons of texts with numbers. A field may be a text even where it looks like a number: tags of rows always are. The
-//! template engine orders values of different types by their type, so that every text is more than every number, and texts by
-//! their characters, so that "10" is less than "9". Neither is an error, so both are warned of.
+//! Warns of comparisons of texts with numbers.
+//!
+//! A field may be a text even if it looks like a number: tags of rows are always texts. The template engine orders
+//! values of different types by their type, so every text is greater than every number. It orders texts by their
+//! characters, so "10" is less than "9". The engine reports no error for either, so this module warns of both.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -12,7 +14,7 @@ use minijinja::value::Value;
 use super::finding::{Finding, line};
 use crate::text::shown;
 
-/// What a comparison asks.
+/// The kind of a comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     Order,
@@ -22,7 +24,8 @@ pub enum Comparison {
 pub fn comparison(instruction: &Instruction<'_>) -> Option<Comparison> {
     use Instruction::{CompareAndPreserve, Eq, Gt, Gte, Lt, Lte, Ne};
     match instruction {
-        // All but the last of a chain, such as 0 < a < 9. The engine does not show which.
+        // `CompareAndPreserve`: all but the last comparison of a chain such as 0 < a < 9. The engine hides the
+        // operator.
         Gt | Gte | Lt | Lte | CompareAndPreserve(_) => Some(Comparison::Order),
         Eq | Ne => Some(Comparison::Equality),
         _ => None,
@@ -35,7 +38,7 @@ const CHECK_ORDER: &str = "__check_order";
 const CHECK_EQUALITY: &str = "__check_equality";
 
 impl Comparison {
-    /// The filter that looks at both values before they are compared.
+    /// Returns the name of the filter that checks both values before the comparison.
     pub const fn check(self) -> &'static str {
         match self {
             Comparison::Order => CHECK_ORDER,
@@ -45,13 +48,13 @@ impl Comparison {
 }
 
 thread_local! {
-    /// The first comparison that may not mean what it says, of the template that this thread renders.
+    /// The first doubtful comparison of the template that this thread renders.
     static DOUBT: Cell<Option<(usize, &'static str)>> = const { Cell::new(None) };
 }
 
 pub fn add(environment: &mut Environment<'static>) {
     for comparison in [Comparison::Order, Comparison::Equality] {
-        // As the engine unpacks a list, its first value is the upper one.
+        // The engine unpacks a list so that its first value is on top.
         let check = move |left: &Value, right: &Value, line: usize| {
             if let (Some(message), None) = (doubt(comparison, left, right), DOUBT.get()) {
                 DOUBT.set(Some((line, message)));
@@ -62,7 +65,7 @@ pub fn add(environment: &mut Environment<'static>) {
     }
 }
 
-/// Runs `work`, and gives a warning of the first comparison in it that may not mean what it says.
+/// Runs `work` and returns a warning of the first doubtful comparison in it.
 pub fn with_doubt<T>(work: impl FnOnce() -> T) -> (T, Option<Finding>) {
     let outer = DOUBT.take();
     let result = work();
@@ -100,7 +103,7 @@ fn is_number(text: &str) -> bool {
 
 // When a template is read
 
-/// Warnings of comparisons of a field as it came with a number in the source.
+/// Warns of comparisons of an unconverted field with a number in the source.
 pub fn findings(instructions: &Instructions<'_>) -> Vec<Finding> {
     let all = || (0..).map_while(|at| Some((at, instructions.get(at)?)));
     let asked: BTreeSet<_> = all()
@@ -126,7 +129,7 @@ pub fn findings(instructions: &Instructions<'_>) -> Vec<Finding> {
     findings.collect()
 }
 
-/// Who asks for the type first knows it.
+/// A template that first tests the type is aware of it.
 const TYPE_TESTS: &[&str] = &["number", "integer", "int", "float", "string"];
 pub const COMPARING_TESTS: &[&str] = &[
     "eq",
@@ -146,7 +149,7 @@ pub const COMPARING_TESTS: &[&str] = &[
     ">=",
 ];
 
-/// The field of which the value and a number in the source, in either order, are what the instruction at this place takes.
+/// Returns the name of the field if this instruction compares a field with a number in the source, in either order.
 fn field_and_number(instructions: &Instructions<'_>, at: u32) -> Option<String> {
     if let Some(number) = number_before(instructions, at) {
         return field_before(instructions, number).map(|(_, name)| name);
@@ -155,7 +158,7 @@ fn field_and_number(instructions: &Instructions<'_>, at: u32) -> Option<String> 
     number_before(instructions, field).map(|_| name)
 }
 
-/// Where the number begins that ends before this place.
+/// Returns the start of the number that ends before this instruction.
 fn number_before(instructions: &Instructions<'_>, at: u32) -> Option<u32> {
     let last = at.checked_sub(1)?;
     match instructions.get(last)? {
@@ -165,7 +168,8 @@ fn number_before(instructions: &Instructions<'_>, at: u32) -> Option<u32> {
     }
 }
 
-/// Where `notification.fields.NAME`, or `notification.fields["NAME"]`, begins that ends before this place, and the name.
+/// Returns the start and the name of `notification.fields.NAME` or `notification.fields["NAME"]` that ends before this
+/// instruction.
 fn field_before(instructions: &Instructions<'_>, at: u32) -> Option<(u32, String)> {
     let get = |steps| instructions.get(at.checked_sub(steps)?);
     let (name, steps) = match get(1)? {

@@ -1,4 +1,4 @@
-//! The filters of templates in one table, from which documentation, messages and tests come.
+//! The table of template filters. Documentation, messages and tests use it.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub struct Helper {
     pub example: &'static str,
     /// The output of the example.
     pub result: &'static str,
-    /// Empty for what [MiniJinja](https://docs.rs/minijinja/latest/minijinja/filters/index.html) describes.
+    /// Empty if [MiniJinja](https://docs.rs/minijinja/latest/minijinja/filters/index.html) describes the helper.
     pub description: &'static str,
 }
 
@@ -27,7 +27,7 @@ macro_rules! helpers {
     };
 }
 
-/// Every filter, our own first.
+/// Every filter. The plugin's own filters come first.
 pub const FILTERS: &[Helper] = helpers! {
     "duration": "{{ 3900 | duration }}" => "1 h 5 min", "A readable number of seconds; of other units: `duration(\"ms\")`, with ns, us, ms, s, min, h, d.";
     "age": "{{ notification.timestamp | age | duration }}" => "5 min 12 s", "Seconds since a time.";
@@ -100,7 +100,7 @@ pub const FUNCTIONS: &[Helper] = helpers! {
     "debug": "{{ debug() | length > 0 }}" => "True", "";
 };
 
-/// The request that the examples are made of, at [`SAMPLE_TIME`].
+/// The request that the examples use, at [`SAMPLE_TIME`].
 pub const SAMPLE: &str = r#"{
   "notification_text": "Above 95 % for 5 minutes",
   "title": "CPU of db1 at 97 %",
@@ -113,10 +113,10 @@ pub const SAMPLE: &str = r#"{
 }"#;
 pub const SAMPLE_TIME: &str = "2026-11-25T02:46:12Z";
 
-/// Before what our own filters say of a value, so that it is known as ours.
+/// The prefix that identifies error messages of the plugin's own filters.
 pub const OWN_WORDS: &str = "notifier: ";
 
-/// Where the time stands among the variables; no template can write it.
+/// The name of the variable with the time. No template can write this name.
 pub const NOW: &str = "the time";
 
 pub fn add(environment: &mut Environment<'static>) {
@@ -147,12 +147,12 @@ pub fn add(environment: &mut Environment<'static>) {
     environment.add_function("now", |state: &State<'_, '_>| state.lookup(NOW));
 }
 
-/// What a filter or a check has to say, in our own words.
+/// Returns an error of a filter or a check, in the plugin's own words.
 pub fn error(message: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{OWN_WORDS}{message}"))
 }
 
-/// A number, also one that is written as a text.
+/// Returns a number, or the number that a text contains.
 fn numeric(value: &Value) -> Result<f64, Error> {
     let number = match value.as_str() {
         Some(text) => text.trim().parse().ok(),
@@ -175,7 +175,7 @@ const UNITS: &[(&str, f64)] = &[
     ("d", 86_400.0),
 ];
 
-/// The two largest units: nobody reads the seconds of a day.
+/// Formats the two largest units only: nobody reads the seconds of a day.
 fn duration(value: &Value, unit: Option<&str>) -> Result<String, Error> {
     let unit = unit.unwrap_or("s");
     let known = UNITS.iter().find(|(name, _)| *name == unit);
@@ -225,7 +225,7 @@ fn age(state: &State<'_, '_>, value: &Value) -> Result<f64, Error> {
     Ok(milliseconds as f64 / 1e3)
 }
 
-/// Longer formats are nobody's.
+/// Longer than any useful format.
 const MAX_FORMAT_BYTES: usize = 200;
 
 fn time(
@@ -243,7 +243,7 @@ fn time(
             .map_err(|_| error("there is no such time zone; give one such as Europe/Berlin"))?,
     };
     let format = format.unwrap_or("%Y-%m-%d %H:%M %Z");
-    // A width of a billion characters is none.
+    // Refuse widths such as a billion characters.
     let is_wide = format.split('%').skip(1).any(|directive| {
         directive
             .trim_start_matches(['-', '_', '^', '#'])
@@ -260,8 +260,8 @@ fn time(
         .map_err(|_| error("the format cannot be read; %Y-%m-%d %H:%M %Z is one"))
 }
 
-/// A time as RFC 3339 has it, or a number since 1970, whose size tells the unit: in any of these the times of the next
-/// centuries are far apart.
+/// Reads an RFC 3339 time or a number since 1970. The number's size shows the unit: times of the next centuries do not
+/// overlap between units.
 fn timestamp(value: &Value) -> Result<Timestamp, Error> {
     let no_time = || error("this filter takes a time: RFC 3339, or a number since 1970");
     if let Some(text) = value.as_str()
@@ -290,7 +290,7 @@ fn number(value: &Value, decimals: Option<usize>, marks: Kwargs) -> Result<Strin
     let thousands: Option<&str> = marks.get("thousands")?;
     let decimal: Option<&str> = marks.get("decimal")?;
     marks.assert_all_used()?;
-    // Whole numbers have more digits than a double.
+    // An integer may have more digits than a double.
     let whole = i128::try_from(value.clone())
         .ok()
         .filter(|_| value.is_number());
@@ -331,12 +331,12 @@ fn percent(value: &Value, decimals: Option<usize>) -> Result<String, Error> {
     Ok(format!("{:.decimals$} %", numeric(value)? * 100.0))
 }
 
-/// With one decimal and the largest unit that is not larger than the number.
+/// Formats with one decimal and the largest unit that is not larger than the number.
 fn scaled(value: &Value, step: f64, units: &[&str]) -> Result<String, Error> {
     let mut number = numeric(value)?;
     let mut units = units.iter().peekable();
     let mut unit = units.next().copied().unwrap_or("");
-    // What would be rounded up to the next unit is one of it.
+    // A number that rounds up to the next unit uses that unit.
     while number.abs() >= step - 0.05
         && let Some(next) = units.next()
     {
@@ -347,7 +347,7 @@ fn scaled(value: &Value, step: f64, units: &[&str]) -> Result<String, Error> {
     Ok(format!("{number} {unit}").trim_end().to_owned())
 }
 
-/// `5`, `5.1`.
+/// Formats `5` or `5.1`.
 fn decimals_at_most(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     match text.contains('.') {
@@ -366,11 +366,11 @@ fn truncate(text: &Value, characters: usize, marks: Kwargs) -> Result<String, Er
     Ok(cut(&text, limit, end.unwrap_or("…")).into_owned())
 }
 
-/// JSON that is not made safe for HTML: it goes into bodies.
+/// Formats JSON without escapes for HTML, because it goes into request bodies.
 fn to_json(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     let mut text = Bounded(Vec::new());
     let written = serde_json::to_writer(&mut text, value);
-    // As much as 16 bytes for each that is written: that is what it takes.
+    // Charge the cost of 16 bytes for each byte written: writing takes that long.
     state.consume_fuel(text.0.len() as u64 / 4)?;
     written.map_err(|error| match error.is_io() {
         true => Error::from(ErrorKind::OutOfFuel),
@@ -379,10 +379,10 @@ fn to_json(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     String::from_utf8(text.0).map_err(|_| Error::from(ErrorKind::BadSerialization))
 }
 
-/// Takes so much, and then no more.
+/// A buffer with a maximum size.
 struct Bounded(Vec<u8>);
 
-/// The longest text of a request, all of it escaped.
+/// The longest text of a request with all characters escaped.
 const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 
 impl io::Write for Bounded {

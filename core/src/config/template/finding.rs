@@ -1,14 +1,14 @@
-//! What is said of a template, and where.
+//! Findings about a template, with their lines.
 
 use minijinja::machinery::Instructions;
 
-/// Something to say of a template.
+/// An error or a warning about a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// From 1, in the template.
+    /// The line in the template, from 1.
     pub line: usize,
     pub message: String,
-    /// Without it the template can be used.
+    /// Whether the template is unusable.
     pub is_error: bool,
 }
 
@@ -29,7 +29,7 @@ impl Finding {
         }
     }
 
-    /// What to say where the template's place in the file is known, which is that of its first line.
+    /// Returns the message with the line, for a reader who only knows the position of the template's first line.
     pub fn with_line(self) -> String {
         match self.line {
             1 => self.message,
@@ -38,7 +38,7 @@ impl Finding {
     }
 }
 
-/// The line that an instruction was compiled from.
+/// Returns the source line of an instruction.
 pub fn line(instructions: &Instructions<'_>, at: u32) -> usize {
     instructions.get_line(at).unwrap_or(1)
 }

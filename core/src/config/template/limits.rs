@@ -1,9 +1,9 @@
-//! What a template may build, and how long it may take.
+//! Limits the size of a template's values and the rendering time.
 //!
-//! The template engine's fuel pays for instructions and for items that filters visit. It does not reach the inside of values:
-//! printing, comparing, hashing and dropping go through all that a value contains, as deep as it nests. So every value that a
-//! template builds is checked when it is built. These checks are instructions that are added to a compiled template.
-//! The version of the template engine is pinned: another one may have other instructions.
+//! The template engine charges fuel for instructions and for items that filters visit. It does not charge for the
+//! inside of values. Printing, comparing, hashing and dropping visit everything in a value, at every depth. So a check
+//! runs on every value that a template builds. The checks are instructions that this module adds to a compiled
+//! template. The template engine's version is pinned, because another version may have other instructions.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -16,26 +16,27 @@ use super::compare::comparison;
 use super::filters::error;
 use super::finding::line;
 
-/// How much time of the processor a template may take. A busy machine gives it less than all of the time.
+/// The CPU time that a template may use. On a busy machine, a thread gets only a part of the elapsed time.
 const TIME_LIMIT: Duration = Duration::from_millis(100);
-/// How long a template may take in all.
+/// The elapsed time that a template may use.
 pub const WALL_LIMIT: Duration = Duration::from_secs(1);
-/// How deep values may nest. The data of a request nests 64 levels at most.
+/// The maximum nesting of values. The data of a request nests at most 64 levels.
 const MAX_DEPTH: usize = 128;
-/// How large a value may be with all that it contains. What stands in it twice counts twice, since it is printed twice.
+/// The maximum size of a value with everything in it. A member that occurs twice counts twice, because the engine
+/// prints it twice.
 const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
-/// What a value counts in addition to its text.
+/// The size of a value in addition to its text.
 const NODE_BYTES: usize = 16;
-/// Bytes of a checked value that cost one fuel.
+/// The bytes of a checked value that cost one unit of fuel.
 const BYTES_PER_FUEL: usize = 256;
 
-/// The names of the checks. A template cannot call them: it may only name filters that are documented.
+/// The names of the checks. A template cannot call them: it may only use documented filters.
 const CHECK_VALUE: &str = "__check_value";
 const CHECK_MEMBER: &str = "__check_member";
 const CHECK_TIME: &str = "__check_time";
 const CHANGED: &str = "__changed";
 
-/// Filters whose results need no check: a text, a number, or a value that was there before.
+/// Filters whose results need no check: a text, a number, or an existing value.
 const WITHOUT_CONTAINERS: &[&str] = &[
     "duration",
     "age",
@@ -81,18 +82,18 @@ const WITHOUT_CONTAINERS: &[&str] = &[
 ];
 
 thread_local! {
-    /// When the template began that this thread renders.
+    /// The start of the rendering on this thread.
     static BEGUN: Cell<Option<Begun>> = const { Cell::new(None) };
 }
 
 #[derive(Clone, Copy)]
 struct Begun {
     at: Instant,
-    /// The time of the processor that the thread had taken before.
+    /// The thread's CPU time at the start.
     processor: Option<Duration>,
 }
 
-/// Runs `work` within the time limits, which the checks in it look at.
+/// Runs `work` within the time limits. The checks in it enforce them.
 pub fn with_time_limits<T>(work: impl FnOnce() -> T) -> T {
     let begun = Begun {
         at: Instant::now(),
@@ -123,7 +124,7 @@ fn check_time() -> Result<(), Error> {
     }
 }
 
-/// The time of the processor that this thread has taken, where the system tells it.
+/// Returns the CPU time of this thread, if the system provides it.
 #[cfg(unix)]
 fn processor_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -160,8 +161,8 @@ pub fn add(environment: &mut Environment<'static>) {
     );
 }
 
-/// The same instructions with checks after what builds a value, before what stores one inside another, in each round of a
-/// loop, and before comparisons.
+/// Returns the instructions with added checks. A check runs after the construction of a value and before its storage
+/// inside another value. Checks also run in each round of a loop and before comparisons.
 pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
     let mut checked = Instructions::new(plain.name(), plain.source());
     let mut positions = Vec::new();
@@ -173,7 +174,7 @@ pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
         let mut add = |instruction| checked.add_with_line(instruction, at_line);
         let check = |name| Instruction::ApplyFilter(name, Some(1), UNCACHED);
         match instruction {
-            // The namespace is on top of the value.
+            // The namespace is above the value on the stack.
             Instruction::SetAttr(_) => {
                 positions.push(add(Instruction::Swap));
                 add(check(CHECK_MEMBER));
@@ -211,7 +212,7 @@ pub fn with_checks<'s>(plain: &Instructions<'s>) -> Instructions<'s> {
     checked
 }
 
-/// The engine looks the filter up each time.
+/// The engine then looks the filter up at each call.
 const UNCACHED: u8 = u8::MAX;
 
 fn builds_a_value(instruction: &Instruction<'_>) -> bool {
@@ -230,7 +231,7 @@ fn builds_a_value(instruction: &Instruction<'_>) -> bool {
     }
 }
 
-/// Jumps lead to the same instructions as before. `positions` has where each of them is now.
+/// Adjusts jumps to the moved instructions. `positions` maps each old index to the new one.
 fn retarget(instructions: &mut Instructions<'_>, positions: &[u32]) {
     for at in 0.. {
         let Some(instruction) = instructions.get_mut(at) else {
@@ -246,7 +247,7 @@ fn retarget(instructions: &mut Instructions<'_>, positions: &[u32]) {
             let position = usize::try_from(*target)
                 .ok()
                 .and_then(|target| positions.get(target));
-            // The end is no instruction.
+            // The end of the program has no instruction.
             *target = position.copied().unwrap_or(u32::MAX);
         }
     }
@@ -257,17 +258,17 @@ pub const STARVED: &str = "it is not done within 1 s";
 pub const CANNOT_STAND_INSIDE: &str =
     "a namespace and `loop` cannot be put into a list, an object or a namespace";
 
-/// Where a value stands.
+/// The position of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
-    /// In a variable, or as an argument.
+    /// In a variable or an argument.
     Variable,
     /// In a list, an object or a namespace.
     Inside,
 }
 
-/// Checks that a value is finite, small enough, and does not change later. A namespace and a loop can change. Inside another
-/// value they could come to contain that value, or make it larger than it was when it was checked.
+/// Checks that a value is finite, small enough, and immutable. A namespace and a loop can change. Inside another value,
+/// they could later contain that value, or grow after its check.
 fn check(state: &State<'_, '_>, value: &Value, position: Position) -> Result<(), Error> {
     let mut left = MAX_VALUE_BYTES;
     let result = measure(value, position, 0, &mut left);
@@ -287,7 +288,7 @@ fn measure(value: &Value, position: Position, depth: usize, left: &mut usize) ->
     if depth > MAX_DEPTH {
         return Err(error("lists and objects nest too deep"));
     }
-    // Both are maps: what stands in them is measured below.
+    // Both are maps. The code below measures their members.
     if can_change(object.type_name()) && position == Position::Inside {
         return Err(error(CANNOT_STAND_INSIDE));
     }
@@ -309,13 +310,13 @@ fn measure(value: &Value, position: Position, depth: usize, left: &mut usize) ->
     Ok(())
 }
 
-/// Whether an object of this type is something else later.
+/// Returns whether an object of this type can change later.
 fn can_change(type_name: &str) -> bool {
     type_name.ends_with("::Namespace") || type_name.ends_with("::Loop")
 }
 
-/// The value with its members in memory. What computes them at each use costs more each time it is put into another one of
-/// its kind: ten such steps cost a thousand times as much.
+/// Returns the value with all members in memory. A lazy value costs more each time another lazy value wraps it: ten
+/// such steps cost a thousand times as much.
 fn materialized(value: &Value) -> Value {
     let type_name = value.as_object().map_or("", |object| object.type_name());
     match value.kind() {

@@ -1,5 +1,5 @@
-//! Templates: what a notification says, in the operator's words. They reach the notification and the request's data, and
-//! nothing else.
+//! Templates: the operator's wording of a notification. A template can read only the notification and the request's
+//! data.
 
 mod check;
 mod compare;
@@ -29,53 +29,54 @@ use crate::model::problem::{FilePosition, Location, Problem};
 use crate::panics::catch_panic;
 use crate::time_limit::{TimeLimited, Unfinished};
 
-/// What one rendering may take. An instruction costs one, and so do 64 bytes of all that is made or looked at on the way.
-/// The longest text that a request may have can be gone through a few times with it.
+/// The fuel of one rendering. An instruction costs one unit, and so do 64 bytes of values that are made or read. This
+/// allows a few passes over the longest text of a request.
 const FUEL: u64 = 200_000;
-/// What all renderings of one request may take together: it is rendered while the caller waits.
+/// The fuel of all renderings of one request together, because the caller waits for them.
 const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
-/// How long all renderings of one request may take together.
+/// The time limit of all renderings of one request together.
 const TIME_OF_A_REQUEST: Duration = Duration::from_secs(1);
-/// How deep calls of macros and recursive loops may stand in one another.
+/// The maximum nesting of calls of macros and recursive loops.
 const MAX_RECURSION: usize = 100;
-/// How long a template may be.
+/// The maximum length of a template.
 pub const MAX_SOURCE_BYTES: usize = 64 * 1024;
 
 /// The templates of one configuration file.
 pub struct Templates {
     environment: Arc<Environment<'static>>,
-    /// Equal ones are kept once: ten thousand receivers may have the same. By their source; the value is the name there.
+    /// The names of templates by their source. Equal templates share one name: ten thousand receivers may have the same
+    /// template.
     known: HashMap<Box<str>, NamedTemplate>,
 }
 
-/// A template's name in the environment, and whether it is shallow.
+/// A template's name in the engine's environment, and whether the template is shallow.
 type NamedTemplate = (Arc<str>, bool);
 
 impl fmt::Debug for Templates {
-    /// A template's source is the operator's own.
+    /// Hides the source, which belongs to the operator.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} templates", self.known.len())
     }
 }
 
-/// A template that can be rendered.
+/// A compiled template.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// In the environment.
+    /// The name in the engine's environment.
     name: Arc<str>,
-    /// Where it begins in the file.
+    /// The position of its start in the file.
     place: FilePosition,
-    /// Whether it needs no stack of its own.
+    /// Whether any thread's stack is large enough.
     shallow: bool,
 }
 
 impl Template {
-    /// The same for templates that say the same.
+    /// Returns an identifier that is equal for equal templates.
     pub fn id(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Why it makes nothing, or what to warn of. Quotes nothing of it.
+    /// Returns an error or a warning about the template. It quotes nothing from it.
     fn problem(&self, message: impl Into<String>) -> Problem {
         report::problem(Location::in_file(self.place, ""), message)
     }
@@ -99,8 +100,8 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// Takes a template, and says what there is to say of it: with an error among the findings it is none. Nests as deep as
-    /// the source says.
+    /// Compiles a template and returns its findings. An error among them means no template. Recursion is as deep as the
+    /// source.
     pub fn add(&mut self, source: &str, place: FilePosition) -> (Option<Template>, Vec<Finding>) {
         if source.len() > MAX_SOURCE_BYTES {
             let message = format!("is longer than {MAX_SOURCE_BYTES} bytes");
@@ -115,7 +116,7 @@ impl Templates {
             return (Some(template(known)), Vec::new());
         }
         let name: Arc<str> = self.known.len().to_string().into();
-        // Nobody else has it while the file is read.
+        // The loader is the only owner while it reads the file.
         let Some(environment) = Arc::get_mut(&mut self.environment) else {
             return (None, vec![Finding::error(1, "cannot be taken".to_owned())]);
         };
@@ -138,7 +139,7 @@ impl Templates {
 }
 
 impl Templates {
-    /// The paths at which a template looks, such as `notification.fields.host`.
+    /// Returns the paths that a template reads, such as `notification.fields.host`.
     pub fn paths(&self, template: &Template) -> Vec<String> {
         let compiled = self.environment.get_template(&template.name);
         let paths = compiled.map(|compiled| compiled.undeclared_variables(true));
@@ -146,7 +147,7 @@ impl Templates {
     }
 }
 
-/// What templates see of one notification. Cheap to clone.
+/// The variables of a template for one notification. Cheap to clone.
 #[derive(Clone)]
 pub struct TemplateContext(Value);
 
@@ -154,12 +155,12 @@ impl TemplateContext {
     pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
         let fields = notification.fields.iter();
         let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
-        // Never undefined: whether it has a member can be asked always.
+        // Always defined, so that a template can always test for a member.
         let data = value(data.unwrap_or(&Json::Object(Vec::new())));
         Self::of(notification, fields, data, now.to_string().into())
     }
 
-    /// The same of a notification that has another text: what may be large is shared.
+    /// Returns the same context with another text. Shares large values.
     pub fn with_text(&self, notification: &Notification) -> Self {
         let member = |of: &Value, name| of.get_attr(name).unwrap_or_default();
         let fields = member(&member(&self.0, "notification"), "fields");
@@ -200,7 +201,7 @@ impl TemplateContext {
     }
 }
 
-/// What `notification` has in a template.
+/// The members of `notification` in a template.
 #[derive(Debug)]
 pub struct NotificationMember {
     pub name: &'static str,
@@ -246,10 +247,10 @@ pub const MEMBERS: &[NotificationMember] = &[
     },
 ];
 
-/// The names at a template's top.
+/// The variables at the top level of a template.
 pub const TOP: [&str; 2] = ["notification", "data"];
 
-/// What is `null` is not there: it would be written as a word.
+/// Returns undefined for `null`, which would otherwise render as a word.
 fn given(json: &Json) -> Value {
     match json {
         Json::Null => Value::UNDEFINED,
@@ -257,7 +258,7 @@ fn given(json: &Json) -> Value {
     }
 }
 
-/// Numbers as numbers: what no number of the engine holds is its text.
+/// Converts JSON. A number beyond the engine's range becomes a text.
 fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
@@ -277,7 +278,7 @@ fn value(json: &Json) -> Value {
     }
 }
 
-/// Renders the templates of one request, within what one request may take.
+/// Renders the templates of one request within the request's limits.
 #[derive(Clone)]
 pub struct Renderer {
     environment: Arc<Environment<'static>>,
@@ -296,7 +297,7 @@ impl Renderer {
         }
     }
 
-    /// What the template makes of a notification.
+    /// Renders the template for a notification.
     pub fn render(
         &mut self,
         template: &Template,
@@ -317,12 +318,12 @@ impl Renderer {
         Ok(rendered.text)
     }
 
-    /// What to warn of in what was rendered since the last call.
+    /// Returns the warnings of renderings since the last call.
     pub fn take_warnings(&mut self) -> Vec<Problem> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Another thread takes longer than most templates do.
+    /// A switch to another thread takes longer than most templates.
     fn render_within_limits(
         &self,
         template: &Template,
@@ -345,10 +346,10 @@ impl Renderer {
     }
 }
 
-/// For templates that can nest calls. Values nest less deep than such a stack holds.
+/// Threads for templates that can nest calls. Their stacks are large enough for the nesting of values.
 static THREADS: TimeLimited = TimeLimited::new("notifier-text", 16 * 1024 * 1024);
 
-/// Threads that still render although nobody waits for them.
+/// Returns the number of threads that still render after their caller stopped waiting.
 pub fn abandoned_threads() -> usize {
     THREADS.abandoned()
 }
