@@ -1,4 +1,4 @@
-//! The registry as JSON: for the command line, and for tests that are written in other languages.
+//! Converts the registry to JSON, for the command line and for tests in other languages.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use crate::model::capabilities::{FollowUps, Length, Threading};
 use crate::model::wire::ResendEffect;
 use crate::text::Unit;
 
-/// All that the registry knows of a channel.
+/// Returns the registry's whole description of a channel.
 pub fn describe(spec: &ChannelSpec) -> Value {
     let parameters: Vec<_> = spec.parameters.iter().map(Described::of).collect();
     json!({
@@ -30,7 +30,7 @@ pub fn describe(spec: &ChannelSpec) -> Value {
     })
 }
 
-/// A request with what is required.
+/// Returns a request with the required fields.
 fn example(spec: &ChannelSpec) -> Value {
     let required = spec
         .parameters
@@ -73,7 +73,7 @@ impl Described {
 }
 
 impl Unit {
-    /// As people are told; how much more an escaped text counts is a detail.
+    /// Returns the unit as the documentation names it. It omits how escaped characters count.
     pub const fn words(self) -> &'static str {
         match self {
             Unit::CodePoints => "code points",
@@ -95,7 +95,7 @@ impl ResendEffect {
 }
 
 impl FollowUps {
-    /// What a `resolved` is for those who read the messages.
+    /// Returns the documentation's word for how a channel shows a `resolved`.
     pub const fn words(self) -> &'static str {
         match self {
             Self {

@@ -1,4 +1,4 @@
-//! The destinations of a configuration that lists several: mail addresses, each of which gets messages of its own.
+//! The destinations of a configuration that lists several. Each listed mail address gets its own messages.
 
 use super::errors::invalid;
 use super::fields::Fields;
@@ -9,7 +9,7 @@ use crate::model::problem::Problem;
 use crate::model::wire::Mailbox;
 
 impl<'a> Fields<'a> {
-    /// How many destinations it makes: one, unless its lists have several.
+    /// Returns the number of destinations: one, unless its lists contain several.
     pub fn destinations(&self) -> usize {
         self.lists.listed.len().max(1)
     }
@@ -19,7 +19,7 @@ impl<'a> Fields<'a> {
         self.lists.are_several
     }
 
-    /// The parameter that lists the destination that is read, and its address.
+    /// Returns the current destination's address and the parameter that lists it.
     pub fn recipient(&self) -> Result<(&'static str, &Mailbox), Problem> {
         let mut lists = self
             .parameters()
@@ -29,7 +29,7 @@ impl<'a> Fields<'a> {
         if let Some(missing) = lists.find(|list| list.required && !is_listed(list.name)) {
             return Err(self.missing(missing));
         }
-        // There is one at each index below `destinations`.
+        // Each index below `destinations` has one.
         let listed = self.lists.listed.get(self.index);
         let listed = listed.ok_or_else(|| invalid(&self.path().clone(), "no destination"))?;
         match &listed.mailbox {
@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The addresses that a parameter lists as destinations, but for those that are none.
+    /// Returns the valid addresses that a parameter lists as destinations.
     pub fn listed(&self, field: &Parameter) -> impl Iterator<Item = &Mailbox> {
         let listed = self
             .lists
@@ -48,7 +48,7 @@ impl<'a> Fields<'a> {
         listed.filter_map(|one| one.mailbox.as_ref().ok())
     }
 
-    /// One mailbox that must be there.
+    /// Returns the mailbox of a required field.
     pub fn mailbox(&self, field: &Parameter) -> Result<Mailbox, Problem> {
         let name = field.name;
         let text = self.required(field)?;
@@ -61,7 +61,7 @@ impl<'a> Fields<'a> {
         mailbox(name, first, 0, 1).map_err(|message| self.error(field, message))
     }
 
-    /// Mailboxes that are no destinations: a string, or a list of them.
+    /// Returns mailboxes that are not destinations, from a string or a list of strings.
     pub fn mailboxes(&self, field: &Parameter) -> Result<Vec<Mailbox>, Problem> {
         let mut mailboxes = Vec::new();
         for (path, text) in self.several(field)? {
@@ -75,8 +75,8 @@ impl<'a> Fields<'a> {
         Ok(mailboxes)
     }
 
-    /// The destination that is read, with all that it is made of: [`Self::stored`] reads it. A list of its own is kept
-    /// whole only where there are others, since messages then show it.
+    /// Returns the current destination with its whole configuration; [`Self::stored`] reads it back. A single list
+    /// with other addresses remains whole, because messages show them.
     pub fn own(&self) -> Json {
         let index = if self.lists.are_several {
             self.index
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
         ])
     }
 
-    /// The members of a configuration that [`Self::own`] made, and the index of its destination.
+    /// Returns the members of a configuration from [`Self::own`], and the index of its destination.
     pub fn stored(own: &Json) -> Option<(&[(String, Json)], usize)> {
         let Json::Number(index) = own.get("index")? else {
             return None;
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
         Some((own.get("configuration")?.as_object()?, index.parse().ok()?))
     }
 
-    /// Bytes of what this destination is configured with: about what it keeps.
+    /// Returns the size of this destination's configuration in bytes, which approximates its memory.
     pub fn size(&self) -> usize {
         let sizes = self
             .given()
@@ -114,7 +114,7 @@ impl<'a> Fields<'a> {
         sizes.sum()
     }
 
-    /// The one address of a list that is this destination's.
+    /// Returns this destination's own address if the parameter is the only list.
     fn own_text(&self, parameter: &Parameter) -> Option<&'a str> {
         let listed = self.lists.listed.get(self.index)?;
         let is_own = parameter.name == listed.parameter && !self.lists.are_several;

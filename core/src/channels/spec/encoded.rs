@@ -12,7 +12,7 @@ const INDIFFERENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFFERENT);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
 
-/// The members of the JSON object, or what it is instead.
+/// Decodes the members of the JSON object. The error says what the text contains instead.
 pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
     let compact: String = encoded
         .chars()
@@ -28,7 +28,7 @@ pub fn decode(encoded: &str) -> Result<Vec<(String, Json)>, &'static str> {
     }
 }
 
-/// The bytes of base64 in the standard alphabet or the one for URLs, with padding or without.
+/// Decodes base64 in the standard or the URL-safe alphabet, with or without padding.
 pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let engine = match text.contains(['-', '_']) {
         true => &URL_SAFE,

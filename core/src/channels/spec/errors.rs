@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! Errors and warnings about a configuration.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::json::Path;
 use crate::model::outcome::Reason;
 use crate::model::problem::{Location, Problem};
 
-/// What is wrong with a configuration, and where. Quotes no value: it may be a secret.
+/// Returns an error about a configuration and its path. The error quotes no value, because the value may be a secret.
 pub fn invalid(path: &Path, message: impl Into<String>) -> Problem {
     Problem {
         code: Reason::InvalidConfig.code(),
@@ -16,7 +16,7 @@ pub fn invalid(path: &Path, message: impl Into<String>) -> Problem {
     }
 }
 
-/// What is wrong with a configuration and can be done without.
+/// A problem in a configuration that does not prevent the message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Warning {
     pub path: Path,

@@ -1,5 +1,5 @@
-//! Reading a sender's configuration by the channel's table of parameters. Whoever reads a value gives the parameter itself, so
-//! that what is read is what is declared.
+//! Reads a sender's configuration by the channel's table of parameters. Each reader passes the parameter itself, so
+//! that a channel reads only declared parameters.
 
 use std::borrow::Cow;
 
@@ -17,39 +17,39 @@ use crate::secret::Secret;
 use crate::text::{nearest, shown};
 use crate::warnings::Warnings;
 
-/// Who wrote a configuration.
+/// The author of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     Request,
-    /// Who runs the trigger, and may set every field.
+    /// The author of the trigger's configuration, who may set every field.
     Operator,
 }
 
-/// One sender's configuration on its way to a channel.
+/// One sender's configuration as a channel reads it.
 pub struct Fields<'a> {
     sender: &'static str,
     origin: Origin,
     parameters: &'static [Parameter],
-    /// What stands under each of the parameters that its origin may set.
+    /// The value of each parameter that the origin may set.
     values: Vec<Option<&'a Json>>,
-    /// The first names that no parameter has: one of them may be meant to be one.
+    /// The first unknown names. One of them may be a misspelt parameter.
     unknown: Vec<&'a str>,
     path: Path,
     pub(super) lists: Lists<'a>,
-    /// Which of their destinations is read.
+    /// The index of the current destination.
     pub(super) index: usize,
     warnings: &'a mut Warnings<Warning>,
 }
 
-/// Unknown fields among which a missing one is looked for.
+/// The maximum number of unknown fields to compare with a missing field.
 const MAX_UNKNOWN: usize = 10;
 
 /// Names and values.
 pub type NamedValues<'a> = Cow<'a, [(String, Json)]>;
 
 impl<'a> Fields<'a> {
-    /// Finds the parameters among the members, each of which is looked at once. Warns of every field that `parameters` does
-    /// not know, or that its origin may not set.
+    /// Finds the parameters among the members in one pass. Warns about every field that `parameters` does not contain,
+    /// or that its origin may not set.
     pub fn new(
         sender: &'static str,
         origin: Origin,
@@ -102,17 +102,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// [`Self::destinations`] of a configuration that is not read yet.
+    /// Returns the count of [`Self::destinations`] without reading the configuration.
     pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
         lists::count(parameters, configuration)
     }
 
-    /// What there was to warn of since this was last asked.
+    /// Returns the warnings since the last call.
     pub fn take_warnings(&mut self) -> Warnings<Warning> {
         std::mem::take(self.warnings)
     }
 
-    /// The configuration of the destination at this place.
+    /// Selects the destination at this index.
     pub fn at(&mut self, index: usize) -> &mut Self {
         self.index = index;
         self
@@ -126,13 +126,13 @@ impl<'a> Fields<'a> {
         self.parameters
     }
 
-    /// The parameters that are given.
+    /// Returns the parameters with a value.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static Parameter, &'a Json)> {
         let given = self.parameters.iter().zip(&self.values);
         given.filter_map(|(parameter, value)| Some((parameter, (*value)?)))
     }
 
-    /// The fields that this origin may set.
+    /// Returns the names of the fields that this origin may set.
     fn known(&self) -> impl Iterator<Item = &'static str> + Clone + use<> {
         let origin = self.origin;
         let parameters = self.parameters.iter();
@@ -140,7 +140,7 @@ impl<'a> Fields<'a> {
         known.map(|parameter| parameter.name)
     }
 
-    /// Whether it names, with the sender's name before it or without, what this origin may not set.
+    /// Whether the name, with or without the sender's prefix, is a field that this origin may not set.
     fn is_operators(&self, name: &str) -> bool {
         let bare = name.strip_prefix(self.sender);
         let bare = bare.and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
@@ -148,17 +148,17 @@ impl<'a> Fields<'a> {
         parameters.any(|parameter| parameter.name == bare && !may_set(self.origin, parameter))
     }
 
-    /// The sender's name: the same file may serve several.
+    /// Returns the sender's name. One file may serve several senders.
     pub fn sender(&self) -> &'static str {
         self.sender
     }
 
-    /// A field that must be there.
+    /// Returns a required field.
     pub fn required(&self, field: &Parameter) -> Result<Cow<'a, str>, Problem> {
         self.optional(field)?.ok_or_else(|| self.missing(field))
     }
 
-    /// A field that may be absent, `null` or blank.
+    /// Returns a field that may be absent, `null` or blank.
     pub fn optional(&self, field: &Parameter) -> Result<Option<Cow<'a, str>>, Problem> {
         let Some(value) = self.member(field).filter(|value| **value != Json::Null) else {
             return Ok(None);
@@ -170,12 +170,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether a field is given as a number, not as a string.
+    /// Whether a field is a number, not a string.
     pub fn is_number(&self, field: &Parameter) -> bool {
         matches!(self.member(field), Some(Json::Number(_)))
     }
 
-    /// A field that may be absent, one string, or a list of them; each with its place.
+    /// Returns the strings of an optional field, which holds one string or a list, each with its path.
     pub fn several(&self, field: &Parameter) -> Result<Vec<(Path, &'a str)>, Problem> {
         let name = field.name;
         let path = || self.path.key(name);
@@ -197,7 +197,7 @@ impl<'a> Fields<'a> {
         strings.collect()
     }
 
-    /// A port that may be absent.
+    /// Returns an optional port.
     pub fn port(&self, field: &Parameter) -> Result<Option<u16>, Problem> {
         let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
         self.optional(field)?
@@ -209,7 +209,7 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// A boolean that may be absent.
+    /// Returns an optional boolean.
     pub fn flag(&self, field: &Parameter) -> Result<Option<bool>, Problem> {
         match self.member(field) {
             None | Some(Json::Null) => Ok(None),
@@ -218,12 +218,12 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether the operator wrote the configuration, in the file.
+    /// Whether the operator wrote the configuration in the file.
     pub fn is_of_operator(&self) -> bool {
         self.origin == Origin::Operator
     }
 
-    /// Whether what a field gives is a template, rendered for each notification: templates stand in the configuration file alone.
+    /// Whether the field is a template. Only the configuration file contains templates.
     pub fn is_rendered(&self, field: &Parameter) -> bool {
         let is_template = matches!(
             field.kind,
@@ -232,7 +232,7 @@ impl<'a> Fields<'a> {
         is_template && self.is_of_operator()
     }
 
-    /// A table of strings that may be absent; of templates those of the file have their names alone.
+    /// Returns an optional table of strings. For the file's templates it returns only the names.
     pub fn table(&self, field: &Parameter) -> Result<Option<Vec<(String, String)>>, Problem> {
         let members = match self.member(field) {
             None | Some(Json::Null) => return Ok(None),
@@ -246,7 +246,7 @@ impl<'a> Fields<'a> {
         strings.collect::<Result<_, _>>().map(Some)
     }
 
-    /// The members of a headers field: of the object that base64 holds, or, where the file has a table, of that.
+    /// Returns the members of a headers field: of the object in base64, or of the file's table.
     pub fn headers(&self, field: &Parameter) -> Option<Result<NamedValues<'a>, String>> {
         match self.member(field)? {
             Json::Object(members) if self.origin == Origin::Operator => {
@@ -262,7 +262,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that the environment may stand in for.
+    /// Returns a field that an environment variable may replace.
     pub fn or_environment(
         &self,
         field: &Parameter,
@@ -275,20 +275,20 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
+    /// Returns a web address: `http` or `https`, with a host, at most 8 KiB, without control characters.
     pub fn url(&self, field: &Parameter) -> Result<Url, Problem> {
         let name = field.name;
         parse_url(&self.required(field)?)
             .map_err(|message| self.error(field, format!("{name} {message}")))
     }
 
-    /// A field that must be there, in the form that its parameter declares.
+    /// Returns a required field in the format that its parameter declares.
     pub fn formed(&self, field: &Parameter) -> Result<String, Problem> {
         let text = self.required(field)?;
         self.check_form(field, &text)
     }
 
-    /// The same of a field that may be absent.
+    /// Returns an optional field in the format that its parameter declares.
     pub fn formed_or_none(&self, field: &Parameter) -> Result<Option<String>, Problem> {
         let text = self.optional(field)?;
         text.map(|text| self.check_form(field, &text)).transpose()
@@ -311,7 +311,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Where a provider's API is: what the operator says, or the provider's own address, which is the parameter's example.
+    /// Returns the base URL of a provider's API. The default is the parameter's example, the provider's own URL.
     pub fn base_url(&self, field: &Parameter) -> Result<Url, Problem> {
         let name = field.name;
         let given = self.optional(field)?;
@@ -333,7 +333,7 @@ impl<'a> Fields<'a> {
         invalid(&self.path.key(field.name), message)
     }
 
-    /// A warning of the answer that names the field.
+    /// Adds a warning about the field to the response.
     pub fn warn(&mut self, field: &Parameter, message: &str) {
         self.warn_of(field.name, message);
     }
@@ -370,7 +370,7 @@ impl<'a> Fields<'a> {
         )
     }
 
-    /// What stands under a parameter's name, where its origin may set it.
+    /// Returns the value of a parameter that the origin may set.
     fn member(&self, field: &Parameter) -> Option<&'a Json> {
         let mut all = self.parameters.iter().zip(&self.values);
         let found = all.find(|(known, _)| known.name == field.name);

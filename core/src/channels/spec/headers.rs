@@ -8,14 +8,14 @@ use super::{Fields, Parameter};
 use crate::json::Json;
 use crate::text::shown;
 
-/// What becomes of a caller's `Host`, by which a server with several names tells what is asked of it.
+/// How to treat a caller's `Host`, which selects one of a server's names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum HostHeader {
     Allowed,
     Dropped,
 }
 
-/// The caller's headers. What cannot be used is left out, with a warning: the message goes all the same.
+/// Reads the caller's headers. Drops unusable headers with a warning and still sends the message.
 pub fn read(fields: &mut Fields<'_>, field: &Parameter, host: HostHeader) -> HeaderMap {
     match fields.headers(field) {
         None => HeaderMap::new(),
@@ -27,7 +27,7 @@ pub fn read(fields: &mut Fields<'_>, field: &Parameter, host: HostHeader) -> Hea
     }
 }
 
-/// Many servers take 100 in all, ours and those of proxies among them.
+/// Many servers accept 100 headers in all, which include ours and those of proxies.
 const MAX_HEADERS: usize = 64;
 
 fn collect(
@@ -45,7 +45,7 @@ fn collect(
     }
     for (name, value) in members.iter().take(MAX_HEADERS) {
         match header(name, value, host) {
-            // A name given twice in two spellings: the last wins, like a key given twice.
+            // Of two spellings of a name the last wins, as with repeated keys.
             Ok((name, value)) => {
                 headers.insert(name, value);
             }
@@ -75,14 +75,15 @@ fn header(
     if name == http::header::HOST && host_of(text.trim()).is_none() {
         return Err("has a value that is no host name");
     }
-    // Beyond ASCII as UTF-8 bytes, as clients commonly send it.
+    // Clients commonly send non-ASCII characters as UTF-8 bytes.
     let mut value = HeaderValue::from_bytes(text.trim().as_bytes())
         .map_err(|_| "has a value with a control character, such as CR, LF or NUL")?;
     value.set_sensitive(true);
     Ok((name, value))
 }
 
-/// The host that a `Host` header names, as in a URL, without the port. What a server could read as another host is none.
+/// Returns the host in a `Host` header without the port, in the form of a URL's host. Returns `None` if a server could
+/// read another host.
 pub fn host_of(value: &str) -> Option<String> {
     let is_plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');

@@ -1,4 +1,4 @@
-//! Lists of mail addresses, each of which gets messages of its own.
+//! Lists of mail addresses. Each address gets its own messages.
 
 use std::collections::HashSet;
 
@@ -7,11 +7,11 @@ use super::{Parameter, ParameterKind, mailboxes};
 use crate::json::{Json, Path};
 use crate::model::wire::Mailbox;
 
-/// What the lists hold.
+/// The addresses of all lists.
 #[derive(Default)]
 pub struct Lists<'a> {
     pub listed: Vec<ListedMailbox<'a>>,
-    /// Whether more than one parameter lists some.
+    /// Whether more than one parameter lists addresses.
     pub are_several: bool,
 }
 
@@ -20,12 +20,12 @@ pub struct ListedMailbox<'a> {
     /// The parameter that lists it.
     pub parameter: &'static str,
     pub path: Path,
-    /// As it is written.
+    /// The address as the configuration spells it.
     pub text: &'a str,
     pub mailbox: Result<Mailbox, String>,
 }
 
-/// How many destinations a configuration makes, before it is read: an address that stands twice counts twice.
+/// Returns the number of destinations of an unread configuration. A repeated address counts each time.
 pub fn count(parameters: &[Parameter], configuration: &Json) -> usize {
     let lists = parameters
         .iter()
@@ -42,8 +42,8 @@ fn count_of_item(item: &Json) -> usize {
     text(item).map_or(1, |text| mailboxes::split(text).count().max(1))
 }
 
-/// Reads the lists of what is given, in the order of the parameters' table. Each address is listed once; the second value is
-/// the parameter of each that stood there before.
+/// Reads the lists in the order of the parameters' table. Lists each address once. The second value contains the
+/// parameter of each repeated address.
 pub fn read<'a>(
     given: impl IntoIterator<Item = (&'static Parameter, &'a Json)>,
     path: &Path,
@@ -117,7 +117,7 @@ fn read_item<'a>(
     );
 }
 
-/// A mailbox, or a sentence about it: which one of its string it is, and what to write.
+/// Parses a mailbox. The error is a sentence with the mailbox's position in its string and the correction.
 pub fn mailbox(parameter: &str, text: &str, index: usize, of: usize) -> Result<Mailbox, String> {
     mailboxes::parse(text).map_err(|message| match of {
         1 => format!("{parameter} {message}"),

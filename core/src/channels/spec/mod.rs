@@ -1,4 +1,4 @@
-//! What the registry knows of a channel, and how a sender's configuration is read by that.
+//! The registry's description of a channel, and the reader of a sender's configuration.
 
 mod describe;
 mod destinations;
@@ -29,27 +29,27 @@ use crate::model::channel::Channel;
 use crate::model::problem::Problem;
 use crate::secret::Secret;
 
-/// What the registry knows of a channel: documentation, command line and tests read it too.
+/// The registry's description of a channel. The documentation, the command line and tests read it too.
 pub struct ChannelSpec {
     /// The sender's name in `senders_config`.
     pub key: &'static str,
-    /// What is at the other end, as in "sends to …".
+    /// The receiving system, as in "sends to …".
     pub about: &'static str,
-    /// What its configuration may hold, beside [`OPTIONS`].
+    /// The parameters of its configuration, besides [`OPTIONS`].
     pub parameters: &'static [Parameter],
-    /// What it can do in its usual configuration.
+    /// Its capabilities in the usual configuration.
     pub capabilities: &'static Capabilities,
-    /// Makes a destination of a configuration, or says what is wrong with that and where.
+    /// Makes a destination from a configuration, or returns the error and its path.
     pub parse: Parse,
 }
 
 /// Reads a sender's configuration.
 pub type Parse = fn(&mut Fields<'_>, &OperatorSettings) -> Result<Arc<dyn Channel>, Problem>;
 
-/// What the operator settles for every sender: trigger arguments and the server's environment.
+/// The operator's settings for every sender: trigger arguments and the server's environment.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorSettings {
-    /// Where Twilio's API is; none: Twilio's own address.
+    /// The base URL of Twilio's API. `None` means Twilio's own address.
     pub twilio_base_url: Option<Url>,
     pub twilio_sid: Option<Secret>,
     pub twilio_token: Option<Secret>,

@@ -7,17 +7,17 @@ pub struct Parameter {
     pub kind: ParameterKind,
     pub required: bool,
     pub secret: bool,
-    /// Whether only the operator may set it: what a request says there is left out, with a warning.
+    /// Whether only the operator may set it. A request's value is ignored with a warning.
     pub operator_only: bool,
-    /// Where the value comes from when the configuration has none.
+    /// The environment variable that replaces a missing value.
     pub environment: Option<&'static str>,
-    /// What its value must look like, where more than a string is wanted.
+    /// The format of its value, if not every string is valid.
     pub form: Option<ValueFormat>,
     pub example: &'static str,
     pub description: &'static str,
 }
 
-/// The form of a value, as its provider gives it.
+/// The format of a value as its provider defines it.
 #[derive(Clone, Copy, Debug)]
 pub struct ValueFormat {
     pub words: &'static str,
@@ -25,7 +25,7 @@ pub struct ValueFormat {
 }
 
 impl Parameter {
-    /// A string that may be absent; a whole number is taken as well.
+    /// An optional string. A whole number is valid too.
     pub const fn new(name: &'static str, example: &'static str, description: &'static str) -> Self {
         Self {
             name,
@@ -40,13 +40,13 @@ impl Parameter {
         }
     }
 
-    /// Where a provider's API is, for tests and proxies; `own` is the provider's own address.
+    /// The base URL of a provider's API, for tests and proxies. `own` is the provider's own address.
     pub const fn base_url(own: &'static str) -> Self {
         let description = "Address of the API; default: the provider's.";
         Self::new("base_url", own, description).operator_only()
     }
 
-    /// Headers to send beside the channel's own.
+    /// Headers in addition to the channel's own.
     pub const fn headers(name: &'static str, example: &'static str) -> Self {
         let description = "Further headers: base64 of a JSON object of strings.";
         Self::new(name, example, description)
@@ -54,8 +54,8 @@ impl Parameter {
             .secret()
     }
 
-    /// Whom to trust, where a server has a certificate of its owner's own authority. Read where the configuration file is,
-    /// not by channels.
+    /// The trusted authorities, for a server whose certificate comes from its owner's own authority. The configuration
+    /// file's reader reads it, not the channel.
     pub const fn ca_file() -> Self {
         let description = "Authorities to trust besides the system's, in PEM.";
         Self::new("ca_file", "ca.pem", description)
@@ -63,7 +63,8 @@ impl Parameter {
             .operator_only()
     }
 
-    /// What to show to a server that asks who comes. Read where the configuration file is, not by channels.
+    /// The client certificate for a server that requests one. The configuration file's reader reads it, not the
+    /// channel.
     pub const fn client_certificate() -> Self {
         let description = "The client's certificate and key, in one PEM file.";
         Self::new("client_certificate", "client.pem", description)
@@ -104,7 +105,8 @@ impl Parameter {
     }
 }
 
-/// What every channel takes besides its parameters, in the configuration file alone. Read where the file is, not by channels.
+/// Options of every channel besides its parameters, only in the configuration file. The file's reader reads them, not
+/// the channel.
 pub const OPTIONS: &[Parameter] = &[
     Parameter::new(
         "template",
@@ -134,33 +136,33 @@ pub const OPTIONS: &[Parameter] = &[
     .operator_only(),
 ];
 
-/// What a field holds. In a request nearly all are strings; the others are the file's.
+/// The type of a field. In a request nearly all fields are strings; the other types occur in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterKind {
     Text,
     /// One string, or a list of them.
     Texts,
-    /// Mail addresses in one string or a list, of which each is a destination of its own.
+    /// Mail addresses in one string or a list. Each address is its own destination.
     Destinations,
-    /// A number up to 65535, also as a string.
+    /// A number up to 65535, as a number or a string.
     Port,
     Boolean,
-    /// A table of strings; in a request base64 of a JSON object of strings.
+    /// A table of strings. A request has base64 of a JSON object of strings.
     Headers,
     /// A table of strings.
     Table,
-    /// A template for the whole of it.
+    /// A template for the whole value.
     Template,
-    /// A table of templates; in a request of strings.
+    /// A table of templates. A request has a table of strings.
     Templates,
-    /// The path of certificates of authorities, in PEM.
+    /// The path of the authorities' certificates in PEM.
     AuthorityFile,
-    /// The path of a certificate and its key, in PEM.
+    /// The path of a certificate and its key in PEM.
     CertificateFile,
 }
 
 impl ParameterKind {
-    /// As the file has it. In a request nearly all are strings.
+    /// Returns the word for the file's type. In a request nearly all fields are strings.
     pub const fn word(self) -> &'static str {
         match self {
             ParameterKind::Text => "string",

@@ -17,7 +17,7 @@ const PARAMETERS: &[Parameter] = &[
     Parameter::new("cc", "a@example.com", "").of(ParameterKind::Destinations),
 ];
 
-/// Reads a configuration that is written as JSON.
+/// Reads a configuration in JSON.
 fn read<T>(configuration: &str, value: impl FnOnce(&Fields<'_>) -> T) -> T {
     read_mut(configuration, |fields| value(fields))
 }
@@ -115,7 +115,7 @@ fn a_port_is_a_number_or_its_digits() {
     }
 }
 
-/// `list:address` of each destination, or what is said of it.
+/// Returns `list:address` of each destination, or its error.
 fn recipients(configuration: &str) -> Vec<String> {
     read_mut(configuration, |fields| {
         let each = 0..fields.destinations();
@@ -143,7 +143,7 @@ fn each_address_of_the_lists_is_one_destination() {
             r#"{"to": ["a@x.example", "Doe, J <b@x.example>, c@x.example"], "cc": " "}"#,
             &["to:a@x.example", "to:b@x.example", "to:c@x.example"],
         ),
-        // Twice is once.
+        // A repeated address is one destination.
         (
             r#"{"to": ["a@x.example", "A <A@X.example>"], "cc": "a@x.example,c@x.example"}"#,
             &["to:a@x.example", "cc:c@x.example"],

@@ -1,14 +1,14 @@
-//! Web addresses as people write them.
+//! Web addresses in the forms that people write.
 
 use url::Url;
 
-/// URLs beyond this are refused: no provider has such.
+/// The maximum length of a URL. No provider has longer ones.
 const MAX_URL_BYTES: usize = 8 * 1024;
 
-/// Longer names cannot be resolved (RFC 1035, section 2.3.4); with the root's dot.
+/// The maximum length of a resolvable name (RFC 1035, section 2.3.4), with the root's dot.
 const MAX_HOST_BYTES: usize = 254;
 
-/// The URL without its fragment, or what is wrong with it (to be read after the field's name).
+/// Returns the URL without its fragment. The error continues a sentence after the field's name.
 pub fn parse_url(text: &str) -> Result<Url, String> {
     if text.len() > MAX_URL_BYTES {
         return Err(format!("is longer than 8 KiB: found {} bytes", text.len()));
@@ -27,7 +27,7 @@ pub fn parse_url(text: &str) -> Result<Url, String> {
         "" => return Err("has no scheme; it must begin with https:// or http://".to_owned()),
         _ => return Err("has a scheme other than http and https".to_owned()),
     }
-    // `https:///path` would take the path's first part for a host.
+    // The parser would read the path's first part of `https:///path` as the host.
     let after_scheme = text.get(scheme_end + 3..).unwrap_or_default();
     if after_scheme.starts_with(['/', '\\', '?', '#']) || after_scheme.is_empty() {
         return Err("has no host".to_owned());

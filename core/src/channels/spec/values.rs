@@ -1,8 +1,8 @@
-//! Values as people write them.
+//! Values in the forms that people write.
 
 use crate::json::Json;
 
-/// A string, or a whole number as it is written: people write ids and phone numbers without quotes.
+/// Returns a string, or a whole number as written. People write ids and phone numbers without quotes.
 pub fn text(value: &Json) -> Option<&str> {
     let is_whole = |number: &str| {
         let digits = number.strip_prefix('-').unwrap_or(number);

@@ -1,4 +1,4 @@
-//! Mail addresses as people write them, and the names of mail servers.
+//! Mail addresses in the forms that people write, and the names of mail servers.
 
 #[cfg(test)]
 mod tests;
@@ -10,11 +10,11 @@ use crate::model::wire::Mailbox;
 use crate::secret::MASK;
 use crate::text::is_invisible;
 
-/// Bytes of a name; longer ones would not fit into a line of a mail (RFC 5322, 2.1.1).
+/// The maximum length of a name in bytes. A longer name does not fit into a mail's line (RFC 5322, 2.1.1).
 const MAX_NAME_BYTES: usize = 300;
 
-/// The mailboxes of one string: one, or several that commas separate (RFC 5322, 3.4). A comma inside quotes or parentheses
-/// separates nothing, nor does a comma of a name without quotes: no `@` stands before it.
+/// Splits a string into its mailboxes at commas (RFC 5322, 3.4). A comma inside quotes or parentheses does not
+/// separate. Nor does a comma in an unquoted name, because no `@` precedes it.
 pub fn split(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     let mailboxes = std::iter::from_fn(move || {
@@ -24,11 +24,11 @@ pub fn split(text: &str) -> impl Iterator<Item = &str> {
         rest = after.and_then(|after| after.strip_prefix(','));
         Some(mailbox.unwrap_or(text).trim())
     });
-    // A list may have empty places (RFC 5322, 4.4).
+    // A list may have empty entries (RFC 5322, 4.4).
     mailboxes.filter(|mailbox| !mailbox.is_empty())
 }
 
-/// The place of the comma behind the first mailbox. `None`: it is the last one.
+/// Returns the index of the comma after the first mailbox, or `None` if it is the last one.
 fn end_of_mailbox(text: &str) -> Option<usize> {
     let (mut scan, mut has_address, mut is_empty) = (Scan::default(), false, true);
     for (place, character) in text.char_indices() {
@@ -42,7 +42,7 @@ fn end_of_mailbox(text: &str) -> Option<usize> {
     None
 }
 
-/// Follows quotes and parentheses.
+/// Tracks quotes and parentheses.
 #[derive(Default)]
 struct Scan {
     is_quoted: bool,
@@ -51,7 +51,7 @@ struct Scan {
 }
 
 impl Scan {
-    /// Whether the next character stands outside of quotes and parentheses, and is none of them.
+    /// Whether the next character is outside of quotes and parentheses and is not one itself.
     fn is_plain(&mut self, character: char) -> bool {
         if std::mem::take(&mut self.is_escaped) {
             return false;
@@ -68,7 +68,7 @@ impl Scan {
     }
 }
 
-/// One mailbox, or what is wrong with it: to be read after the field's name. It shows no more than a masked address.
+/// Parses one mailbox. The error continues a sentence after the field's name. It contains at most a masked address.
 pub fn parse(text: &str) -> Result<Mailbox, String> {
     let text = text.trim();
     let parsed = check_characters(text).and_then(|()| {
@@ -137,7 +137,7 @@ fn split_name(text: &str) -> Result<(Option<&str>, &str), &'static str> {
     }
 }
 
-/// A name without the quotes around it. Quotes inside of it are a part of the name.
+/// Returns a name without its outer quotes. Inner quotes are part of the name.
 fn unquoted(name: &str) -> String {
     let name = name.trim();
     let inner = name
@@ -147,7 +147,7 @@ fn unquoted(name: &str) -> String {
     for character in inner.unwrap_or_default().chars() {
         match character {
             '\\' if !is_escaped => is_escaped = true,
-            // Two quoted strings, not one.
+            // The name consists of two quoted strings.
             '"' if !is_escaped => return name.to_owned(),
             _ => {
                 plain.push(character);
@@ -161,7 +161,7 @@ fn unquoted(name: &str) -> String {
     }
 }
 
-/// An address whose domain is in ASCII. What stands before the `@` need not be (RFC 6531).
+/// Returns an address with the domain in ASCII. The part before the `@` may contain other characters (RFC 6531).
 fn checked(address: &str) -> Result<String, &'static str> {
     let address = address.trim();
     let (user, domain) = address.rsplit_once('@').ok_or(NO_AT)?;
@@ -184,7 +184,7 @@ fn checked(address: &str) -> Result<String, &'static str> {
     }
 }
 
-/// What looks like an address, masked: so that its owner can find it.
+/// Returns the text's last address, masked, so that its owner can find it.
 fn last_address(text: &str) -> Option<String> {
     let (before, domain) = text.rsplit_once('@')?;
     let domain = domain.split(['>', ' ', '(', ',', ';']).next();
@@ -201,7 +201,7 @@ pub fn masked(address: &str) -> String {
     format!("{first}{MASK}@{domain}")
 }
 
-/// In ASCII and lower case, an IPv6 address without brackets.
+/// Returns the name in ASCII and lower case, an IPv6 address without brackets.
 pub fn server_name(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 253 && !text.contains(['/', '@']);
     let text = text.strip_suffix('.').unwrap_or(text);
@@ -216,7 +216,7 @@ pub fn server_name(text: &str) -> Option<String> {
     })
 }
 
-/// The name that a client gives in `EHLO`: a domain, or an address in brackets (RFC 5321, 4.1.1.1 and 4.1.3).
+/// Returns the name that a client sends in `EHLO`: a domain, or an address in brackets (RFC 5321, 4.1.1.1 and 4.1.3).
 pub fn hello_name(text: &str) -> Option<String> {
     let literal = text
         .strip_prefix('[')

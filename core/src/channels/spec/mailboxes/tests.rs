@@ -2,7 +2,7 @@ use proptest::{prop_assert, prop_assert_eq, proptest};
 
 use super::*;
 
-/// `name|address` of each, or a part of what is said of it.
+/// Returns `name|address` of each mailbox, or its error.
 fn read(text: &str) -> Vec<Result<String, String>> {
     let read = |text| {
         let mailbox = parse(text)?;
@@ -133,7 +133,7 @@ fn what_is_ambiguous_or_no_address_is_refused_with_what_to_write() {
         assert!(problem.contains(part), "{given}: {problem}");
         assert!(!problem.contains("john@"), "{given}: {problem}");
     }
-    // A quote that does not end takes the rest of the list.
+    // A quote without an end contains the rest of the list.
     assert_eq!(read("A \"B <a@x.example>, b@x.example").len(), 1);
     assert_eq!(masked("oncall@example.com"), "o***@example.com");
 }
@@ -186,7 +186,7 @@ fn a_client_is_called_by_a_domain_or_an_address_in_brackets() {
 }
 
 proptest! {
-    /// Transport reads the address once more, and a header takes the name.
+    /// The transport parses the address again, and a header contains the name.
     #[test]
     fn what_is_read_of_any_text_can_be_sent(text in r#"[a-zé"\\\\()<>@,;. \PC\r\n]{0,40}(@|<a@)?[a-z.]{0,8}>?"#) {
         for mailbox in split(&text).filter_map(|text| parse(text).ok()) {
