@@ -1,4 +1,4 @@
-//! Whether a configuration file is in order.
+//! Checks a configuration file.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,23 +9,23 @@ use crate::config::report::{self, ProblemReport};
 use crate::config::{FromFile, Settings, SettingsError};
 use crate::model::problem::{Location, Problem};
 
-/// The whole report.
+/// The report of a check.
 #[derive(Debug, Default, Serialize)]
 pub struct Check {
-    /// With one of these the file is not used.
+    /// The plugin does not use a file with an error.
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
-    /// What the file has, where it can be used.
+    /// The receivers of a usable file.
     pub receivers: Vec<CheckedReceiver>,
     pub default_receivers: Vec<String>,
     pub routes: usize,
-    /// Each route behind its parent, with what it inherits.
+    /// Each route after its parent, with inherited settings.
     pub tree: Vec<RouteSummary>,
-    /// None: alert state is off.
+    /// `None`: alert state is off.
     pub state: Option<StateSummary>,
     pub templates: Vec<String>,
     pub silences: Vec<String>,
-    /// What it needs from outside: variables of the environment, and files.
+    /// External sources that the file needs: environment variables, and files.
     pub variables: Vec<String>,
     pub files: Vec<String>,
 }
@@ -33,7 +33,7 @@ pub struct Check {
 #[derive(Debug, Serialize)]
 pub struct CheckedReceiver {
     pub name: String,
-    /// The channel of each of its destinations.
+    /// The channel of each destination.
     pub channels: Vec<&'static str>,
 }
 
@@ -96,7 +96,7 @@ impl Check {
                  match",
             ));
         }
-        // Those of the arguments: the file's have been added with their places.
+        // Only the warnings of arguments: the file's warnings are already in the report with their positions.
         let of_arguments = settings.warnings.iter().cloned();
         let of_templates = sample::warnings(settings, Timestamp::now()).into_iter();
         let of_templates = of_templates

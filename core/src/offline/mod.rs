@@ -1,5 +1,5 @@
-//! What the command line asks of a configuration file: whether it is in order, who would get a notification and why, and what
-//! each channel would be sent. Nothing is sent, and without being told to, no secret is looked up.
+//! The command line's functions for a configuration file: checking it, explaining the receivers of a notification, and
+//! rendering messages. They send nothing, and they read secrets only on request.
 
 mod check;
 mod render;
@@ -27,28 +27,28 @@ use crate::config::{
 use crate::model::problem::Problem;
 use crate::model::read_options::ReadOptions;
 
-/// What a command was given.
+/// The input of a command.
 #[derive(Debug, Default)]
 pub struct CommandInput {
-    /// The configuration file; without one there are the arguments alone.
+    /// The configuration file. `None`: only the arguments apply.
     pub path: Option<PathBuf>,
-    /// Of the trigger.
+    /// The arguments of the trigger.
     pub arguments: BTreeMap<String, String>,
     pub environment: Environment,
-    /// Whether secrets are looked up; without, they count as being in order.
+    /// Whether to read secrets. Without lookup, every secret counts as valid.
     pub look_up: bool,
 }
 
-/// Why there is no result.
+/// The reason why a command has no result.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CliError {
-    /// The file cannot be read. The words follow its name.
+    /// The file is unreadable. The text follows the file's name.
     Unreadable(String),
-    /// The file, or an argument, cannot be used.
+    /// The file or an argument is invalid.
     Unusable(Box<Check>),
     Request(Problem),
-    /// What should be a time is none.
+    /// The time is invalid.
     Time(String),
 }
 
@@ -58,20 +58,20 @@ impl From<Problem> for CliError {
     }
 }
 
-/// A configuration file that was read, or none.
+/// The configuration file's content, if any, with the other input.
 #[derive(Debug)]
 pub struct LoadedConfig {
     given: CommandInput,
     bytes: Vec<u8>,
-    /// The variables of the environment that the file names.
+    /// The environment variables that the file names.
     pub variables: BTreeSet<String>,
-    /// Their values: to be filled in by who may read the environment.
+    /// The values of these variables. A caller that may read the environment sets them.
     pub named: Named,
 }
 
 impl LoadedConfig {
     pub fn open(mut given: CommandInput) -> Result<Self, CliError> {
-        // The file mostly lies there, and no path in it is followed here.
+        // The plugin directory usually contains the file, and this command follows no path inside it.
         if let (None, Some(path)) = (&given.environment.plugin_dir, &given.path) {
             given.environment.plugin_dir = path.parent().map(PathBuf::from);
         }
@@ -93,13 +93,13 @@ impl LoadedConfig {
         })
     }
 
-    /// All that there is to say of the file.
+    /// Returns the complete report on the file.
     pub fn check(&self) -> Check {
         let made = self.make();
         Check::of(self, &made)
     }
 
-    /// Who would get the notification of a request, and why.
+    /// Explains which receivers would get the notification of a request, and why.
     pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<RoutingTrace, CliError> {
         let settings = self.settings()?;
         let request = read(request, &settings.config.read_options)?;
@@ -111,7 +111,7 @@ impl LoadedConfig {
         ))
     }
 
-    /// What each channel would be sent.
+    /// Renders the messages for each channel.
     pub fn render(&self, request: &[u8], now: Timestamp) -> Result<RenderReport, CliError> {
         let settings = self.settings()?;
         let has_file = self.given.path.is_some();
@@ -119,7 +119,7 @@ impl LoadedConfig {
         RenderReport::of(&settings, request, has_file, now, self.given.look_up)
     }
 
-    /// Every template of the file, and what it makes of a request's notification where there is one.
+    /// Returns every template of the file, and its result for a request's notification if there is one.
     pub fn templates(
         &self,
         request: Option<&[u8]>,
@@ -137,13 +137,13 @@ impl LoadedConfig {
         Ok(templates::checks(&made, request.as_ref(), now))
     }
 
-    /// Whether a word is a level, also by the file's `level_map`.
+    /// Returns whether a word is a level, including words of the file's `level_map`.
     pub fn is_level(&self, word: &str) -> Result<bool, CliError> {
         let settings = self.settings()?;
         Ok(settings.config.read_options.levels.parse(word).is_some())
     }
 
-    /// Where an outbox of that name is, and how it is reached.
+    /// Returns the location of an outbox and the settings for the connection.
     pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, CliError> {
         let settings = self.settings()?;
         let environment = &self.given.environment;
@@ -184,7 +184,7 @@ impl LoadedConfig {
     }
 }
 
-/// A moment of RFC 3339; now where none is given.
+/// Parses an RFC 3339 time. Returns the present time without an argument.
 pub fn moment(text: Option<&str>) -> Result<Timestamp, CliError> {
     let Some(text) = text else {
         return Ok(Timestamp::now());
@@ -194,7 +194,7 @@ pub fn moment(text: Option<&str>) -> Result<Timestamp, CliError> {
     })
 }
 
-/// A request as the endpoint reads it, without headers.
+/// Reads a request like the endpoint, without headers.
 fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, CliError> {
     Ok(request::read(bytes, &BTreeMap::new(), options)?)
 }

@@ -1,4 +1,4 @@
-//! What each channel would be sent.
+//! Renders the messages that each channel would get.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -24,24 +24,24 @@ pub struct RenderReport {
 pub struct RenderedDelivery {
     pub sender: String,
     pub receiver: Option<String>,
-    /// As answers and log lines name it; none where its secrets were not looked up.
+    /// The label in responses and log lines. `None`: its secrets were not looked up.
     pub destination: Option<String>,
     pub content_type: Option<String>,
-    /// The bodies, in the order in which they would leave.
+    /// The request bodies in the order of sending.
     pub messages: Vec<String>,
-    /// Of SMS.
+    /// The number of SMS segments.
     pub segments: Option<u32>,
-    /// Why there are none: `ignored`, or a failure's reason.
+    /// Why there are no messages: `ignored`, or the reason of a failure.
     pub reason: Option<&'static str>,
     pub detail: Option<String>,
     pub path: Option<String>,
 }
 
-/// Stands in keys and is in no body.
+/// Part of keys, but of no body.
 const TASK_ID: &str = "render";
 
 impl RenderReport {
-    /// Without a file, a request that names nobody is rendered for every channel.
+    /// Renders a request. Without a file, a request without destinations renders for every channel.
     pub(super) fn of(
         settings: &Settings,
         mut request: Request,
@@ -61,7 +61,7 @@ impl RenderReport {
         let plan = plan_at(&request, settings, TASK_ID, now, &mut warnings);
         let plan = plan.map_err(|refusal| refusal.error(&request))?;
         let deliveries = plan.deliveries.into_iter().map(|delivery| {
-            // What a request brings has no secret that was not looked up.
+            // A destination of the request contains no secret that needs a lookup.
             let labels = !made_up && (labels || delivery.receiver.is_none());
             rendered(delivery, labels)
         });
@@ -72,7 +72,7 @@ impl RenderReport {
     }
 }
 
-/// Every channel, configured as its documentation shows it.
+/// Returns every channel with the configuration of its documentation.
 fn samples() -> Vec<(String, Json)> {
     let sample = CHANNELS.iter().map(|spec| {
         let required = spec
@@ -106,7 +106,7 @@ fn rendered(delivery: PlannedDelivery, labels: bool) -> RenderedDelivery {
         | Disposition::Suppress { sending, .. } => {
             rendered.show(&sending, labels);
         }
-        // A rendering asks no alert state.
+        // Rendering does not use alert state.
         Disposition::Decided { .. } => {}
         Disposition::Ignore => rendered.reason = Some("ignored"),
         Disposition::Reject { failure, path } => {

@@ -1,4 +1,4 @@
-//! Who would get a notification, and why.
+//! Explains which receivers would get a notification.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,32 +50,32 @@ pub struct RoutedReceiver {
 #[derive(Debug, Serialize)]
 pub struct RoutedDestination {
     pub channel: &'static str,
-    /// As answers and log lines name it; none where its secrets were not looked up.
+    /// The label in responses and log lines. `None`: its secrets were not looked up.
     pub label: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 pub struct SenderUse {
     pub sender: String,
-    /// `used`, `ignored` or `denied`: what `request_destinations` says.
+    /// `used`, `ignored` or `denied`, according to `request_destinations`.
     pub becomes: &'static str,
 }
 
 #[derive(Debug, Serialize)]
 pub struct RouteTrace {
-    /// From 1.
+    /// The route's number, from 1.
     pub number: usize,
     pub line: usize,
     pub name: Option<String>,
-    /// The number of the route that it stands in.
+    /// The number of the parent route.
     pub parent: Option<usize>,
-    /// How many routes it stands in.
+    /// The number of ancestors.
     pub depth: usize,
     pub evaluated: bool,
     pub matches: bool,
     /// Whether its receivers get the notification: it is evaluated and matches, and no nested route applies.
     pub applies: bool,
-    /// What does not match: `level`, `status`, `fields.host`.
+    /// The name of the first condition that does not hold: `level`, `status`, `fields.host`.
     pub mismatch: Option<String>,
     #[serde(rename = "continue")]
     pub continue_matching: bool,

@@ -1,4 +1,4 @@
-//! Notifications with which `check` tries the templates of parameters: one whose values are plain, and one whose values hold what
+//! Sample notifications with which `check` tests parameter templates. One has plain values; the other has values that
 //! JSON must escape.
 
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ use crate::config::file::RenderedParameter;
 
 const PLAIN: &str = "x";
 const HOSTILE: &str = "a \"quoted\" word\nand a second line \\";
-/// How many receivers are tried.
+/// The maximum number of receivers to test.
 const MOST: usize = 100;
 
-/// Warnings that only a notification with quotes and line breaks in its values brings about.
+/// Returns warnings that occur only for values with quotes and line breaks.
 pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
     let config = &settings.config;
     let (mut receivers, mut paths) = (Vec::new(), BTreeSet::new());
@@ -56,7 +56,7 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
     hostile
 }
 
-/// A request with this value wherever a template may look.
+/// Returns a request with this value at each path that a template may read.
 fn request(receivers: &[&str], paths: &BTreeSet<String>, value: &str) -> Value {
     let (mut fields, mut data) = (Map::new(), Map::new());
     for path in paths {
@@ -82,7 +82,7 @@ fn insert(object: &mut Map<String, Value>, path: &[&str], value: &str) {
             true => value.into(),
             false => Value::Object(Map::new()),
         });
-    // A shorter path may have put a text here.
+    // A shorter path may already have set a text here.
     if let Some(member) = member.as_object_mut() {
         insert(member, rest, value);
     }

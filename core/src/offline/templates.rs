@@ -1,4 +1,4 @@
-//! Whether the templates of a file are in order, and what they make.
+//! Checks the templates of a file and renders them.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -11,14 +11,14 @@ use crate::model::problem::{FilePosition, Problem};
 /// One template.
 #[derive(Debug, Serialize)]
 pub struct TemplateCheck {
-    /// `templates.short.text`
+    /// The path of the template, such as `templates.short.text`.
     pub path: String,
-    /// Where its string begins.
+    /// The position of the template's string.
     #[serde(flatten)]
     pub place: FilePosition,
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
-    /// What it makes of the notification; none without one, or where it makes nothing.
+    /// The rendered text. `None`: there is no notification, or the template fails.
     pub text: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The routes of a file and its alert state, with what each route inherits.
+//! The routes and the alert state of a file, with inherited settings.
 
 use std::time::Duration;
 
@@ -8,49 +8,49 @@ use serde::Serialize;
 use crate::config::alerts::{AlertSettings, GroupSettings};
 use crate::config::file::{Config, Route};
 
-/// A route, with what it inherits.
+/// A route with inherited settings.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct RouteSummary {
-    /// From 1, in the order of the file.
+    /// The route's number, from 1, in the order of the file.
     pub number: usize,
     pub line: usize,
-    /// How many routes it stands in.
+    /// The number of ancestors.
     pub depth: usize,
     pub name: Option<String>,
-    /// As one writes it in `match`; empty: everything.
+    /// The matcher as `match` writes it. Empty: the route matches everything.
     #[serde(rename = "match")]
     pub matcher: String,
     pub receivers: Vec<String>,
     #[serde(rename = "continue")]
     pub continue_matching: bool,
-    /// None: alert state is off.
+    /// `None`: alert state is off.
     pub group: Option<GroupSummary>,
 }
 
-/// How the alerts of a route are grouped. Durations as `30s`.
+/// How the alerts of a route are grouped. Durations have the form `30s`.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct GroupSummary {
-    /// None: each alert is a group of its own.
+    /// `None`: each alert forms its own group.
     pub group_by: Option<Vec<String>>,
     pub group_wait: String,
     pub group_interval: String,
-    /// None: nothing is resolved by time.
+    /// `None`: alerts do not resolve by time.
     pub resolve_timeout: Option<String>,
 }
 
-/// What a file says of alert state.
+/// The alert state settings of a file.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct StateSummary {
-    /// The first key that turns it on.
+    /// The first key that turns alert state on.
     pub turned_on_by: String,
     pub line: usize,
-    /// Whether a restart loses it.
+    /// Whether a restart loses the state.
     pub in_memory: bool,
     pub alert_key: Vec<String>,
     pub max_alerts: usize,
 }
 
-/// All routes of the file, each behind its parent.
+/// Returns all routes of the file, each after its parent.
 pub fn tree(config: &Config) -> Vec<RouteSummary> {
     let mut summaries: Vec<RouteSummary> = Vec::with_capacity(config.routes.len());
     for (place, route) in config.routes.iter().enumerate() {
@@ -73,7 +73,7 @@ pub fn tree(config: &Config) -> Vec<RouteSummary> {
     summaries
 }
 
-/// The names of a route's receivers.
+/// Returns the names of a route's receivers.
 pub fn receivers(config: &Config, route: &Route) -> Vec<String> {
     let name = |place: &usize| {
         let receiver = config.receivers.get(*place);
@@ -95,7 +95,7 @@ impl GroupSummary {
 }
 
 impl StateSummary {
-    /// None: it is off.
+    /// Returns the summary, or `None` without alert state.
     pub fn of(alerts: &AlertSettings) -> Option<Self> {
         let key = alerts.turned_on_by.as_ref()?;
         Some(Self {

@@ -1,4 +1,4 @@
-//! Routes that never apply, since a route before them matches all that they match.
+//! Finds routes that never apply because an earlier route matches all their notifications.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use crate::model::problem::{Location, Problem};
 /// The routes of one level that end the matching.
 #[derive(Default)]
 struct Earlier {
-    /// How many routes the level has so far.
+    /// The number of routes on this level so far.
     routes: usize,
-    /// By all that they match, and by their only condition: the line, and whether it was told.
+    /// The routes by their whole matcher and by their only condition: the line, and whether a warning named it.
     matchers: HashMap<String, (usize, bool)>,
     conditions: HashMap<String, (usize, bool)>,
 }
 
-/// One warning for each route that others stand behind in vain. A file whose routes make fields has none: what such a route adds
-/// may be what the later route matches. A route that matches everything is found when the file is read.
+/// Returns one warning for each route that makes later routes unreachable. Returns none for a file whose routes extract
+/// fields: a later route may match these. The loader already reports a route that matches everything.
 pub fn warnings(config: &Config) -> Vec<Problem> {
     if config.routes.iter().any(|route| !route.extract.is_empty()) {
         return Vec::new();
@@ -45,7 +45,8 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
 }
 
 impl Earlier {
-    /// The line of a route that leaves nothing for this one, if it was not told yet. What leaves something is added.
+    /// Returns the line of an earlier route that makes this one unreachable, unless a warning already named it.
+    /// Otherwise adds the route.
     fn untold(&mut self, route: &Route) -> Option<usize> {
         let conditions = route.matcher.conditions();
         if conditions.is_empty() {
@@ -118,7 +119,7 @@ mod tests {
             (vec![ERROR_OF_DB, ERROR_OF_DB], vec![(6, "routes[1]", 3)]),
             (vec![ERROR, CONTINUE, ERROR], vec![]),
             (vec![ERROR, ERROR, CONTINUE], vec![(6, "routes[1]", 3)]),
-            // One route that is in vain is told for each route before it.
+            // Only the first unreachable route after each earlier route causes a warning.
             (
                 vec![OK, ERROR, ERROR, OK, ERROR, OK],
                 vec![(9, "routes[2]", 6), (12, "routes[3]", 3)],

@@ -1,4 +1,4 @@
-//! The destinations that a request or the configuration file names, on their way into a plan.
+//! Converts the destinations of a request or the configuration file to planned deliveries.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::model::problem::Problem;
 use crate::secret::{Redactor, Secret};
 use crate::warnings::Warnings;
 
-/// A destination of the file, and what the alert state has decided for it.
+/// A destination of the file with the decision of the alert state.
 #[derive(Debug)]
 pub struct DecidedDestination {
-    /// The receiver's place in the file.
+    /// The receiver's index in the file.
     pub receiver: usize,
-    /// The destination's place in the receiver.
+    /// The destination's index in the receiver.
     pub place: usize,
     pub sending: Sending,
 }
@@ -30,14 +30,14 @@ pub struct DecidedDestination {
 #[derive(Debug)]
 pub enum Sending {
     Now,
-    /// A later notification has it.
+    /// A later notification reaches the destination.
     Later,
-    /// By this rule.
+    /// The rule with this description suppresses the delivery.
     Suppressed(String),
 }
 
 impl<'a> Planner<'a> {
-    /// One delivery for each configuration of a sender.
+    /// Adds one delivery for each configuration of a sender.
     pub(super) fn sender(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let path = Path::root().key("senders_config").key(sender);
         let Some(spec) = channels::find(sender) else {
@@ -53,14 +53,15 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// The operator lets requests bring no destinations: what they bring is not looked at.
+    /// Adds ignored deliveries for a sender. The operator does not allow destinations in requests, so the planner does
+    /// not validate the configuration.
     pub(super) fn ignore(&mut self, sender: &str, configuration: &Json) -> Result<(), Refusal> {
         let mut each = 0..limits::configurations(configuration);
         each.try_for_each(|_| self.push(sender, None, Disposition::Ignore))
     }
 
-    /// The destinations that a configuration makes: one, unless it lists several. Each is composed before the next is read,
-    /// so that no more than the limit is ever held.
+    /// Adds the destinations of a configuration: one, or each of a list. Composes each before it reads the next, so
+    /// that memory never exceeds the limit.
     fn configuration(
         &mut self,
         spec: &'static ChannelSpec,
@@ -89,7 +90,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// A destination that the request brings, as its fields say.
+    /// Adds a destination of the request from its fields.
     pub(super) fn requested(
         &mut self,
         spec: &'static ChannelSpec,
@@ -108,19 +109,19 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// A destination that the request brings.
+    /// Adds a destination of the request.
     fn target(
         &self,
         channel: Arc<dyn Channel>,
         configured_in: Option<Box<ConfiguredIn>>,
         path: Path,
     ) -> Result<PlannedTarget<'a>, Box<Disposition>> {
-        // None where the operator chose it: a policy for requests does not judge that.
+        // `None` for an address that the operator chose: the policy for requests does not apply to it.
         let destination = channel.destination();
         let host = destination.host.as_deref();
         let named = [
             (host, "the host is not one of allowed_hosts"),
-            // One server serves many hosts, and this header chooses one.
+            // One server serves many hosts, and this header selects one.
             (
                 destination.host_header.as_deref(),
                 "the Host header names none of allowed_hosts",
@@ -153,7 +154,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Every destination that the request brings.
+    /// Adds every destination of the request.
     pub(super) fn senders(&mut self) -> Result<(), Refusal> {
         let request = self.request;
         for (sender, configuration) in request.senders.iter().flatten() {
@@ -165,11 +166,11 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// One destination of the file, as the alert state has decided.
+    /// Adds one destination of the file according to the decision of the alert state.
     pub(super) fn decided(&mut self, decided: DecidedDestination) -> Result<(), Refusal> {
         let receiver = self.settings.config.receivers.get(decided.receiver);
         let destination = receiver.and_then(|all| all.destinations.get(decided.place));
-        // Places are the file's own.
+        // The indexes come from the same file.
         let Some((receiver, destination)) = receiver.zip(destination) else {
             return Ok(());
         };
@@ -187,7 +188,7 @@ impl<'a> Planner<'a> {
         self.push(destination.sender, Some(&receiver.name), disposition)
     }
 
-    /// Receivers of the request that the file does not have.
+    /// Adds a failure for each receiver of the request that the file does not define.
     pub(super) fn unknown_receivers(&mut self) -> Result<(), Refusal> {
         let request = self.request;
         let mut names = request.receivers.iter();
@@ -210,7 +211,7 @@ impl<'a> Planner<'a> {
     }
 
     pub(super) fn receiver_at(&mut self, place: usize) -> Result<(), Refusal> {
-        // Places are the file's own.
+        // The indexes come from the same file.
         let Some(receiver) = self.settings.config.receivers.get(place) else {
             return Ok(());
         };
@@ -222,7 +223,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// A destination that the operator chose: no policy for requests judges it.
+    /// Adds a destination of the file. The policy for requests does not apply to it.
     pub(super) fn file_target(
         &self,
         receiver: &Receiver,

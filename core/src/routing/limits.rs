@@ -1,4 +1,4 @@
-//! What one request may ask for, before anything is made of it and while it is.
+//! Limits of one request, checked before and during planning.
 
 use super::refusal::{MAX_DELIVERIES, Refusal};
 use super::rules::Routed;
@@ -9,8 +9,8 @@ use crate::config::arguments::RequestDestinations;
 use crate::delivery::MAX_BYTES;
 use crate::json::Json;
 
-/// Refuses a request with more deliveries, of every kind, than one may have or than may be in flight, and one whose
-/// notification is too long for so many. Makes none of them.
+/// Refuses a request with more deliveries, of every kind, than one request or the dispatcher may have. Also refuses a
+/// notification that is too long for its number of deliveries. Creates no delivery.
 pub fn check(request: &Request, settings: &Settings, routed: &Routed) -> Result<(), Refusal> {
     let (composed, others) = senders(request, settings);
     let deliveries = composed + others + receivers(request, settings, routed);
@@ -21,14 +21,14 @@ pub fn check(request: &Request, settings: &Settings, routed: &Routed) -> Result<
             in_flight,
         });
     }
-    // What a template makes of it may be shorter.
+    // A template's result may be shorter.
     match request.template {
         None => within(routed.notification.size().saturating_mul(composed)),
         Some(_) => Ok(()),
     }
 }
 
-/// Deliveries of the senders that a request brings: those that are composed, and those that are unknown or not used.
+/// Returns the number of a request's composed deliveries, and of its deliveries with an unknown or ignored sender.
 fn senders(request: &Request, settings: &Settings) -> (usize, usize) {
     let is_used = settings.request_destinations != RequestDestinations::Ignore;
     let (mut composed, mut others) = (0, 0);
@@ -48,7 +48,7 @@ fn senders(request: &Request, settings: &Settings) -> (usize, usize) {
     (composed, others)
 }
 
-/// Of one sender: a list has one in each place.
+/// Returns the number of configurations of one sender: a list has one in each element.
 pub fn configurations(configuration: &Json) -> usize {
     match configuration {
         Json::Array(items) => items.len().max(1),
@@ -71,7 +71,7 @@ fn receivers(request: &Request, settings: &Settings, routed: &Routed) -> usize {
     named.chain(reached).sum()
 }
 
-/// Bytes of one request while its deliveries are made.
+/// The memory of one request during planning.
 #[derive(Default)]
 pub struct Bytes {
     looked_at: usize,
@@ -79,13 +79,13 @@ pub struct Bytes {
 }
 
 impl Bytes {
-    /// A notification is composed once more: what a channel cuts off is looked at too.
+    /// Counts the notification once more: a channel also reads the part that it cuts off.
     pub fn look_at(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.looked_at = self.looked_at.saturating_add(bytes);
         within(self.looked_at)
     }
 
-    /// A delivery holds so much, beside what all of them share.
+    /// Counts the memory of a delivery, in addition to the memory that all deliveries share.
     pub fn add_delivery(&mut self, bytes: usize, shared: usize) -> Result<(), Refusal> {
         self.held = self.held.saturating_add(bytes);
         within(self.held.saturating_add(shared))

@@ -1,6 +1,6 @@
-//! A request and the settings to a plan: which notification, rendered how, goes to which destination, composed.
+//! Plans a request: renders the notification, selects the destinations, and composes the messages.
 //!
-//! Everything that can be wrong with a request is found here, before the first byte is sent.
+//! Planning detects every error of a request before the plugin sends the first byte.
 
 mod destinations;
 mod limits;
@@ -28,18 +28,18 @@ use crate::model::plan::Plan;
 use crate::text::with_recent_splits;
 use crate::warnings::Warnings;
 
-/// Makes the plan of a request. `task_id` stands in for a key where the caller gave none. Warnings are added to.
+/// Plans a request. `task_id` replaces a missing key. Appends to the warnings.
 pub fn plan(
     request: &Request,
     settings: &Settings,
     task_id: &str,
     warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
-    // Many of its destinations get the same text.
+    // Many destinations of a request get the same text.
     with_recent_splits(|| plan_at(request, settings, task_id, Timestamp::now(), warnings))
 }
 
-/// Makes the plan that a request would have at another time: silences and templates look at the clock.
+/// Plans a request as of another time. Silences and templates depend on the time.
 pub fn plan_at(
     request: &Request,
     settings: &Settings,
@@ -65,7 +65,7 @@ pub fn plan_at(
     Ok(silenced(plan, request, settings, now, warnings))
 }
 
-/// Whom the file's rules choose for a request that may be planned.
+/// Returns the receivers that the file's rules select for a valid request.
 pub fn routed(request: &Request, settings: &Settings) -> Result<Routed, Refusal> {
     let has_senders = request.senders.as_ref().is_some_and(|all| !all.is_empty());
     if settings.request_destinations == RequestDestinations::Deny && has_senders {
@@ -79,8 +79,8 @@ pub fn routed(request: &Request, settings: &Settings) -> Result<Routed, Refusal>
     Ok(routed)
 }
 
-/// Makes the plan of a notification for destinations that the alert state has chosen. The request's own destinations come first,
-/// then receivers that the file does not have.
+/// Plans a notification for destinations that the alert state has selected. The request's own destinations come first,
+/// then receivers that the file does not define.
 pub fn plan_decided(
     request: &Request,
     notification: &Arc<Notification>,
@@ -108,15 +108,16 @@ pub fn plan_decided(
     })
 }
 
-/// Whether routes and default receivers are asked: a request that names somebody is for them alone.
+/// Returns whether routes and default receivers apply. They do not apply to a request with explicit destinations.
 pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
     let senders = request.senders.as_deref().unwrap_or_default();
     let counts = settings.request_destinations != RequestDestinations::Ignore;
     request.receivers.is_empty() && (senders.is_empty() || !counts)
 }
 
-/// A silence suppresses every delivery of the notification, whoever named the receiver. Only an `acknowledged` may pass: where
-/// the silence does not name its status, it goes to destinations that keep the alert.
+/// Applies a silence, which mutes every delivery of the notification, however its receiver was selected. Only
+/// `acknowledged` may pass. If the silence does not name that status, the notification reaches destinations that keep
+/// the alert.
 fn silenced(
     plan: Plan,
     request: &Request,

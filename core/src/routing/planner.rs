@@ -1,4 +1,4 @@
-//! A plan in the making: each delivery is composed before the next is read.
+//! A plan under construction. The planner composes each delivery before it reads the next.
 
 use std::sync::Arc;
 
@@ -23,29 +23,29 @@ use crate::panics::catch_panic;
 use crate::text::nearest;
 use crate::warnings::Warnings;
 
-/// Unknown names of one request for which a known one is looked for.
+/// The maximum number of unknown names in one request for which the planner suggests a known name.
 const MAX_SUGGESTIONS: usize = 20;
 
 pub(super) struct Planner<'a> {
     pub(super) request: &'a Request,
-    /// The request's, with the fields that routes made.
+    /// The request's notification with the fields that routes extracted.
     notification: &'a Arc<Notification>,
     pub(super) settings: &'a Settings,
     key: Arc<str>,
     texts: Texts<'a>,
     pub(super) warnings: &'a mut Warnings,
     pub(super) deliveries: Vec<PlannedDelivery>,
-    /// The place of the first of them in the request.
+    /// The index of the first delivery in the request.
     pub(super) first: usize,
-    /// What all deliveries hold, and what composing them has looked at.
+    /// The memory of all deliveries and of composing them.
     pub(super) bytes: limits::Bytes,
-    /// Whether what was composed of is kept.
+    /// Whether deliveries share the input for composing.
     shares: bool,
-    /// Suggestions that may still be made.
+    /// The remaining number of suggestions.
     suggestions: usize,
 }
 
-/// One destination, whoever chose it.
+/// One destination of the request or of the file.
 pub(super) struct PlannedTarget<'a> {
     pub(super) channel: Arc<dyn Channel>,
     pub(super) private_addresses: PrivateAddresses,
@@ -54,9 +54,9 @@ pub(super) struct PlannedTarget<'a> {
     pub(super) template: Option<&'a Template>,
     pub(super) rendered: &'a [RenderedParameter],
     pub(super) configured_in: Option<Box<ConfiguredIn>>,
-    /// Bytes of the configuration, where it is this destination's own.
+    /// The bytes of the configuration if only this destination uses it.
     pub(super) configuration_bytes: usize,
-    /// For warnings.
+    /// The path for warnings.
     pub(super) path: Path,
 }
 
@@ -92,12 +92,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Whether deliveries are kept in an outbox.
+    /// Returns whether an outbox stores the deliveries.
     pub(super) const fn keeps(&self) -> bool {
         self.settings.outbox.is_some()
     }
 
-    /// Composes what a destination gets.
+    /// Composes the messages for a destination.
     pub(super) fn disposition(
         &mut self,
         target: PlannedTarget<'a>,
@@ -147,8 +147,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What a delivery keeps to be composed again, with the last message of its key or for a digest, and to be remembered
-    /// under its key.
+    /// Returns the input that a delivery stores. The dispatcher composes again from it for the last message of a key or
+    /// for a digest, and remembers it under its key.
     fn kept_input(
         &mut self,
         input: ComposeInput,
@@ -168,7 +168,8 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// What a name was probably meant to be. Not for every name: each is compared with all there are.
+    /// Suggests a known name for an unknown one. The number of suggestions is limited, because each compares all known
+    /// names.
     pub(super) fn suggestion<'n>(
         &mut self,
         name: &str,
@@ -195,7 +196,7 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// What deliveries hold together: notification and parameters, where they may be composed again.
+    /// Returns the memory that deliveries share: notification and parameters that may be composed again.
     pub(super) fn shared_bytes(&self) -> usize {
         match self.shares {
             true => self.texts.bytes(),
@@ -219,7 +220,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// A panic is this delivery's failure, and leaves the others alone.
+/// Composes a delivery. A panic fails this delivery and does not affect others.
 fn compose(channel: &dyn Channel, input: &ComposeInput) -> Result<Messages, Failure> {
     let composed = catch_panic(|| input.compose(channel));
     composed.unwrap_or_else(|_| Err(Failure::new(Reason::Internal)))
@@ -237,7 +238,7 @@ fn not_composed(failure: Failure, notification: &Notification) -> Disposition {
     }
 }
 
-/// What is wrong with the text, where the channel could only say that it is.
+/// Explains a failure if the channel only reports an invalid text.
 fn explain_text(failure: Failure, notification: &Notification) -> Failure {
     if failure.reason != Reason::InvalidText || failure.detail.is_some() {
         return failure;

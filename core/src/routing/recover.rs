@@ -1,4 +1,4 @@
-//! Deliveries of a process that has ended, made again from what the outbox has kept.
+//! Plans the deliveries of an ended process again from the outbox.
 
 use jiff::Timestamp;
 
@@ -14,15 +14,15 @@ use crate::model::report::DeliveryReport;
 use crate::store::{self, DeliveryId, StoredRequest, StoredWork};
 use crate::warnings::Warnings;
 
-/// Deliveries by their places in the request.
+/// Recovered deliveries by their indexes in the request.
 pub struct RecoveredPlan {
     pub deliveries: Vec<(usize, PlannedDelivery)>,
-    /// Bytes that they hold together.
+    /// The bytes that they share.
     pub shared_bytes: usize,
 }
 
-/// Makes the open deliveries of a request that was taken over, as they were first made: with the same key and the same
-/// places. What cannot be made again is rejected; nothing is left out.
+/// Plans the open deliveries of a recovered request as before, with the same key and indexes. Rejects a delivery that
+/// it cannot plan, and omits none.
 pub fn recover_plan(
     kept: &StoredRequest,
     request: &Request,
@@ -64,7 +64,7 @@ pub fn recover_plan(
 }
 
 impl<'a> Planner<'a> {
-    /// What is to be done for a delivery that was made before.
+    /// Returns what to do for an earlier delivery.
     fn again(
         &mut self,
         id: &DeliveryId,

@@ -1,27 +1,27 @@
-//! Why a request has no plan.
+//! Reasons why a request has no plan.
 
 use crate::api::request::{Request, no_destination};
 use crate::delivery::MAX_BYTES;
 use crate::model::problem::{Location, Problem};
 
-/// Deliveries of one request, of every kind.
+/// The maximum number of deliveries of one request, of every kind.
 pub const MAX_DELIVERIES: usize = 10_000;
 
-/// Nothing of the request is sent.
+/// A reason to refuse the whole request. The plugin sends nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It names no destination, and no route or default receiver applies.
+    /// The request names no destination, and no route or default receiver applies.
     NoDestination { has_receivers: bool },
-    /// It brings destinations, and the operator denies that.
+    /// The request contains destinations, and the operator denies them.
     DestinationsDenied,
-    /// Its messages together are longer than what may be held at once.
+    /// The messages together exceed the memory limit.
     TooLarge,
-    /// It has more deliveries, of every kind, than one request may have, or than may be in flight.
+    /// The request has more deliveries, of every kind, than one request may have, or than may be in flight.
     TooManyDeliveries { deliveries: usize, in_flight: usize },
 }
 
 impl Refusal {
-    /// The HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub const fn status(self) -> u16 {
         match self {
             Refusal::NoDestination { .. }
@@ -31,7 +31,7 @@ impl Refusal {
         }
     }
 
-    /// What the caller reads.
+    /// Returns the error for the caller.
     pub fn error(self, request: &Request) -> Problem {
         match self {
             Refusal::NoDestination { has_receivers: false } => no_destination(request),
@@ -57,7 +57,7 @@ impl Refusal {
     }
 }
 
-/// Waiting would not help.
+/// Describes too many deliveries. A retry would not help.
 fn too_many(deliveries: usize, in_flight: usize) -> Problem {
     let (message, hint) = match in_flight < MAX_DELIVERIES {
         true => (

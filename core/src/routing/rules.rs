@@ -1,4 +1,4 @@
-//! Whom the file's rules choose, and what they keep back.
+//! Applies the file's routes and silences to a notification.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use crate::config::silence::Silence;
 use crate::model::extract::{MAX_FIELDS, extract};
 use crate::model::notification::Notification;
 
-/// A receiver that the rules choose, by its place in the file.
+/// A receiver that the rules select, by its index in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteMatch {
     pub receiver: usize,
     pub why: MatchedBy,
 }
 
-/// Why a receiver is reached.
+/// Why the rules select a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
-    /// By the route at this place in the list of routes.
+    /// The route at this index in the list of routes.
     Route(usize),
     Default,
 }
 
-/// Whom the file's rules choose for a notification that names nobody.
+/// The receivers that the file's rules select for a notification without explicit receivers.
 #[derive(Debug)]
 pub struct Routed {
-    /// Each once: those of routes, else the default receivers.
+    /// The receivers of routes, or else the default receivers, without duplicates.
     pub receivers: Vec<RouteMatch>,
-    /// Places of the routes that apply, in the order in which they do.
+    /// The indexes of the routes that apply, in the order of their evaluation.
     pub routes: Vec<usize>,
-    /// With the fields that routes made of its text.
+    /// The notification with the fields that routes extracted from its text.
     pub notification: Arc<Notification>,
 }
 
 impl Routed {
-    /// A notification that names somebody.
+    /// Returns the result for a notification with explicit receivers.
     pub fn unasked(notification: &Arc<Notification>) -> Self {
         Self {
             receivers: Vec::new(),
@@ -84,19 +84,20 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
     }
 }
 
-/// What came of asking the routes.
+/// The result of evaluating the routes.
 #[derive(Debug)]
 pub struct AskedRoutes {
-    /// Places of the routes that apply, in the order in which they do.
+    /// The indexes of the routes that apply, in the order of their evaluation.
     pub routes: Vec<usize>,
-    /// With the fields that routes made of its text.
+    /// The notification with the fields that routes extracted from its text.
     pub notification: Arc<Notification>,
 }
 
-/// Asks the routes in the order of the file. The children of a route that matches are asked next, and of siblings those after it
-/// only where it says `continue`. A route that matches applies unless one of its children does, as in Alertmanager
-/// (`Route.Match`, <https://github.com/prometheus/alertmanager/blob/main/dispatch/route.go>). Routes behind one that makes fields
-/// see them. `told` hears of each route that is asked, and of its first condition that does not hold.
+/// Evaluates the routes in the order of the file. After a match, evaluates the route's children. Evaluates the siblings
+/// after it only with `continue`. A matching route applies unless one of its children matches, as in Alertmanager
+/// (`Route.Match`, <https://github.com/prometheus/alertmanager/blob/main/dispatch/route.go>). Routes after one that
+/// extracts fields can match these fields. Calls `told` for each evaluated route, with its first condition that does
+/// not hold.
 pub fn ask_routes<'s>(
     settings: &'s Settings,
     notification: &Arc<Notification>,
@@ -106,7 +107,7 @@ pub fn ask_routes<'s>(
     let searched = searched_bytes(config.regexes);
     let mut notification = Arc::clone(notification);
     let mut walk = Walk::new(&config.routes);
-    // Again for each route that has made fields: what is looked up for all routes has changed.
+    // Repeat after each route that extracts fields, because the values for all routes have changed.
     loop {
         let seen = Arc::clone(&notification);
         let input = MatchInput::of(&seen).for_regexes(config.regexes);
@@ -131,12 +132,12 @@ pub fn ask_routes<'s>(
     }
 }
 
-/// The way through the tree of routes.
+/// The walk through the tree of routes.
 struct Walk<'s> {
     routes: &'s [Route],
-    /// The next place to look at.
+    /// The next index to evaluate.
     next: usize,
-    /// Routes that match and whose children are being asked; whether a child has matched.
+    /// The matching routes whose children are under evaluation, and whether a child has matched.
     open: Vec<(usize, bool)>,
     applied: Vec<usize>,
 }
@@ -151,26 +152,26 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// The next route to ask.
+    /// Returns the next route to evaluate.
     fn next(&mut self) -> Option<(usize, &'s Route)> {
         let place = self.next;
         self.routes.get(place).map(|route| (place, route))
     }
 
-    /// The route does not match, so nor do its children.
+    /// Skips a route that does not match, with its children.
     fn skip(&mut self, route: &Route) {
         self.next = route.end;
         self.close();
     }
 
-    /// The route matches; its children come next.
+    /// Enters a matching route, whose children come next.
     fn enter(&mut self, place: usize) {
         self.open.push((place, false));
         self.next = place + 1;
         self.close();
     }
 
-    /// Closes the routes whose children have all been asked.
+    /// Closes the routes whose children are all evaluated.
     fn close(&mut self) {
         while let Some((place, has_match)) = self.open.last().copied()
             && let Some(route) = self.routes.get(place)
@@ -195,7 +196,7 @@ impl<'s> Walk<'s> {
     }
 }
 
-/// The first silence that suppresses a notification.
+/// Returns the first silence that mutes a notification.
 pub fn silence<'s>(
     settings: &'s Settings,
     notification: &Notification,

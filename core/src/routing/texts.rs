@@ -1,4 +1,4 @@
-//! What templates make of a request: each template once, however many destinations have it.
+//! Renders the templates of a request. Each template renders once for all destinations.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -24,32 +24,32 @@ const BLANK: &str = "it makes a blank text";
 pub struct Texts<'a> {
     request: &'a Request,
     config: &'a Config,
-    /// The template that the request names, if there is such a one.
+    /// The template that the request names, if it exists.
     named: Option<Template>,
     now: Timestamp,
     renderer: Renderer,
     given: Variant,
-    /// What text templates made, by their ids; `None` of one that failed.
+    /// The results of text templates by their ids. `None`: the template failed.
     variants: HashMap<Arc<str>, Option<Variant>>,
-    /// What templates of parameters made, of which variant.
+    /// The results of parameter templates, by template and variant.
     parameters: HashMap<ParameterId, Result<Arc<str>, Problem>>,
-    /// Of all notifications and parameters, and of the data where it outlives the request.
+    /// The bytes of all notifications and parameters, and of the data if it outlives the request.
     bytes: usize,
     keeps_data: bool,
 }
 
-/// The ids of a parameter's template and of the variant that it looks at.
+/// The ids of a parameter's template and of its variant.
 type ParameterId = (Arc<str>, Option<Arc<str>>);
 
-/// The notification with the text that a template made, or as it came.
+/// The notification with the text of a template, or with its own text.
 #[derive(Clone)]
 pub struct Variant {
     pub notification: Arc<Notification>,
-    /// In bytes.
+    /// The size in bytes.
     pub size: usize,
-    /// The template's.
+    /// The template's id.
     id: Option<Arc<str>>,
-    /// Made when a template looks at it, once for all who have this variant.
+    /// The template context. The first template to need it creates it for all users of this variant.
     seen: Rc<OnceCell<TemplateContext>>,
 }
 
@@ -92,8 +92,8 @@ impl<'a> Texts<'a> {
         }
     }
 
-    /// The notification with the text that a template makes: the request's, or else the destination's own. One that fails
-    /// fails nothing: the text goes as it is.
+    /// Returns the notification with the text of the request's template, or else of the destination's template. If the
+    /// template fails, returns the original text.
     pub fn variant(&mut self, own: Option<&Template>, warnings: &mut Warnings) -> Variant {
         let Some(template) = self.named.clone().or_else(|| own.cloned()) else {
             return self.given.clone();
@@ -154,7 +154,7 @@ impl<'a> Texts<'a> {
         self.renderer.render(template, &seen)
     }
 
-    /// What the templates of a destination's parameters make; one that fails is as if it were not there.
+    /// Renders the templates of a destination's parameters. Omits a parameter whose template fails.
     pub fn parameters(
         &mut self,
         rendered: &[RenderedParameter],
@@ -169,7 +169,7 @@ impl<'a> Texts<'a> {
         made
     }
 
-    /// What makes the parameters of another notification, when this request has been answered.
+    /// Returns a renderer of these parameters for other notifications after the response to this request.
     pub fn again(&mut self, rendered: &[RenderedParameter]) -> Arc<dyn Parameters> {
         self.keeps_data = true;
         Arc::new(DeferredTemplates {
@@ -179,7 +179,7 @@ impl<'a> Texts<'a> {
         })
     }
 
-    /// What is made for several deliveries together, if it is kept for them.
+    /// Returns the memory of results that several deliveries share, if they store them.
     pub fn bytes(&self) -> usize {
         let data = self.request.data.as_deref().filter(|_| self.keeps_data);
         self.bytes + data.map_or(0, Json::size)
@@ -197,7 +197,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// The parameters that templates make; of one that fails it is said why.
+/// Renders a destination's parameters, with a warning for each failure.
 fn make(
     rendered: &[RenderedParameter],
     mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
@@ -222,7 +222,7 @@ fn make(
     made
 }
 
-/// A JSON object of what the templates make.
+/// Renders a JSON object of templates.
 fn object(
     members: &[(String, Template)],
     mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
@@ -234,11 +234,11 @@ fn object(
     Ok(serde_json::Value::Object(object).to_string().into())
 }
 
-/// A destination's parameters, for notifications that no request brings.
+/// A destination's parameters for notifications without a request.
 struct DeferredTemplates {
     rendered: Vec<RenderedParameter>,
     renderer: Renderer,
-    /// Of the request that the destination was chosen for.
+    /// The data of the request for which the destination was selected.
     data: Option<Arc<Json>>,
 }
 

@@ -8,10 +8,10 @@ use super::*;
 use crate::config::{Environment, Named, from_file};
 use crate::json::Json;
 
-/// A route of a tree: the values that it matches, and its children.
+/// A route of a tree with the values that it matches and its children.
 #[derive(Clone, Debug)]
 struct Node {
-    /// Empty: everything.
+    /// Empty: the route matches everything.
     matches: Vec<u8>,
     is_negated: bool,
     continues: bool,
@@ -47,7 +47,7 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
     prop::collection::vec(tree, 0..5)
 }
 
-/// The routes as a file has them; each has the receiver of its number where it has one of its own.
+/// Writes the routes as a file. A route with its own receiver uses the receiver with the route's number.
 fn write(text: &mut String, nodes: &[Node], path: &str, number: &mut usize) {
     for node in nodes {
         let _ = writeln!(text, "[[{path}]]\ncontinue = {}", node.continues);
@@ -101,7 +101,7 @@ fn notification(value: u8) -> Arc<Notification> {
     Arc::new(notification)
 }
 
-/// Alertmanager's `Route.Match`, for a route and those below it. Numbers count in the order of the file.
+/// Implements Alertmanager's `Route.Match` for a route and its descendants. Numbers count in the order of the file.
 fn expected(node: &Node, value: u8, number: &mut usize) -> Vec<usize> {
     let own = *number;
     *number += 1;
@@ -146,8 +146,8 @@ proptest! {
         }
     }
 
-    /// Whoever matches a route of the first level reaches its receivers or those of a route below it; the others reach the default
-    /// receivers. Nobody is reached twice.
+    /// A value that matches a top-level route reaches its receivers or those of a descendant. Other values reach the
+    /// default receivers. Nothing reaches a receiver twice.
     #[test]
     fn nobody_falls_through_the_tree(nodes in nodes()) {
         let settings = settings(&nodes);
