@@ -8,7 +8,7 @@
 //! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
 //! - [`config`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
 //! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends without knowing a channel;
-//!   [`store`] keeps what was accepted over the end of the process; [`observe`] turns what happens into log lines and metrics.
+//!   [`store`] keeps accepted requests when the process ends; [`observe`] turns events into log lines and metrics.
 //! - [`model`] is the vocabulary of all of them.
 //! - [`json`], [`secret`], [`text`], [`warnings`], [`panics`] and [`time_limit`] are small libraries that know nothing of notifications.
 //!

@@ -1,4 +1,4 @@
-//! What becomes of a panic: its place is known, and what it says is shown nowhere, since it may hold anything.
+//! Panics: the location is reported. The message is not, since it may contain a secret.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Locks whatever became of who had it before: the panic of one is its own, and others go on with what is locked.
+/// Locks a mutex, also after a panic of an earlier holder: other deliveries continue with the locked value.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

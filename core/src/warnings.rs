@@ -1,10 +1,10 @@
-//! What a caller is warned of, within a bound.
+//! Warnings to a caller, bounded in number.
 
 use super::text::truncate;
 
-/// The first [`MAX_WARNINGS`] warnings as they are told; those beyond are only counted, and never made.
+/// The first [`MAX_WARNINGS`] warnings. Further ones are only counted, and never made.
 ///
-/// Whoever warns of a request adds to one of these, so that no request can make more of them than an answer has.
+/// All warnings of a request go into one of these, so that no request can make more than a response has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warnings<T = String> {
     told: Vec<T>,
@@ -26,7 +26,7 @@ impl<T> Default for Warnings<T> {
 }
 
 impl<T: PartialEq> Warnings<T> {
-    /// Adds a warning, which is made only where it will be told. The same is told once.
+    /// Adds a warning, which is made only if it will be shown. Equal warnings are added once.
     pub fn push(&mut self, warning: impl FnOnce() -> T) {
         if self.told.len() >= MAX_WARNINGS {
             self.more += 1;
@@ -50,7 +50,7 @@ impl<T: PartialEq> Warnings<T> {
         self.told.is_empty()
     }
 
-    /// Those that are told.
+    /// The kept warnings.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.told.iter()
     }

@@ -19,7 +19,7 @@ impl AlertKey {
         Self(format!("key:{key}").into())
     }
 
-    /// Of the values of `alert_key`. Their lengths stand before them, so that no two lists look alike.
+    /// The key of the values of `alert_key`. Each value's length precedes it, so that no two lists have the same key.
     pub fn of_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Self {
         let values = values.into_iter();
         let values: String = values
@@ -28,7 +28,7 @@ impl AlertKey {
         Self(format!("values:{}", &*DedupKey::from(values.as_str())).into())
     }
 
-    /// Of an event without an identity: its task stands for it.
+    /// The key of an event without an identity: the id of its task.
     pub fn of_task(task: &str) -> Self {
         Self(format!("task:{task}").into())
     }
@@ -64,12 +64,12 @@ pub struct Now {
     pub steady: Timestamp,
 }
 
-/// A time later by so much.
+/// The time `by` later.
 pub fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// What is stored of an alert.
+/// The stored state of an alert.
 #[derive(Clone, Debug)]
 pub struct Alert {
     pub key: AlertKey,
@@ -86,7 +86,7 @@ pub struct Alert {
     pub groups: Vec<Arc<str>>,
     /// How long it fires without a report.
     pub resolve_timeout: Option<Duration>,
-    /// When it resolves by itself; of a resolved alert, when it is forgotten.
+    /// When a firing alert resolves because of its timeout, or when a resolved alert is forgotten.
     pub due: Option<Timestamp>,
     /// `due` as the store has it.
     pub stored_due: Option<Timestamp>,

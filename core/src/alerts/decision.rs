@@ -1,4 +1,4 @@
-//! What becomes of an event at each destination.
+//! Decides whether each destination is notified of an event.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,14 +28,14 @@ pub struct AlertEvent<'a> {
 #[derive(Clone, Debug)]
 pub struct RoutedGroup {
     pub route: RouteRef,
-    /// `None`: each alert is a group of its own.
+    /// `None`: each alert forms its own group.
     pub labels: Option<Vec<(String, String)>>,
     pub timing: GroupTiming,
     pub resolve_timeout: Option<Duration>,
     pub targets: Vec<GroupDestination>,
 }
 
-/// What becomes of an event at one destination.
+/// The decision about an event at one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is sent now, as a notification about this alert alone.
@@ -45,7 +45,7 @@ pub enum Verdict {
     Suppressed(String),
 }
 
-/// What becomes of an event.
+/// The decisions about an event.
 #[derive(Debug)]
 pub struct Decision {
     /// As it is sent.
@@ -147,7 +147,7 @@ pub fn not_firing(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
         .collect()
 }
 
-/// It is sent now, whatever destinations were notified of.
+/// The event is sent now, regardless of earlier notifications.
 pub fn notify_now(
     event: &AlertEvent<'_>,
     targets: &[GroupDestination],

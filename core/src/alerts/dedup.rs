@@ -1,4 +1,4 @@
-//! What a destination has to be notified of, by the notification log.
+//! Selects the alerts that a destination must be notified of, by the notification log.
 
 use super::alert::{Alert, AlertKey};
 use super::log::{GroupDestination, LogEntry, Notified, NotifiedAlerts};
@@ -38,7 +38,7 @@ pub fn to_notify(
     if !members.iter().any(is_news) {
         return NotifiedAlerts::new();
     }
-    // A muted alert that the destination knows is told of too: the group is not over while it fires.
+    // A muted alert that the destination knows is part of the notification: the group does not end while it fires.
     let is_known =
         |member: &Member<'_>| entry.is_some_and(|entry| entry.knows_firing(&member.alert.key));
     let is_told = |member: &&Member<'_>| match member.is_over() || member.alert.is_one_off {

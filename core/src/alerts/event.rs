@@ -119,7 +119,7 @@ impl ScopeState {
         group
     }
 
-    /// Nothing is to be said; the alert has more time until it resolves by itself. Few of these changes are stored.
+    /// Sends nothing. The alert's resolve timeout starts again. Few of these changes are stored.
     fn repeats(&mut self, mut alert: Alert, now: Now) {
         if self
             .alert(&alert.key)
@@ -234,7 +234,7 @@ impl ScopeState {
         verdicts
     }
 
-    /// The alert is in other groups from now on: for destinations that none of them reaches it is over.
+    /// Moves the alert to other groups. It counts as resolved for destinations that none of the new groups reaches.
     fn leave(&mut self, key: &Arc<str>, new: &[RoutedGroup], alert: &Alert, now: Now) {
         let Some(mut group) = self.take_group(key) else {
             return;

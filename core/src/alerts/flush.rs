@@ -26,8 +26,8 @@ pub struct Flush {
 }
 
 impl ScopeState {
-    /// Resolves the alerts that were not reported for too long, forgets those that ended long ago, and gives back the groups
-    /// that are due.
+    /// Resolves the alerts whose resolve timeout has passed, removes old resolved alerts, and returns the groups that
+    /// are due.
     pub fn due_groups(&mut self, now: Now) -> Vec<Arc<str>> {
         let mut groups = Vec::new();
         for timer in self.due(now.steady) {
@@ -74,7 +74,8 @@ impl ScopeState {
         self.put_alert(alert);
     }
 
-    /// What the destinations of a group are notified of now. `is_muted` says whether a silence holds for an alert.
+    /// Returns the notifications that the destinations of a group get now. `is_muted` says whether a silence holds for
+    /// an alert.
     pub fn flush(
         &mut self,
         key: &str,
@@ -161,7 +162,7 @@ impl ScopeState {
             let retry_at = entry.retry_at;
             let members = self.members(&group);
             let entry = group.log.get(&id);
-            // What has changed since waits for the next interval.
+            // A change during the delivery waits for the next interval.
             let target = GroupDestination {
                 id,
                 send_resolved: true,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::alert::{Alert, AlertKey, Now, later};
 use super::log::{DestinationId, LogEntry};
 
-/// What chooses a group's destinations in the configuration file as it is now.
+/// Selects a group's destinations in the current configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteRef {

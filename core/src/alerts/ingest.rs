@@ -1,4 +1,4 @@
-//! What an event means for its alert.
+//! Applies an event to its alert.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub enum EventIdentity {
     },
 }
 
-/// What an event changes.
+/// The change that an event makes.
 #[derive(Debug)]
 pub enum Ingested {
     /// It begins to fire, or its level rises.
@@ -126,8 +126,7 @@ fn fires_again(event: &Arc<Notification>, firing: &Alert, at: Timestamp) -> Inge
     }
 }
 
-/// What the event says of the alert, with the level and the fields of the last firing: whoever was notified of that is notified
-/// of its end.
+/// The event's notification with the level and the fields of the last firing. So the destinations of the firing are notified of its end.
 fn with_level_of(event: &Notification, firing: &Alert) -> Arc<Notification> {
     let last = &firing.notification;
     let mut fields = event.fields.clone();

@@ -19,7 +19,7 @@ pub struct DestinationId {
     pub place: usize,
 }
 
-/// A destination, and what decides what it is notified of.
+/// A destination, and the options that decide which notifications it gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupDestination {
     pub id: DestinationId,
@@ -36,7 +36,7 @@ pub struct Notified {
 
 pub type NotifiedAlerts = BTreeMap<AlertKey, Notified>;
 
-/// What one destination was notified of.
+/// The alerts that one destination was notified of.
 #[derive(Clone, Debug, Default)]
 pub struct LogEntry {
     /// Alerts whose firing was delivered, or may have been.
@@ -64,12 +64,12 @@ const LEAST_RETRY: Duration = Duration::from_secs(5 * 60);
 const REFUSED_RETRY: Duration = Duration::from_secs(3600);
 
 impl LogEntry {
-    /// Whether it has to be told that this alert is resolved.
+    /// Whether the destination must be notified when this alert resolves.
     pub fn knows_firing(&self, key: &AlertKey) -> bool {
         self.sent.contains_key(key)
     }
 
-    /// Whether the alert is part of what it was or is being notified of.
+    /// Whether the alert is part of a sent or pending notification.
     pub fn concerns(&self, key: &AlertKey) -> bool {
         let pending = self.pending.as_ref();
         self.knows_firing(key) || pending.is_some_and(|pending| pending.alerts.contains_key(key))

@@ -1,9 +1,9 @@
 //! Alert state: events become alerts, alerts form groups, and groups make notifications.
 //!
-//! One file a stage, each a function of state, input and time: [`ingest`] (what an event means for its alert), [`event`] and [`decision`]
-//! (which destinations are notified of it now), [`group`] (when a group's next notification is due), [`flush`] (what it says to whom), [`dedup`]
-//! (what a destination knows already, by the notification log in [`log`]) and [`render`]. [`state`] holds the alerts and groups
-//! of one scope.
+//! Each stage is a file, and each stage is a function of state, input and time: [`ingest`] (applies an event to its
+//! alert), [`event`] and [`decision`] (choose the destinations to notify now), [`group`] (when a group's next
+//! notification is due), [`flush`] (the notifications of a due group), [`dedup`] (compares with the notification log in
+//! [`log`]) and [`render`] (the text). [`state`] holds the alerts and groups of one scope.
 
 pub mod alert;
 pub mod decision;

@@ -21,7 +21,7 @@ use crate::model::plan::{Fingerprint, Plan};
 use crate::routing::{self, DecidedDestination, Refusal, Routed, Sending};
 use crate::warnings::Warnings;
 
-/// What is sent of an event now.
+/// The deliveries of an event that are sent now.
 #[derive(Debug)]
 pub struct PlannedEvent {
     pub plan: Plan,
@@ -31,7 +31,7 @@ pub struct PlannedEvent {
     pub has_identity: bool,
 }
 
-/// Takes an event up, and makes the plan of what is sent of it now. What cannot be planned changes no state.
+/// Applies an event, and plans the deliveries that are sent now. An event that cannot be planned changes no state.
 pub fn plan(
     state: &mut ScopeState,
     request: &Request,

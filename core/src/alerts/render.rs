@@ -12,7 +12,7 @@ use crate::model::notification::{AlertStatus, DedupKey, GroupedAlert, Level, Not
 
 /// Alerts that the text lists; the rest is counted.
 const MAX_LISTED: usize = 50;
-/// A label that so many of ten alerts share is told once.
+/// A label that at least this share of the alerts has stands once, above the list.
 const MOSTLY: (usize, usize) = (8, 10);
 
 /// The notification about these alerts, which are all of one group.
@@ -153,7 +153,7 @@ fn mostly(alerts: &[GroupedAlert], common: &[(String, Json)]) -> Vec<(String, us
     counts.into_iter().filter(is_most).collect()
 }
 
-/// One alert of the list: what it is, what distinguishes it, its age.
+/// One line of the list: the alert, the labels that distinguish it, and its age.
 fn line(
     alert: &GroupedAlert,
     common: &[(String, Json)],

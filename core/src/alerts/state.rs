@@ -13,17 +13,17 @@ use super::log::DestinationId;
 /// Memory for alerts.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 const MAX_GROUPS: usize = 20_000;
-/// For so long after a start nothing resolves by itself: whoever reports alerts may have to start too.
+/// No alert resolves by timeout for this long after a start: its sources may have to start too.
 const QUIET_START: Duration = Duration::from_secs(30);
 
-/// What a timer is of.
+/// The object that a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
     Alert(AlertKey),
     Group(Arc<str>),
 }
 
-/// The state of one scope. Stages change it; [`ScopeState::take_changes`] says what they have changed.
+/// The state of one scope. The stages change it; [`ScopeState::take_changes`] returns the changes.
 #[derive(Debug)]
 pub struct ScopeState {
     pub(super) alerts: HashMap<AlertKey, Alert>,
@@ -36,7 +36,7 @@ pub struct ScopeState {
     pub(super) quiet_until: Timestamp,
 }
 
-/// Keys of what has changed since the last time.
+/// Keys of the objects that changed since the last call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     pub alerts: BTreeSet<AlertKey>,
@@ -72,7 +72,7 @@ impl ScopeState {
         self.groups.get(key)
     }
 
-    /// What has changed since the last call.
+    /// Returns the changes since the last call.
     pub fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
     }

@@ -147,8 +147,8 @@ fn utf32(bytes: &[u8], big: bool) -> Result<(String, bool), NoText> {
     Ok((text, replaced))
 }
 
-/// The text with each `\ud800`-like escape that has no partner replaced by `\ufffd`; `None` where there is none.
-/// Escapes stand only inside strings, and the places of all else stay as they are.
+/// The text with each `\ud800`-like escape without a partner replaced by `\ufffd`; `None` if it has no such escape.
+/// Escapes occur only in strings, so all other positions stay the same.
 fn without_lone_escapes(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut lone = Vec::new();

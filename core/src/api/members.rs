@@ -1,4 +1,4 @@
-//! Reads a notification's members from text. What cannot be used is left out, with a warning.
+//! Reads a notification's members from text. Invalid values are left out, with a warning.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub fn dedup_key(text: &str, warnings: &mut Warnings) -> DedupKey {
     text.into()
 }
 
-/// Adds what the operator's options find in the notification's text: its level, and fields.
+/// Adds the level and the fields that the operator's options extract from the notification's text.
 pub fn with_text_read(mut notification: Notification, options: &ReadOptions) -> Arc<Notification> {
     let text = notification.text.as_str();
     notification.level_in_text = text.and_then(|text| options.levels.in_text(text));

@@ -1,4 +1,4 @@
-//! What is wrong with a request, in sentences.
+//! The problems of a request.
 
 use crate::json::Json;
 use crate::model::problem::{Location, Problem};

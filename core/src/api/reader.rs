@@ -157,7 +157,7 @@ impl MemberReader {
         }
     }
 
-    /// The text with all that is optional; what cannot be used is left out, with a warning.
+    /// The text with all optional members. Invalid values are left out, with a warning.
     pub(super) fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
             text,
@@ -184,7 +184,7 @@ impl MemberReader {
         }
     }
 
-    /// What is made of a text.
+    /// Reads a member's text with `read`.
     fn read<T>(&mut self, name: &str, read: impl FnOnce(&str, &mut Warnings) -> T) -> Option<T> {
         let text = self.text(name)?;
         Some(read(&text, &mut self.warnings))

@@ -19,7 +19,7 @@ use crate::warnings::Warnings;
 /// Bodies beyond this are refused.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
 
-/// What a caller asks for.
+/// A request of a caller.
 #[derive(Debug)]
 pub struct Request {
     pub notification: Arc<Notification>,
@@ -33,7 +33,7 @@ pub struct Request {
     /// For templates.
     pub data: Option<Arc<Json>>,
     pub idempotency_key: Option<String>,
-    /// The same for all bodies that mean the same, wherever the key stands and in whatever order the members do.
+    /// Equal for all bodies with the same meaning: the order of members and the place of the key do not matter.
     pub fingerprint: Fingerprint,
     /// The first members that are not documented: one of them may be meant to be another.
     pub unknown: Vec<String>,
@@ -107,7 +107,7 @@ pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem
     of_text(text, &BTreeMap::new(), options, Warnings::default())
 }
 
-/// A body of so many bytes is not read.
+/// The problem of a body that is too long to be read.
 pub fn too_large(bytes: usize) -> Problem {
     error(
         "too_large",

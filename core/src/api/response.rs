@@ -1,4 +1,4 @@
-//! What the caller reads: always a JSON object, always with `results`.
+//! The response to the caller: always a JSON object, always with `results`.
 
 use std::collections::HashMap;
 
@@ -122,7 +122,7 @@ impl RequestResponse {
         }
     }
 
-    /// How many deliveries it tells of.
+    /// The number of deliveries.
     pub const fn size(&self) -> usize {
         self.deliveries.len()
     }
@@ -134,8 +134,8 @@ fn entries<S: Serializer>(deliveries: &[DeliveryReport], serializer: S) -> Resul
 }
 
 impl RequestStatus {
-    /// Looks at every delivery but those ignored: a sender of whose destinations one was reached has not failed. Where
-    /// all are ignored nothing was said to anybody.
+    /// The summary of all deliveries. A sender with one reached destination has not failed. If all deliveries are
+    /// ignored, nobody was notified.
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let is = |wanted: fn(&Outcome) -> bool| {
             deliveries.iter().any(|delivery| wanted(&delivery.outcome))

@@ -1,4 +1,4 @@
-//! A table's row as the request that it stands for.
+//! Makes a request of a table's row.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -20,8 +20,8 @@ use crate::warnings::Warnings;
 /// Longer values are cut: the whole of them is in the table.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// Makes a request of a row. What cannot be used of the row is left out, with a warning of the request. A row without a text has
-/// all its fields for one; with a `template` it needs none.
+/// Makes a request of a row. Invalid values of the row are left out, with a warning of the request. A row without a
+/// text shows all its fields; with a `template` it needs none.
 pub fn read(
     table: &Arc<str>,
     row: &Row,

@@ -1,4 +1,4 @@
-//! What one can look at without sending anything: `?view=status`, `?view=metrics`.
+//! The views, which send nothing: `?view=status`, `?view=metrics`.
 
 use serde::Serialize;
 
@@ -11,8 +11,8 @@ pub const NAMES: &[&str] = &["status", "metrics"];
 /// How the notifier is.
 #[derive(Debug, Serialize)]
 pub struct StatusView {
-    /// `ok`; `outdated` where the configuration file as it is now cannot be used, and what was read before is in use;
-    /// `unusable` where there are no settings.
+    /// `ok`; `outdated` if the current configuration file is invalid and an earlier one is in use; `unusable` if there
+    /// are no settings.
     pub status: &'static str,
     /// Always empty: every answer has the member.
     pub results: Results,

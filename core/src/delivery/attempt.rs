@@ -22,7 +22,7 @@ use crate::secret::Redactor;
 use crate::store::Ownership;
 use crate::transport::{SendError, Sent};
 
-/// An attempt that holds its connection for so long was slow, whatever came of it; and so was one that timed out.
+/// An attempt that holds its connection for this long was slow, with any result. So was an attempt that timed out.
 const SLOW: Duration = Duration::from_secs(5);
 
 /// Another process has taken the delivery over, or an operator has dropped it.
@@ -55,8 +55,8 @@ impl Delivery {
             Ok(permit) => permit,
             Err(failure) => return Ok(AttemptResult::Reject(failure)),
         };
-        // The first attempt has the time that it would have without the wait for a connection. Whoever holds one gives it back
-        // within an attempt's time.
+        // The wait for a connection does not shorten the first attempt. Every holder returns its connection within the
+        // time of one attempt.
         let (asked, mut deadline) = (Instant::now(), self.deadline);
         let until = match last {
             None => deadline + self.policy.attempt_timeout,
@@ -218,8 +218,8 @@ impl Delivery {
         }
     }
 
-    /// The client that the message is sent with. What must not be sent twice never goes over a kept connection: one that died
-    /// unnoticed would leave it unknown whether the message was taken.
+    /// The client for the message. A message that must not be repeated never uses an idle connection: if that had died
+    /// unnoticed, the result would be ambiguous.
     pub fn client(&self, message: &Outbound) -> ClientKey {
         let own = &self.planned.own;
         ClientKey {
@@ -237,7 +237,7 @@ impl Delivery {
     }
 }
 
-/// What the result means for the other deliveries to its destination.
+/// Applies the result to the other deliveries of its destination.
 fn direct_queue(permit: &Permit, classification: &Classification, retry: &RetryState) {
     if let Some(pause) = pause(classification, retry) {
         return permit.pause(&pause);
@@ -275,7 +275,8 @@ fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
     })
 }
 
-/// Whether the destination took the message or refused it for what it is. A stale edit says nothing of the next message.
+/// Whether the destination accepted the message or refused its content. A stale edit says nothing about the next
+/// message.
 const fn is_success_of_destination(result: &AttemptResult) -> bool {
     matches!(
         result,
@@ -283,8 +284,8 @@ const fn is_success_of_destination(result: &AttemptResult) -> bool {
     )
 }
 
-/// What it means that no reply came: not sent can be sent again; maybe sent depends on what a second sending does. What was
-/// answered in bytes that are no reply is never sent again.
+/// The result of an attempt without a reply. An unsent message is retried; for one that may be sent, the effect of a
+/// second sending decides. An invalid reply is never followed by a second sending.
 fn without_reply(error: SendError, resend: ResendEffect) -> AttemptResult {
     if error.permanent {
         return AttemptResult::Reject(error.failure);

@@ -7,7 +7,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 /// From the shortest initial delay, 10 ms, to the longest, an hour, there are 19.
 const MAX_DOUBLINGS: u32 = 32;
 
-/// Exponential backoff: the floor of every wait, whatever a provider asks for.
+/// Exponential backoff: the minimum of every wait, also if a provider asks for less.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     pub initial: Duration,

@@ -1,5 +1,5 @@
-//! What a delivery makes of the last notification of its dedup key at its destination: it may be a repeat, edit or answer
-//! its message, and be remembered in its place.
+//! Compares a delivery with the last notification of its dedup key at its destination. It may be a repeat, or edit or
+//! answer that message, and it becomes the last notification.
 
 use super::last_notifications::{
     self, DeliveredNotification, EarlierNotification, REPEAT_INTERVAL,
@@ -9,9 +9,9 @@ use crate::model::outcome::MessageRef;
 use crate::model::wire::Outbound;
 use crate::store::LastNotificationStore;
 
-/// What becomes of a delivery in view of the last notification.
+/// The action on a delivery after comparing it with the last notification.
 pub enum FollowUp {
-    /// It is sent as it was composed.
+    /// It is sent as composed.
     None,
     /// It is not sent.
     Suppressed { rule: String },
@@ -20,7 +20,7 @@ pub enum FollowUp {
 }
 
 impl Delivery {
-    /// Decided when its turn has come: then it is known what the destination was told last.
+    /// Decides when its turn has come: only then is the last notification known.
     pub async fn follow_up(&self) -> FollowUp {
         let Some(key) = self.notification_key().filter(|_| self.depends_on_last()) else {
             return FollowUp::None;
@@ -43,7 +43,7 @@ impl Delivery {
         self.update(&last).map_or(FollowUp::None, FollowUp::Update)
     }
 
-    /// Whether what the destination was told last decides what becomes of this.
+    /// Whether the last notification can change the action.
     fn depends_on_last(&self) -> bool {
         self.planned.channel.capabilities().refers_to_earlier()
             || self.policy.repeat_interval.is_some()
@@ -56,7 +56,7 @@ impl Delivery {
         state.is_some_and(|(state, interval)| last.is_repeat(state, interval))
     }
 
-    /// The one message that follows up on an earlier one. What would be split never does.
+    /// The one message that follows up on an earlier one. A split message never does.
     fn update(&self, last: &EarlierNotification) -> Option<Box<Outbound>> {
         let input = self.planned.input.as_ref()?;
         let channel = self.planned.channel.as_ref();
@@ -67,7 +67,7 @@ impl Delivery {
         Some(Box::new(message))
     }
 
-    /// Notes what the destination was told now.
+    /// Stores the notification as the destination's last one.
     pub fn remember_notification(&self, parts: usize, message: Option<&MessageRef>) {
         let Some(key) = self.notification_key() else {
             return;

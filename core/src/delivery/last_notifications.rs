@@ -22,14 +22,15 @@ const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a delivery waits for the answer of an outbox.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
-/// What this process remembers: about three megabytes. With an outbox, the processes share this there.
+/// The last notifications in this process: about three megabytes. With an outbox, the processes share them in the
+/// store.
 #[derive(Default)]
 pub struct LastNotificationCache {
     /// The oldest first.
     lasts: Mutex<LinkedHashMap<String, (LastNotification, Instant)>>,
 }
 
-/// What was delivered.
+/// A delivered notification.
 pub struct DeliveredNotification<'a> {
     pub parts: usize,
     pub message: Option<&'a MessageRef>,
@@ -51,8 +52,8 @@ pub fn key(sending: &PlannedSend) -> Option<String> {
     Some(digest(&format!("{destination}\0{}", &**dedup_key)))
 }
 
-/// What deliveries share that must leave in the order of their acceptance, besides the configuration file: the destination and
-/// the dedup key. A delivery under another file may have nobody who would ever claim it: none waits for that.
+/// The key of deliveries that must leave in the order of their acceptance: the destination and the dedup key, under one
+/// configuration file. Deliveries under other files do not block it, since perhaps no process ever claims them.
 pub fn order_key(sending: &PlannedSend) -> Option<OrderKey> {
     let dedup_key = sending.dedup_key.as_ref()?;
     let destination = &sending.channel.destination().key;
@@ -90,8 +91,8 @@ impl LastNotificationCache {
         }
     }
 
-    /// Remembers the state of a delivered notification. A resolved alert has no message to follow up on, and its state is
-    /// remembered only where a repeat would be suppressed. No part of a split message stands for the whole.
+    /// Stores the state of a delivered notification. A resolved alert has no message to follow up on; its state is
+    /// stored only if repeats are suppressed. A split message cannot be followed up.
     pub fn delivered(
         &self,
         key: &str,
@@ -114,8 +115,8 @@ impl LastNotificationCache {
         self.set(key, last, outbox);
     }
 
-    /// Forgets the state but not the message: the destination may know another state, so the next notification is sent
-    /// whatever it says.
+    /// Forgets the state but not the message. The destination may know another state, so the next notification is
+    /// always sent.
     pub async fn forget_state(&self, key: &str, outbox: Option<&dyn LastNotificationStore>) {
         if let Some(known) = self.get(key, outbox).await {
             let state = None;

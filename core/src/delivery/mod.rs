@@ -1,11 +1,11 @@
-//! Runs plans: every delivery at once, each to its end, whatever becomes of the call that asked for it.
+//! Runs plans: all deliveries at once. Each runs to its end, also if the call that asked for it ends.
 //!
-//! A request comes in by `submit`: it may be known (`submit::idempotency`), needs capacity (`limits`), may be stored
-//! (`progress::store`), and becomes a [`Task`]. Each of its deliveries is one [`state::Delivery`] from then on. It passes
-//! `submit::throttle`, or is folded into a `digest`. Then `run` takes it from state to state: its `turn` comes in the
-//! destination's `queue`, `follow_up` compares it with the last notification, each `attempt` sends a message, `retry` decides
-//! what is done next, and `lookup` asks what became of a message that must not be sent twice. It reports by `progress`. What
-//! all deliveries use are the `services`.
+//! `submit` accepts a request. It may be known (`submit::idempotency`), needs capacity (`limits`), may be stored
+//! (`progress::store`), and becomes a [`Task`]. Each of its deliveries becomes one [`state::Delivery`]. It passes
+//! `submit::throttle`, or is queued for a `digest`. Then `run` moves it from state to state: it waits for its `turn` in
+//! the destination's `queue`, `follow_up` compares it with the last notification, each `attempt` sends a message,
+//! `retry` decides the next step, and `lookup` asks the provider for a message that must not be sent twice. It reports
+//! by `progress`. The `services` are common to all deliveries.
 
 mod attempt;
 mod backoff;
@@ -73,12 +73,12 @@ impl Dispatcher {
         &self.0.services.sink
     }
 
-    /// For notifications that come together: so many of them are sent one by one, and one digest stands for the rest.
+    /// For notifications that arrive together: the first ones are sent one by one, and one digest replaces the others.
     pub fn batch(&self) -> Arc<ThrottleBatch> {
         Arc::new(ThrottleBatch::new(self.clone()))
     }
 
-    /// Whether there is so much capacity that deliveries of former processes are welcome too.
+    /// Whether enough capacity is free to recover deliveries.
     pub fn has_much_capacity(&self, caller: &Caller, max_in_flight: usize) -> bool {
         let capacity = &self.0.services.capacity;
         capacity.is_plentiful(caller, max_in_flight)
@@ -91,7 +91,7 @@ impl Dispatcher {
         waiting > 0 && services.capacity.in_flight() < max_in_flight.saturating_mul(2)
     }
 
-    /// A place among the calls that wait; `None`: answer at once with what is known.
+    /// A permit to wait in the call; `None`: respond at once.
     pub fn waiting_call(&self) -> Option<WaitingCall> {
         self.0.services.capacity.waiting_call()
     }
@@ -106,8 +106,7 @@ impl Dispatcher {
         capacity.reserve_waiting_bytes(&capacity.usage(caller), bytes)
     }
 
-    /// Waits until there is capacity for a request that needs so much, and reserves it. Digests that hold much of it go at
-    /// once.
+    /// Waits for the capacity that a request needs, and reserves it. Digests that hold much of it are sent early.
     pub async fn wait_for_capacity(
         &self,
         caller: &Caller,
@@ -121,7 +120,7 @@ impl Dispatcher {
         capacity.wait_for(&own, need, max_in_flight, relieve).await
     }
 
-    /// The call was answered; from now on what goes on is pending.
+    /// The call got its response; deliveries in flight are pending from now on.
     pub fn answered(&self, task: &Arc<Task>) {
         if !task.has_ended() {
             let (dispatcher, task) = (self.clone(), Arc::clone(task));

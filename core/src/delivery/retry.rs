@@ -1,4 +1,4 @@
-//! What is done after an attempt. This decides, and does no I/O.
+//! Decides the next step after an attempt. It does no I/O.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::backoff::Backoff;
 use crate::model::outcome::{AttemptResult, Failure, MessageRef, Moved, Outcome, Reason};
 use crate::model::plan::{DeliveryPolicy, OnAmbiguous};
 
-/// What is done next for a message.
+/// The next step for a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextStep {
     /// Nothing: the destination has it.
@@ -36,7 +36,7 @@ pub struct Retry {
     pub is_new_reason: bool,
 }
 
-/// What the provider says of a message whose reply was lost.
+/// The provider's answer about a message whose reply was lost.
 #[derive(Debug)]
 pub enum LookupAnswer {
     Found(AttemptResult),
@@ -45,7 +45,7 @@ pub enum LookupAnswer {
     NotAsked,
 }
 
-/// What a decision depends on besides the attempts of the message.
+/// The inputs of a decision besides the earlier attempts.
 #[derive(Clone, Copy)]
 pub struct RetryRules<'a> {
     pub policy: &'a DeliveryPolicy,
@@ -59,7 +59,7 @@ pub struct RetryRules<'a> {
 
 /// The attempts of one message.
 pub struct RetryState {
-    /// Those that count: a 429 does not.
+    /// Counted attempts: a 429 does not count.
     attempts: u32,
     /// Failures that are no rate limit: those make the destination's queue wait.
     failures: u32,

@@ -17,14 +17,14 @@ use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::wire::Outbound;
 use crate::observe::Event;
 
-/// Lines a delivery up behind those that came before, and runs it in a task of its own. Must be called on a runtime.
+/// Puts a delivery behind the earlier ones in its queue, and runs it in its own task. Call it on a runtime.
 pub fn start(delivery: Delivery) {
     let place = delivery.line_up();
     tokio::spawn(run(Box::new(delivery), place));
 }
 
-/// Runs a delivery to its end, and reports that. A panic ends that delivery alone. Boxed, because a future keeps what it is
-/// given twice, and ten thousand may be in flight.
+/// Runs a delivery to its end, and reports it. A panic ends only that delivery. Boxed, because a future stores its
+/// arguments twice, and ten thousand may be in flight.
 pub async fn run(mut delivery: Box<Delivery>, mut place: QueuePlace) {
     let ended = AssertUnwindSafe(delivery.drive(&mut place))
         .catch_unwind()
@@ -84,8 +84,8 @@ impl Delivery {
         }
     }
 
-    /// After `Queued`: its turn has come. What a former process began is gone on with as it is; anything else may be silenced,
-    /// be a repeat, or follow up on an earlier message.
+    /// After `Queued`: its turn has come. A delivery that another process began continues unchanged. Any other may be
+    /// silenced, be a repeat, or follow up on an earlier message.
     async fn begin(&mut self, messages: Vec<Outbound>, place: &mut QueuePlace) -> DeliveryState {
         self.wait_for_turn(place).await;
         let retry = RetryState::new(self.backoff());
@@ -165,7 +165,7 @@ impl Delivery {
                 }
                 self.proceed(transmission)
             }
-            // Once: what has moved again is not there.
+            // Once: a second redirect is not followed.
             NextStep::Readdress(moved) if !transmission.has_moved => {
                 self.warn(&moved.warning);
                 transmission.readdress(Outbound::Http(moved.next));
@@ -225,7 +225,7 @@ impl Delivery {
         }
     }
 
-    /// Reports why the delivery goes on, and logs it once for each reason.
+    /// Reports that the delivery is pending, and logs each reason once.
     fn report_retry(&self, retry: &Retry) {
         if retry.is_new_reason {
             self.emit(&Event::Retry {
@@ -242,7 +242,7 @@ impl Delivery {
     /// Reports what an operator should know of the destination, in the answer and the log.
     pub fn warn(&self, what: &str) {
         let destination = self.label();
-        // The parts of a long text all find the same.
+        // All parts of a long text have the same warning.
         if self.progress.task.warn(format!("{destination}: {what}")) {
             let event = Event::DestinationWarning { destination, what };
             self.emit(&event);

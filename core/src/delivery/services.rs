@@ -1,4 +1,4 @@
-//! What all deliveries of the process use.
+//! The services that all deliveries of the process share.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

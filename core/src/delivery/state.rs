@@ -23,7 +23,7 @@ pub struct Delivery {
     /// The sender's name in the request.
     pub sender: String,
     pub receiver: Option<String>,
-    /// The channel, and what the channel composes messages from.
+    /// The channel, and the input of its messages.
     pub planned: Box<PlannedSend>,
     pub policy: Arc<DeliveryPolicy>,
     /// Its part of the limits, until the store has its end.
@@ -35,7 +35,7 @@ pub struct Delivery {
     pub state: DeliveryState,
 }
 
-/// How far a delivery is, with what it needs there.
+/// The state of a delivery, with its data.
 pub enum DeliveryState {
     /// It is composed. It waits for its turn among the deliveries with its dedup key, or for a digest.
     Queued(Vec<Outbound>),
@@ -46,7 +46,7 @@ pub enum DeliveryState {
     Ended(Outcome),
 }
 
-/// What a delivery waits for between two attempts.
+/// The condition that a delivery waits for between two attempts.
 pub enum WaitFor {
     Until(Instant),
     /// The provider's word on the last attempt, which failed so.
@@ -69,7 +69,7 @@ pub struct Transmission {
     pub has_moved: bool,
     /// The provider's name of the first message that got one.
     pub reference: Option<MessageRef>,
-    /// What is sent instead where the message refers to an earlier one that is gone.
+    /// The message to send if the earlier message that it refers to no longer exists.
     pub original: Option<Vec<Outbound>>,
 }
 

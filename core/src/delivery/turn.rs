@@ -46,12 +46,11 @@ impl Delivery {
         Some(Box::new(DedupTurn::new(queue, dedup_key, ticket, state)))
     }
 
-    /// Waits for the turn among the deliveries with its key, and sets when the last attempt must have ended. A delivery whose
-    /// turn comes late has one attempt all the same: a `resolved` must follow even the `firing` that took all the time there
-    /// was, and what was held for a digest has done no wrong.
+    /// Waits for its turn among the deliveries with its key, and sets the deadline. A late delivery still gets one
+    /// attempt: a `resolved` must follow a slow `firing`, and a delivery from a digest queue was not late itself.
     pub async fn wait_for_turn(&mut self, place: &mut QueuePlace) {
         if self.planned.attempting().is_some() {
-            // What another process may have sent is looked for, however late it is.
+            // A message that another process may have sent is looked up, however late it is.
             self.deadline = self.deadline.max(Instant::now() + LOOK_FOR);
         }
         if place.turn.is_some() {

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 pub use self::read::{JsonError, Parsed, parse};
 use crate::text::shown;
 
-/// Objects and arrays may stand in one another this deep.
+/// Maximum depth of nested objects and arrays.
 pub const MAX_DEPTH: usize = 64;
 
 #[derive(Clone, Default, PartialEq)]

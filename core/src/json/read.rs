@@ -18,7 +18,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// What is wrong at a byte of the text.
+    /// An error at a byte of the text.
     fn at(text: &str, offset: usize, message: String) -> Self {
         let head = text.get(..offset).unwrap_or(text);
         let line = head.rsplit('\n').next().unwrap_or_default();
@@ -29,8 +29,8 @@ impl JsonError {
         }
     }
 
-    /// What serde_json says of the part of the text that begins at `start`. Its syntax errors quote nothing, unlike those about a type; its columns
-    /// count bytes.
+    /// The error of serde_json for the part of the text that begins at `start`. Its syntax errors quote nothing, unlike
+    /// errors about a type; its columns count bytes.
     fn of_syntax(text: &str, start: usize, error: &serde_json::Error) -> Self {
         let part = text.get(start..).unwrap_or_default();
         let lines = part.split_inclusive('\n').map(str::len);
@@ -119,7 +119,7 @@ fn word_at(text: &str, at: usize) -> Option<&'static (&'static str, &'static str
     })
 }
 
-/// Whether it can be part of a number, or of a word that stands for one.
+/// Whether it can be part of a number or of a literal.
 const fn is_of_number(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
 }
@@ -133,7 +133,7 @@ struct JsonReader<'a> {
     not_finite: Warnings<Path>,
 }
 
-/// Where the reader is. A path is made of it only where there is something to report.
+/// The reader's position. It becomes a path only for an error.
 enum ReadPath<'a> {
     Root,
     Key(&'a ReadPath<'a>, &'a str),
@@ -223,7 +223,7 @@ impl JsonReader<'_> {
         string.map_err(|error| JsonError::of_syntax(self.text, start, &error))
     }
 
-    /// A number, or a word. What is no finite number of a double is a string: no channel could send it on as a number.
+    /// A number or a literal. A number beyond a finite double becomes a string: no channel could send it as a number.
     fn word(&mut self, place: &ReadPath<'_>) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());

@@ -1,15 +1,16 @@
-//! What a channel can do, as data: delivery, documentation, the command line and the tests of all channels read it.
+//! A channel's capabilities, as data. Delivery, documentation, command line and tests read them.
 
 use std::time::Duration;
 
 use super::wire::ResendEffect;
 use crate::text::{Limit, Markup};
 
-/// What a channel can do in one configuration. A literal or [`Self::messages`] settles every field, so that none is forgotten.
+/// The capabilities of a channel in one configuration. A literal or [`Self::messages`] sets every field, so that none
+/// is forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     pub protocol: Protocol,
-    /// What a second sending of a usual message does. A message of its own kind says so itself.
+    /// The effect of sending a message twice. A message of another kind has its own.
     pub resend: ResendEffect,
     pub follow_ups: FollowUps,
     pub attachments: Attachments,
@@ -24,7 +25,7 @@ pub enum Protocol {
     Smtp,
 }
 
-/// What the provider makes of a notification whose dedup key an earlier one had.
+/// The provider's treatment of a notification with the dedup key of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowUps {
     /// It takes the earlier message's place.
@@ -52,7 +53,7 @@ pub struct Incidents {
     pub acknowledges: bool,
 }
 
-/// What a message carries besides text.
+/// Attachments besides text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attachments {
     None,
@@ -60,7 +61,7 @@ pub enum Attachments {
     ImageAddresses,
 }
 
-/// What the provider allows at most.
+/// The provider's limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub text: Length,
@@ -81,7 +82,7 @@ pub enum Length {
 }
 
 impl Capabilities {
-    /// Messages by HTTP that stand alone: no later one changes or joins them, and what is sent twice is shown twice.
+    /// Independent messages by HTTP: no later one changes or joins them, and a second sending is shown twice.
     pub const fn messages(limits: Limits) -> Self {
         Self {
             protocol: Protocol::Http,

@@ -15,9 +15,9 @@ use crate::text::hex;
 
 /// One configured destination. Pure: it composes messages and classifies replies, and does no I/O.
 ///
-/// No method has a default that a channel could forget to override: what a channel can do stands in its [`Capabilities`].
+/// No method has a default that a channel could forget to override: [`Capabilities`] declares the channel's features.
 pub trait Channel: Send + Sync + Debug {
-    /// What the channel can do in this configuration.
+    /// The channel's capabilities in this configuration.
     fn capabilities(&self) -> &'static Capabilities;
 
     /// Label, queue key, account key: carries no secret.
@@ -26,13 +26,13 @@ pub trait Channel: Send + Sync + Debug {
     /// All messages of one delivery in sending order, before the first byte leaves. Deterministic: same inputs, same bytes.
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure>;
 
-    /// Just before each attempt, on what the attempt before may have signed: signatures, dates. Pure.
+    /// Signs and dates a message before each attempt; an earlier attempt may have signed it. Pure.
     fn sign(&self, out: &mut Outbound, now: Timestamp);
 
-    /// What a reply to this message means. Total: every status, every body, no panic.
+    /// Classifies the reply to this message. Total: every status, every body, no panic.
     fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification;
 
-    /// What a dry run shows of a message's body: as it is, but for what is secret in it.
+    /// The message's body in a dry run, with secrets masked.
     fn preview(&self, out: &Outbound) -> String;
 
     /// How to ask the provider about a message whose reply was lost. `None`: it cannot be asked.
@@ -63,7 +63,7 @@ pub struct ProviderMessage {
     pub result: AttemptResult,
 }
 
-/// What a channel composes messages from, besides the notification.
+/// The input of a message besides the notification.
 #[derive(Clone)]
 pub struct ComposeContext {
     /// Whether a text may mention people and groups as the provider's own default allows.
@@ -72,14 +72,14 @@ pub struct ComposeContext {
     pub key: Arc<str>,
     /// The delivery's place in the request.
     pub index: usize,
-    /// What the templates of its parameters made, by the parameter's name.
+    /// The rendered parameters, by name.
     pub rendered: Vec<(&'static str, Arc<str>)>,
     /// The last message of the same dedup key at this destination, where there is one that can be referred to.
     pub earlier: Option<MessageRef>,
 }
 
 impl Debug for ComposeContext {
-    /// What templates make may be secret: the parameters' names alone.
+    /// Rendered values may be secret, so it shows only the parameters' names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.rendered.iter().map(|(name, _)| *name);
         f.debug_struct("ComposeContext")
@@ -104,7 +104,7 @@ impl ComposeContext {
         }
     }
 
-    /// What the template of a parameter made; `None` where it has none, or none that worked.
+    /// The rendered value of a parameter; `None` without a template or if that failed.
     pub fn rendered(&self, parameter: &str) -> Option<&str> {
         let found = self.rendered.iter().find(|(name, _)| *name == parameter);
         found.map(|(_, text)| text.as_ref())
@@ -143,7 +143,7 @@ impl Messages {
         }
     }
 
-    /// SHA-256 of the messages' bodies: the same as long as the same parts say the same.
+    /// SHA-256 of the messages' bodies. Equal parts have equal hashes.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for message in &self.parts {

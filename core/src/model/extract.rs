@@ -8,7 +8,7 @@ use super::notification::Notification;
 use crate::json::Json;
 use crate::text::{Limit, Unit, cut, head};
 
-/// Regular expressions are looked for in so much of a text.
+/// Regular expressions search at most this much of a text.
 pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
 /// Named groups of one expression.
 pub const MAX_GROUPS: usize = 16;
@@ -29,8 +29,8 @@ impl Extraction {
     }
 }
 
-/// Adds the fields of all expressions that fit the text, in so much of it. Fields that a notification has win, so that
-/// nothing is added twice. Gives back whether there are new ones. What shares the notification keeps it as it was.
+/// Adds the fields of all matching expressions, which search the first bytes of the text. Existing fields win, so that
+/// nothing is added twice. Returns whether there are new ones. Other owners of the notification keep the old one.
 pub fn extract(
     extractions: &[Extraction],
     notification: &mut Arc<Notification>,

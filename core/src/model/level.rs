@@ -14,7 +14,7 @@ pub enum Level {
     Critical,
 }
 
-/// What the words of common systems mean, beside the levels' own names. Words are compared as [`folded`] returns them.
+/// The levels of common systems' words, besides the levels' own names. Words are compared as [`folded`] returns them.
 ///
 /// - syslog: RFC 5424, section 6.2.1, with the keywords of syslog.conf(5) (`emerg`, `panic`, `err`, `warn`)
 /// - PagerDuty: severities of the Events API v2 and incident priorities,

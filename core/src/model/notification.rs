@@ -1,4 +1,4 @@
-//! What is said.
+//! The notification: the content that receivers get.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ pub struct Notification {
     pub text: Json,
     pub title: Option<String>,
     pub level: Option<Level>,
-    /// What the operator's own word means that the text begins with. It makes no rich notification.
+    /// The level of the operator's word at the beginning of the text. It does not make a notification rich.
     pub level_in_text: Option<Level>,
     pub status: Option<AlertStatus>,
     /// In the order of the request: strings, numbers, booleans.
@@ -90,7 +90,7 @@ impl Deref for DedupKey {
     }
 }
 
-/// Whether it goes on.
+/// The status of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertStatus {
     Firing,
@@ -99,7 +99,7 @@ pub enum AlertStatus {
     Resolved,
 }
 
-/// What a notification says of how its alert stands.
+/// The state of an alert, from its notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AlertState {
     pub level: Option<Level>,
@@ -197,7 +197,7 @@ impl AlertStatus {
         })
     }
 
-    /// Whether it tells how an earlier notification goes on.
+    /// Whether it continues an earlier notification.
     pub const fn is_follow_up(self) -> bool {
         matches!(self, AlertStatus::Acknowledged | AlertStatus::Resolved)
     }

@@ -1,4 +1,4 @@
-//! The joint between delivery and those who decide what is notified.
+//! The interface by which delivery reports to the alert state.
 
 use std::fmt::Debug;
 
@@ -9,6 +9,6 @@ pub trait DeliveryObserver: Send + Sync + Debug {
     /// A delivery has ended, by its place in the task. Must not block.
     fn ended(&self, task: &str, index: usize, outcome: &Outcome);
 
-    /// The task was not accepted: none of its deliveries begins.
+    /// The task was not accepted, and none of its deliveries begins.
     fn not_accepted(&self, task: &str);
 }

@@ -1,4 +1,4 @@
-//! What can become of a message and of a delivery, and the words for it.
+//! The results of a message and of a delivery, with their reasons.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,17 +23,17 @@ macro_rules! reasons {
                 match self { $(Reason::$variant => $code),* }
             }
 
-            /// What happened, as an English sentence.
+            /// The reason as an English sentence.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Reason::$variant => $sentence),* }
             }
 
-            /// The reason that a code stands for.
+            /// The reason with this code.
             pub fn from_code(code: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|reason| reason.code() == code)
             }
 
-            /// What the reader can do about it.
+            /// The advice to the reader.
             pub const fn hint(self) -> &'static str {
                 match self { $(Reason::$variant => $hint),* }
             }
@@ -74,7 +74,7 @@ reasons! {
         "Raise the server's limit of open files (ulimit -n), or lower max_connections.";
     LostReply "lost_reply" "The reply was lost: the provider may have taken the message."
         "Look for the message in the provider's log before sending it again.";
-    // What the provider said.
+    // The provider's replies.
     Redirected "redirected" "The destination answered with a redirect, which is never followed."
         "Use the address that the redirect leads to, if you trust it.";
     RateLimited "rate_limited" "The provider limits the rate of messages."
@@ -112,7 +112,7 @@ reasons! {
         "Verify the number in the Twilio console, or upgrade the account.";
     OutsideWindow "outside_window" "WhatsApp allows free text only within 24 hours of the recipient's last message."
         "Give content_sid: outside that time WhatsApp takes approved content templates only.";
-    // What became of it here.
+    // Decisions of the notifier.
     DestinationDisabled "destination_disabled" "The destination refused for good a short while ago, so nothing was sent now."
         "Mend what the earlier failure named; the destination is tried again after 10 minutes.";
     Expired "expired" "Its time ran out while no process was there to deliver it."
@@ -217,12 +217,12 @@ impl fmt::Display for Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageRef(pub String);
 
-/// What an attempt means for the message.
+/// The result of an attempt for its message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
     Delivered {
         message: Option<MessageRef>,
-        /// What the caller and the operator should know of it all the same.
+        /// A warning to the caller and the operator.
         warning: Option<&'static str>,
     },
     /// Certainly not delivered; worth another attempt, not before `after`.
@@ -260,13 +260,13 @@ impl AttemptResult {
 pub struct Moved {
     /// The message as it goes there.
     pub next: HttpRequest,
-    /// What the operator should change.
+    /// The change that the operator should make.
     pub warning: String,
     /// Where the message has moved before.
     pub failure: Failure,
 }
 
-/// What an attempt means for the message, and for others on the same way.
+/// The result of an attempt, for the message and for other deliveries to the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Classification {
     pub result: AttemptResult,
@@ -282,7 +282,7 @@ impl From<AttemptResult> for Classification {
     }
 }
 
-/// What holds up other deliveries for a while.
+/// Directives that stop other deliveries for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueDirective {
     /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.

@@ -1,4 +1,4 @@
-//! What routing makes and delivery runs.
+//! Plans: routing makes them and delivery runs them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What would have been sent is not; `rule` says why.
+    /// The delivery is suppressed by `rule`.
     pub fn suppressed(mut self, rule: &str) -> Self {
         for delivery in &mut self.deliveries {
             delivery.suppress(rule);
@@ -47,7 +47,7 @@ impl Plan {
     }
 }
 
-/// By what a request is known when it comes again.
+/// The identity of a request, by which a repeat is recognised.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Stands for the settings that it came under.
@@ -149,7 +149,7 @@ impl PlannedDelivery {
     }
 }
 
-/// What is to be done for a delivery. In boxes, as lists of ten thousand are made of lists of ten thousand on the way.
+/// The planned action of a delivery. Boxed, as planning copies lists of ten thousand.
 #[derive(Debug)]
 pub enum Disposition {
     Send(Box<PlannedSend>),
@@ -187,14 +187,14 @@ impl Disposition {
 pub struct PlannedSend {
     pub channel: Arc<dyn Channel>,
     pub messages: Messages,
-    /// The trigger's, where a request chose the destination; what the operator chose is not judged.
+    /// The trigger's rule for destinations that a request chose; the operator's destinations are not checked.
     pub private_addresses: PrivateAddresses,
     /// Deliveries with one key go to a destination one after another.
     pub dedup_key: Option<DedupKey>,
-    /// What it was composed from, where it may be composed again: when its turn comes, or as one of many in a digest.
+    /// Its input, if it may be composed again: in its turn, or as one of many in a digest.
     pub input: Option<Box<ComposeInput>>,
     pub own: OwnPolicy,
-    /// What finds the destination again after a restart; none where nothing is kept.
+    /// Finds the destination again after a restart; `None` without an outbox.
     pub configured_in: Option<Box<ConfiguredIn>>,
     /// Bytes of its configuration, where that is its own: the channel keeps about as much.
     pub configuration_bytes: usize,
@@ -233,7 +233,7 @@ impl PlannedSend {
         self.resume.as_ref().map_or(0, |resume| resume.parts_done)
     }
 
-    /// When an earlier process began an attempt that must not be repeated, and said no more.
+    /// The start of an attempt of an earlier process that must not be repeated and has no recorded result.
     pub fn attempting(&self) -> Option<SystemTime> {
         self.resume.as_ref()?.attempting
     }
@@ -243,7 +243,7 @@ impl PlannedSend {
         self.parts_done() > 0 || self.attempting().is_some()
     }
 
-    /// What would have been sent: no URL, no headers.
+    /// The message in a dry run: no URL, no headers.
     fn preview(&self) -> Preview {
         let messages = &self.messages.parts;
         let bodies = messages.iter().map(|message| self.channel.preview(message));
@@ -266,29 +266,29 @@ pub enum ConfiguredIn {
     Request(Secret),
 }
 
-/// What an earlier process has done of a delivery.
+/// The progress of a delivery in an earlier process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Messages that have come to the destination.
+    /// Messages that the destination has.
     pub parts_done: usize,
-    /// When the process began an attempt of the next one that must not be repeated, and said no more.
+    /// The start of an attempt of the next message that must not be repeated and has no recorded result.
     pub attempting: Option<SystemTime>,
     /// From the claim until the last attempt must have ended; in place of `delivery_timeout`.
     pub time_left: Duration,
 }
 
-/// What a delivery is composed from.
+/// The input that a delivery is composed from.
 #[derive(Clone, Debug)]
 pub struct ComposeInput {
     pub notification: Arc<Notification>,
     pub context: ComposeContext,
-    /// What makes the context's `rendered` of a digest; none where there is nothing to be made.
+    /// Makes `rendered` in the context of a digest; `None` without templates.
     pub parameters: Option<Arc<dyn Parameters>>,
 }
 
 /// The templates of a destination's parameters.
 pub trait Parameters: Send + Sync + Debug {
-    /// What they make of another notification, by the parameters' names; one that fails is left out, with a warning.
+    /// Renders the parameters for another notification, by name. A failed one is left out, with a warning.
     fn render(
         &self,
         notification: &Notification,
@@ -315,7 +315,7 @@ impl ComposeInput {
     }
 }
 
-/// What a receiver of the file has for itself, in place of the trigger's.
+/// The policy of a receiver in the file, which replaces the trigger's.
 #[derive(Clone, Debug, Default)]
 pub struct OwnPolicy {
     pub rate_limit: Option<Rate>,
@@ -352,10 +352,10 @@ pub struct DeliveryPolicy {
     pub proxy: Arc<ProxySettings>,
 }
 
-/// What to do when a message that must not be repeated may have been taken.
+/// The action if a message that must not be repeated may have been sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnAmbiguous {
-    /// Look for it at the provider, then say what was found.
+    /// Look it up at the provider, then report the result.
     #[default]
     Lookup,
     /// Say at once that it is not known.

@@ -1,4 +1,4 @@
-//! What decides over which client, and so over which connections, a message travels.
+//! The options that select a client, and so the connections of a message.
 
 use std::sync::Arc;
 use std::time::Duration;

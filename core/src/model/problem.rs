@@ -1,4 +1,4 @@
-//! What a user must correct.
+//! A problem that a user must correct.
 
 use std::fmt;
 
@@ -9,16 +9,16 @@ use serde::Serialize;
 pub struct Problem {
     /// For programs, such as `invalid_field`. The member `error.code` of an answer.
     pub code: &'static str,
-    /// What was found. Holds no secret.
+    /// The problem. Holds no secret.
     pub message: String,
     #[serde(flatten)]
     pub location: Location,
-    /// What to do. Empty where the message says it.
+    /// The correction. Empty if the message has it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
 
-/// Where a problem is. What is not known is left out.
+/// The location of a problem. Unknown parts are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Location {
     /// The members or keys that lead there, such as `receivers.oncall.slack.webhook_url`, or the name of an argument.

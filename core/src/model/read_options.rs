@@ -1,4 +1,4 @@
-//! What the operator sets about reading requests and rows.
+//! The operator's options for reading requests and rows.
 
 use super::extract::Extraction;
 use super::level::LevelMap;
@@ -6,6 +6,6 @@ use super::level::LevelMap;
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
     pub levels: LevelMap,
-    /// What makes fields of the text.
+    /// The expressions that add fields from the text.
     pub extract: Vec<Extraction>,
 }

@@ -1,4 +1,4 @@
-//! What became of a request: what the api renders.
+//! The report of a request, which `api` renders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct DeliveryReport {
 }
 
 impl DeliveryReport {
-    /// A delivery of which nothing has been attempted.
+    /// A delivery before its first attempt.
     pub const fn new(index: usize, sender: String, outcome: Outcome) -> Self {
         Self {
             index,
@@ -48,7 +48,7 @@ impl DeliveryReport {
         }
     }
 
-    /// What keeping any of them costs: with the longest words that a failure may bring.
+    /// The memory of any report, with the longest failure.
     pub const LEAST_BYTES: usize = size_of::<Self>() + Detail::MAX_CHARACTERS;
 
     /// Bytes that keeping it costs, roughly.
@@ -68,11 +68,11 @@ impl DeliveryReport {
 pub struct HistoryRow {
     /// The configuration file of the triggers whose calls may write it.
     pub config: Arc<str>,
-    /// Two rows are never equal: each has a time of its own.
+    /// Lines are unique: each has its own time.
     pub line: String,
 }
 
-/// What would have been sent.
+/// The message in a dry run.
 #[derive(Clone, Debug)]
 pub struct Preview {
     pub content_type: String,
@@ -80,7 +80,7 @@ pub struct Preview {
     pub body: String,
 }
 
-/// What a caller is told of a request that was taken charge of.
+/// The response's content for an accepted request.
 #[derive(Clone, Debug)]
 pub struct RequestReport {
     pub task_id: String,

@@ -12,7 +12,7 @@ pub struct TableRows {
 /// One row: its tags and fields, which the engine does not tell apart.
 #[derive(Debug, Default)]
 pub struct Row {
-    /// Strings, numbers and booleans, in the order of the engine; what is null is left out.
+    /// Strings, numbers and booleans, in the engine's order; null values are left out.
     pub columns: Vec<(String, Json)>,
     /// Nanoseconds since 1970.
     pub time: Option<i64>,
@@ -54,7 +54,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Those that somebody has named.
+    /// The named ones.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         let rest = [
             &self.level,

@@ -1,4 +1,4 @@
-//! What channels and transport both speak: messages, replies, destinations.
+//! The types that channels and transport share: messages, replies, destinations.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::secret::{MASK, Secret};
 pub struct Destination {
     /// For people: `slack hooks.slack.com#9c41`, `sms +1***90`.
     pub label: String,
-    /// For the queue: the same for all deliveries to this address, whoever asks for them.
+    /// The queue's key: the same for all deliveries to this address.
     pub key: String,
     /// The host that the configuration chose, normalised; none where the operator chooses it (Twilio).
     pub host: Option<String>,
@@ -28,7 +28,7 @@ pub struct Destination {
     pub at_once: Option<usize>,
 }
 
-/// What a second sending of the same message does.
+/// The effect of sending a message twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResendEffect {
     /// The provider recognises it.
@@ -56,7 +56,7 @@ impl Outbound {
         }
     }
 
-    /// What a second sending of it does.
+    /// The effect of sending it twice.
     pub const fn resend(&self) -> ResendEffect {
         match self {
             Outbound::Http(request) => request.resend,
@@ -73,7 +73,7 @@ impl Outbound {
         size_of::<Self>() + within
     }
 
-    /// What it says, without where it goes.
+    /// The content, without the address.
     pub fn body(&self) -> Cow<'_, [u8]> {
         match self {
             Outbound::Http(request) => Cow::Borrowed(&request.body),
@@ -101,14 +101,14 @@ impl Outbound {
     }
 }
 
-/// What came back.
+/// A reply.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Http(HttpReply),
     Smtp(SmtpReply),
 }
 
-/// A request, complete but for what `sign` adds. Userinfo never stands in `url`.
+/// A request; `sign` completes it. `url` never has userinfo.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     pub method: Method,
@@ -126,11 +126,11 @@ impl HttpRequest {
     }
 }
 
-/// What a map keeps of a header beside its name and value.
+/// Memory of a header in a map besides its name and value.
 const HEADER_BYTES: usize = 64;
 
 impl fmt::Debug for HttpRequest {
-    /// Only what is no secret: the path, the query, the headers and the body may all hold one.
+    /// Shows no secret: path, query, headers and body may all hold one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -150,7 +150,7 @@ pub struct Mail {
     pub from: Mailbox,
     /// The address that gets it, which no header need show.
     pub recipient: String,
-    /// Those whom the headers show.
+    /// The recipients in the headers.
     pub to: Vec<Mailbox>,
     pub cc: Vec<Mailbox>,
     pub reply_to: Vec<Mailbox>,
@@ -159,7 +159,7 @@ pub struct Mail {
     pub html: Option<String>,
     /// Without the angle brackets; the same on every attempt.
     pub message_id: String,
-    /// What stands at the head of its thread, in the same form.
+    /// The id of the first message of its thread, in the same form.
     pub thread: Option<String>,
     /// When the attempt began; set just before it.
     pub date: Option<Timestamp>,
@@ -243,17 +243,17 @@ pub struct Credentials {
 }
 
 impl fmt::Debug for Mail {
-    /// Only what is no secret: addresses and texts may be.
+    /// Shows no secret: addresses and texts may be.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MailServer { host, port, .. } = &self.server;
         write!(f, "mail by {host}:{port} ({} bytes)", self.text.len())
     }
 }
 
-/// What a mail server said last.
+/// The last reply of a mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmtpReply {
-    /// To what it was said.
+    /// The command that it replies to.
     pub stage: SmtpStage,
     /// Three digits.
     pub code: u16,
@@ -262,7 +262,7 @@ pub struct SmtpReply {
 }
 
 impl fmt::Debug for SmtpReply {
-    /// Without its words, which may quote what they answer.
+    /// Without the text, which may quote the command.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to {:?}", self.code, self.stage)
     }
@@ -290,14 +290,14 @@ pub struct HttpReply {
     pub headers: HeaderMap,
     /// At most 64 KiB, decoded.
     pub body: Bytes,
-    /// False when the body was lost, late, longer than what is read or in a coding that is not: then the status alone decides.
+    /// False if the body was lost, late, too long or in an unknown coding. Then only the status counts.
     pub complete: bool,
     /// The wall clock when the head came: what an HTTP date in `Retry-After` is held against.
     pub received: SystemTime,
 }
 
 impl HttpReply {
-    /// The body as text; what is no UTF-8 becomes U+FFFD.
+    /// The body as text; invalid UTF-8 becomes U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }

@@ -1,4 +1,4 @@
-//! What happens to requests and deliveries.
+//! The events of requests and deliveries.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub enum Event<'a> {
         /// The sender as metrics name it: names that no channel has are one.
         label: &'a str,
     },
-    /// A delivery of a request that the store does not have. The response to the request says so, or a line of its own.
+    /// A delivery of a request that the store does not have. The response to the request says so, or its own log line.
     NotPersisted(&'a DeliveryReport),
     /// Lines of this kind that are not written, since there are too many.
     LeftOut {
@@ -70,7 +70,7 @@ pub enum Event<'a> {
     Joined {
         task: &'a str,
     },
-    /// Deliveries of a process that has ended, or that an operator has put back, go on here.
+    /// Deliveries of a process that has ended, or that an operator has redriven, continue here.
     Recovered {
         deliveries: usize,
     },
@@ -78,7 +78,7 @@ pub enum Event<'a> {
     LeaseLost {
         destination: &'a str,
     },
-    /// What was to be kept of a delivery could not be.
+    /// A delivery could not be stored.
     StoreFailed {
         destination: &'a str,
         what: &'a str,
@@ -98,7 +98,7 @@ pub enum Event<'a> {
     HistoryOff {
         why: &'a str,
     },
-    /// What became of the rows of a table.
+    /// The rows of a table were accepted.
     RowsAccepted {
         table: &'a str,
         rows: usize,
@@ -114,7 +114,7 @@ pub enum Event<'a> {
         table: &'a str,
         problem: &'a Problem,
     },
-    /// The deliveries of a table's rows have come to their ends.
+    /// All deliveries of a table's rows have ended.
     RowsEnded {
         table: &'a str,
         delivered: usize,
@@ -122,7 +122,7 @@ pub enum Event<'a> {
         ambiguous: usize,
         suppressed: usize,
     },
-    /// Rows that nobody is told of, and why.
+    /// Rows that cause no notification, and why.
     RowsRefused {
         table: &'a str,
         rows: usize,

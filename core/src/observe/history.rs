@@ -18,7 +18,7 @@ use crate::text::{printable, truncate};
 
 /// Rows that wait for a call under one configuration; the oldest make room.
 const MAX_WAITING: usize = 10_000;
-/// Of a tag: what a caller made long is cut.
+/// Maximum length of a tag's value; a caller's longer value is cut.
 const MAX_CHARACTERS: usize = 200;
 
 /// The rows of the process.
@@ -38,10 +38,10 @@ struct Queue {
     off: bool,
 }
 
-/// What is called when a row is in the database, or was given up: whoever has it stored may forget it.
+/// Called when a row is in the database or was given up: then its stored copy can be deleted.
 pub type OnWritten = Box<dyn FnOnce(HistoryRow) + Send>;
 
-/// What stores a row until it is in the database, and gives back what is called then.
+/// Stores a row until it is in the database, and returns the function to call then.
 pub type StoreRow = Arc<dyn Fn(&HistoryRow) -> OnWritten + Send + Sync>;
 
 /// A row that waits.
@@ -87,7 +87,7 @@ impl History {
         self.lock().values().all(|queue| queue.rows.is_empty())
     }
 
-    /// The database has refused a row: those that wait are dropped, and no more are made.
+    /// The database refused a row: waiting rows are dropped, and no more are made.
     pub fn turn_off(&self, config: &str, refused: PendingRow) {
         let mut rows = VecDeque::from([refused]);
         if let Some(queue) = self.lock().get_mut(config) {
@@ -295,7 +295,7 @@ mod tests {
         ] {
             let history = Arc::new(History::default());
             let table = if hostile.is_empty() { "t" } else { hostile };
-            // What the settings take for a table's name.
+            // A name that the settings accept for a table.
             let table = table.replace(['\n', '\r', '\t', '\\'], " ");
             ended(
                 &recorder(&history, &table),

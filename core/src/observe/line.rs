@@ -194,13 +194,13 @@ impl Event<'_> {
     }
 }
 
-/// What becomes of a configuration file that cannot be used any more.
+/// The log line of a configuration file that has become invalid.
 pub const KEPT: &str = "What was read before stays in use.";
 
-/// Longer lines hold what a caller made long: the name of a sender, for one.
+/// Maximum length of a line. Longer ones contain a long value of a caller, such as a sender's name.
 const MAX_CHARACTERS: usize = 2_000;
 
-/// Who is told how a delivery ended, and how loudly.
+/// The line and level of a delivery's end.
 fn ended(report: &DeliveryReport) -> (LogLevel, String) {
     let DeliveryReport {
         sender,
@@ -265,7 +265,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{s}")
 }
 
-/// A failure without the full stop of its sentence: the line goes on.
+/// A failure without the full stop of its sentence, to be continued.
 fn unended(failure: &Failure) -> String {
     let text = failure.to_string();
     text.strip_suffix('.').unwrap_or(&text).to_owned()
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_line_that_tells_of_a_failure_has_one_full_stop_at_a_time() {
-        // Without a provider's words the reason's sentence stands there, which ends with one.
+        // Without provider detail the line has the reason's sentence, with its full stop.
         let failure = Failure::new(Reason::Redirected);
         let outcomes = [
             Outcome::Failed(failure.clone()),

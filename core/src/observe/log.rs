@@ -57,7 +57,7 @@ impl TaskLog {
         self
     }
 
-    /// Of many that come at once: none of them writes a line below this.
+    /// A log that drops lines below `least`, for many requests at once.
     pub const fn from_level(mut self, least: LogLevel) -> Self {
         self.least = least;
         self
@@ -100,14 +100,14 @@ impl TaskLog {
         line.filter(|line| line.level >= self.least)
     }
 
-    /// Writes a line of its own.
+    /// Writes a line.
     pub(super) fn write(&self, line: LogLine) {
         if line.level >= self.least {
             self.push(line);
         }
     }
 
-    /// Writes a line of another task that is told of here.
+    /// Writes a line of another task.
     pub fn push(&self, line: LogLine) {
         match &mut *self.lock() {
             LogBuffer::Collected { lines, .. } if lines.len() < MAX_COLLECTED => lines.push(line),
@@ -168,7 +168,7 @@ struct Port {
 }
 
 impl LogPort {
-    /// From now on lines go to this one; those that wait are given back.
+    /// Sends later lines to `late`, and returns the waiting lines.
     pub fn connect(&self, late: Arc<dyn LogReceiver>) -> Vec<LogLine> {
         let mut port = lock(&self.state);
         port.late = Some(late);

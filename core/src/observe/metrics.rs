@@ -15,7 +15,7 @@ const BUCKETS: [f64; 12] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0,
 ];
 
-/// What the notifier counts for as long as its process lives.
+/// The counters of the process.
 #[derive(Default)]
 pub struct Metrics {
     counted: Mutex<Counted>,
@@ -40,7 +40,7 @@ struct Histogram {
     count: u64,
 }
 
-/// What is at this moment.
+/// The current values.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gauges {
     /// Deliveries that have not ended.
@@ -157,7 +157,7 @@ impl Metrics {
         text
     }
 
-    /// Those without labels.
+    /// The counters without labels.
     fn render_counters(&self, text: &mut String, gauges: Gauges) {
         let joined = self.joined.load(Ordering::Relaxed);
         let dropped = self.dropped_log_lines.load(Ordering::Relaxed);
@@ -275,7 +275,7 @@ fn family(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-/// Label values are codes and senders' names, none of which needs escaping.
+/// Label values are codes and senders' names, which need no escaping.
 fn sample(text: &mut String, name: &str, labels: &[(&str, &str)], value: f64) {
     text.push_str(name);
     if !labels.is_empty() {

@@ -1,4 +1,4 @@
-//! What happens, as one stream of events. A [`Sink`] takes each to the log, the metrics, the last errors and the history.
+//! Events. A [`Sink`] passes each to the log, the metrics, the last errors and the history.
 
 mod event;
 mod history;

@@ -34,10 +34,10 @@ impl Sink {
         self.emit_to(Outputs::All, log, event, |_| None);
     }
 
-    /// The same where not all outputs have room, or where a store writes the end of a delivery: `store` gets the event's row
-    /// of the history, if it has one, before any call can write that to the database, so that the store writes both in one
-    /// transaction. A crash in between would lose the row, or write it again for a delivery that another process ends.
-    /// `store` gives back what is called when the row is in the database.
+    /// Like [`Self::emit`], but only to some outputs, or while a store records the end of a delivery. `store` gets the
+    /// event's history row, if there is one, before any call can write that to the database. So the store writes both
+    /// in one transaction. A crash in between would lose the row, or write it again for a delivery that another process
+    /// ends. `store` returns the function to call when the row is in the database.
     pub fn emit_to(
         &self,
         outputs: Outputs,

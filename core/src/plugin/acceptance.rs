@@ -1,4 +1,4 @@
-//! What a request becomes before the dispatcher takes charge of it.
+//! The steps of a request before the dispatcher accepts it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::routing::{self, Refusal};
 use crate::store::Store;
 use crate::warnings::Warnings;
 
-/// Requests that come at once, of which each has lines of its own in the log. Of more only what went wrong has.
+/// Maximum number of simultaneous requests with their own log lines. With more, only problems are logged.
 pub const MAX_LOGGED: usize = 20;
 
 /// A request's plan, ready to be taken charge of.
@@ -43,7 +43,7 @@ pub fn acceptance(
         Some(scope) => {
             let (event, written) = scope.plan(request, settings, &task_id, &mut warnings)?;
             if event.has_identity && request.idempotency_key.is_none() {
-                // Firing, resolved and firing again are three events, though the first and the last read the same.
+                // Firing, resolved and firing again are three events, though the first and the last have equal bodies.
                 fingerprint = own_fingerprint(&task_id);
             }
             (event.plan, Some(scope.observer()), written)

@@ -46,7 +46,7 @@ pub struct AlertScopes {
     scopes: Mutex<HashMap<(String, String), Arc<AlertScope>>>,
 }
 
-/// What the last call under a configuration file brought.
+/// The data of the last call under a configuration file.
 #[derive(Clone)]
 pub struct ScopeContext {
     pub settings: SettingsSource,
@@ -74,7 +74,7 @@ enum LoadState {
     Yes,
 }
 
-/// What all scopes of a process use.
+/// The services that all scopes of a process share.
 #[derive(Clone)]
 pub struct ScopeDeps {
     pub dispatcher: Dispatcher,
@@ -319,7 +319,7 @@ impl AlertScope {
         (flushes, written)
     }
 
-    /// Sends a group's notification to one destination, as a task of its own.
+    /// Submits a group's notification to one destination as its own task.
     async fn submit(self: &Arc<Self>, flush: Flush, settings: &Settings, context: &ScopeContext) {
         let mut warnings = Warnings::default();
         let plan = plan::flush_plan(&flush, settings, &mut warnings);

@@ -62,8 +62,8 @@ impl Notifier {
         }
     }
 
-    /// Waits until every delivery has ended, or so long; gives the state at that moment. For who has nothing else to do: an
-    /// engine's call is answered by [`Self::process_request`].
+    /// Waits until all deliveries have ended, at most for the given time, and returns the current state. For callers
+    /// that can block: [`Self::process_request`] responds to the engine's calls.
     pub fn wait_ended(&self, task: &Task, limit: Duration) -> RequestResponse {
         let ended = async { tokio::time::timeout(limit, task.ended()).await };
         // Which of both it was is in the reports.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::delivery::Task;
 use crate::observe::{Event, Sink, TaskLog};
 
-/// Whose state a call is answered with.
+/// The request whose state is the response of a call.
 pub(super) struct Answering {
     pub(super) task: Arc<Task>,
     pub(super) task_id: String,

@@ -1,4 +1,4 @@
-//! What comes into a call, and what goes out.
+//! The input and output of a call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::config::{Environment, Named, Settings};
 use crate::delivery::{Caller, Task};
 use crate::observe::{LogLine, LogPort, TaskLog};
 
-/// What the engine passes to `process_request`, copied.
+/// A copy of the arguments that the engine passes to `process_request`.
 #[derive(Default)]
 pub struct Call {
     pub arguments: BTreeMap<String, String>,
@@ -27,7 +27,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// Whose pace and share of the limits the call takes.
+    /// The caller whose pace and share of the limits apply.
     pub(super) fn caller(&self, settings: &Settings) -> Caller {
         match self.trigger {
             Some(mark) => Caller::Trigger(mark),
@@ -35,7 +35,7 @@ impl Call {
         }
     }
 
-    /// What settings are made of again.
+    /// The data to make the settings again.
     pub(super) fn source(&self) -> TriggerContext {
         TriggerContext {
             arguments: self.arguments.clone(),
@@ -47,7 +47,7 @@ impl Call {
 }
 
 impl std::fmt::Debug for Call {
-    /// Names alone: headers bring the caller's token, arguments and the body whatever was put into them.
+    /// Shows only names: headers hold the caller's token, and arguments and the body may hold anything.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call")
             .field("arguments", &self.arguments.keys())
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Call {
 #[derive(Debug)]
 pub struct NeedsVariables(pub BTreeSet<String>);
 
-/// What the caller reads.
+/// The response to the caller.
 pub struct Response {
     pub status: u16,
     pub retry_after: Option<Duration>,
@@ -75,7 +75,7 @@ pub struct Response {
     pub port: Option<Arc<LogPort>>,
 }
 
-/// What a call leaves that answers nothing.
+/// The result of a call without a response.
 pub struct Scheduled {
     pub lines: Vec<LogLine>,
     pub port: Option<Arc<LogPort>>,

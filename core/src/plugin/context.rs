@@ -1,4 +1,4 @@
-//! What it takes to go on without a call: what the last call brought, and what the process has.
+//! The data to continue without a call: that of the last call, and that of the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::store::{Store, StoredRequest};
 
 const CONFIG_FILE_PATH: &str = "config_file_path";
 
-/// What the last call under one configuration file brought.
+/// The data of the last call under one configuration file.
 #[derive(Clone)]
 pub struct TriggerContext {
     pub arguments: BTreeMap<String, String>,
@@ -42,7 +42,7 @@ impl TriggerContext {
     }
 }
 
-/// What it takes to go on with a request.
+/// The dependencies for continuing a request.
 #[derive(Clone)]
 pub struct RecoveryDeps {
     pub settings: Arc<SettingsCache>,

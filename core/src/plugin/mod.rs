@@ -1,4 +1,4 @@
-//! A call's whole path: in comes what the engine passed, out goes what the caller reads.
+//! The path of a call, from the engine's arguments to the response.
 
 mod acceptance;
 mod alerts;
@@ -225,7 +225,7 @@ impl Notifier {
             Err(error) => return self.refused(400, None, &error),
         };
         let open = match self.outbox(call, settings, RecoveryMode::Once) {
-            // Where nothing could be taken over, this request will be told why it cannot be kept.
+            // If recovery failed, the response to this request says why it cannot be stored.
             Ok(open) => open.map(|(open, _)| open),
             Err(error) => return self.refused(503, None, &outbox_error(&error)),
         };
@@ -239,7 +239,7 @@ impl Notifier {
         response
     }
 
-    /// The trigger's outbox, where it has one, and whether what was left in it could be taken over.
+    /// The trigger's outbox, if it has one, and the result of recovering its requests.
     fn outbox(
         &self,
         call: &Call,

@@ -1,4 +1,4 @@
-//! The outboxes of the process: opened at the first call that names one, and what is in them taken over.
+//! The outboxes of the process. The first call that names one opens it and recovers its requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -25,9 +25,9 @@ use crate::warnings::Warnings;
 
 /// Requests that are taken over at a time.
 const CLAIM_BATCH: usize = 64;
-/// Deliveries in flight with which a worker is busy: of what is left over others may have their share.
+/// A worker with this many deliveries in flight is busy: it leaves further requests to other workers.
 const BUSY_DELIVERIES: usize = 256;
-/// How long a call waits for what a former process has left.
+/// Maximum time that a call waits for the recovery of requests.
 const RECOVERY_WAIT: Duration = Duration::from_secs(1);
 /// How soon it is looked again whether there is room for requests for which there was none.
 const CLAIM_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ pub struct OpenOutbox {
     pub outbox: Arc<dyn Store>,
     /// Where lines of deliveries go that no call of this process has accepted.
     pub port: Arc<LogPort>,
-    /// What is needed to make settings again, by configuration file: as the last call brought it.
+    /// The data to make the settings again, by configuration file, from its last call.
     sources: Mutex<HashMap<String, TriggerContext>>,
     /// The outbox may hold requests for which there was no room.
     claim_wanted: Arc<Notify>,
@@ -90,7 +90,7 @@ impl Outboxes {
         }
     }
 
-    /// Lets other processes have what has not ended here.
+    /// Releases open deliveries to other processes.
     pub async fn release(&self) {
         let open: Vec<_> = lock(&self.open).values().cloned().collect();
         for open in open {
@@ -141,13 +141,13 @@ async fn watch(outbox: Weak<OpenOutbox>, recovery_deps: RecoveryDeps) {
 }
 
 impl OpenOutbox {
-    /// What the alert state needs of it.
+    /// The parts that the alert state needs.
     pub fn for_alerts(&self) -> (&Arc<dyn Store>, &Arc<LogPort>) {
         (&self.outbox, &self.port)
     }
 
-    /// Notes what a call brought. At the first call under a configuration file, and at each that is `scheduled`, takes over
-    /// what was left under it, so that what was accepted before goes before. Gives back how many requests that were.
+    /// Stores the data of a call. The first call under a configuration file, and each `scheduled` call, recovers the
+    /// requests under it first, so that older requests are sent first. Returns the number of recovered requests.
     pub async fn register_call(
         self: &Arc<Self>,
         scheduled: bool,
@@ -159,7 +159,7 @@ impl OpenOutbox {
             return Ok(0);
         }
         let (outbox, recovery_deps) = (Arc::clone(self), recovery_deps());
-        // A task of its own: what is claimed is gone on with, however long the call waits for that.
+        // Its own task: claimed requests continue even if the call stops waiting.
         let taking = tokio::spawn(async move { outbox.recover(&source, &recovery_deps).await });
         match timeout(RECOVERY_WAIT, taking).await {
             Ok(Ok(recovered)) => recovered,
@@ -178,7 +178,7 @@ impl OpenOutbox {
         source: &TriggerContext,
         recovery_deps: &RecoveryDeps,
     ) -> Result<usize, StoreError> {
-        // Without settings there is nothing to go on with: what is there waits.
+        // Without settings nothing can continue: the requests wait.
         let Some(settings) = recovery_deps.resolve(source, &source.arguments) else {
             return Ok(0);
         };
@@ -218,7 +218,7 @@ impl OpenOutbox {
         let max_in_flight = settings.policy.max_in_flight;
         let room = || match dispatcher.has_much_capacity(&caller, max_in_flight) {
             true => CLAIM_BATCH,
-            // What takes the room may wait for one that nobody has.
+            // Deliveries in flight may wait for an older one that no process has.
             false => usize::from(dispatcher.waits_for_older(max_in_flight)),
         };
         let mut recovered = 0;
@@ -252,7 +252,7 @@ impl OpenOutbox {
         Ok(recovered)
     }
 
-    /// Of many requests one line says that they were taken over. Gives back from which level on each has lines of its own.
+    /// One line for many recovered requests. Returns the lowest level at which each has its own lines.
     fn log_recovery(&self, claimed: &[StoredRequest], sink: &Sink) -> LogLevel {
         if claimed.len() <= MAX_LOGGED {
             return LogLevel::Info;
@@ -298,7 +298,7 @@ impl OpenOutbox {
         let plan =
             |request| routing::recover_plan(&stored_request, request, settings, &mut warnings);
         let planned = catch_panic(|| request.as_ref().map(plan));
-        // What was claimed comes to an end, whatever is wrong with it.
+        // Every claimed request comes to an end, even an invalid one.
         let planned = planned
             .ok()
             .flatten()

@@ -1,4 +1,4 @@
-//! What of a request is written besides its deliveries: the history, and its entry in the outbox.
+//! The records of a request besides its deliveries: the history, and its entry in the outbox.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::model::notification::Notification;
 use crate::observe::{History, Recorder};
 use crate::store::Store;
 
-/// What writes the history of a request's deliveries, where the settings ask for one.
+/// The recorder of a request's deliveries for the history, if the settings have one.
 pub fn recorder(
     history: &Arc<History>,
     arguments: &BTreeMap<String, String>,

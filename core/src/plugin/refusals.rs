@@ -1,4 +1,4 @@
-//! What is answered where nothing was done, and why.
+//! The responses to requests that were not accepted.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, Sink, TaskLog};
 use crate::store::StoreError;
 
-/// An answer to what was not taken, with its log line.
+/// The response to a refused request, with its log line.
 pub fn refused(
     sink: &Sink,
     status: u16,
@@ -94,7 +94,7 @@ pub fn no_room_for_rows() -> Problem {
     }
 }
 
-/// What becomes of rows when a panic ends their batch.
+/// The problem of rows whose batch ended with a panic.
 pub fn internal() -> Problem {
     Problem {
         code: "internal",

@@ -1,4 +1,4 @@
-//! The views: what a look at the notifier shows.
+//! The views of the notifier's state.
 
 use super::refusals::{error_detail, silent};
 use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};

@@ -1,5 +1,5 @@
-//! The encodings in which a secret may come back: escaped for a URL or a form, for JSON or for HTML, in base64, wrapped, interspersed with
-//! what nobody sees. One layer of escapes is resolved in the text; base64 is made of the secret.
+//! The encodings in which a provider may return a secret: escaped for a URL, a form, JSON or HTML, in base64, wrapped,
+//! or with invisible characters. One layer of escapes is decoded in the text; base64 is computed from the secret.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use crate::text::is_invisible;
 /// Resolves the escape that a text begins with: the character, and the bytes of the escape.
 type Resolve = fn(&str) -> Option<(char, usize)>;
 
-/// Kinds of escapes, each with what is in every text that has one.
+/// Kinds of escapes, each with a substring of every text that has one.
 const KINDS: [(&str, Resolve); 4] = [
     ("%", percent),
     (r"\", backslash),
@@ -42,8 +42,8 @@ impl DecodedText {
     }
 }
 
-/// The text as it is, and with the escapes of each kind resolved. Kinds are kept apart, since what is an escape of one kind may be
-/// meant as it stands in another.
+/// The text unchanged, and with the escapes of each kind decoded. Kinds are separate: an escape of one kind may be
+/// literal text in another.
 pub fn readings(text: &str) -> impl Iterator<Item = DecodedText> {
     let kinds = KINDS.into_iter();
     let resolves = kinds.filter(|(sign, _)| text.contains(sign));
@@ -65,8 +65,8 @@ fn reading(text: &str, resolve: Resolve) -> DecodedText {
     reading
 }
 
-/// White space, which wraps long lines; `+`, which is a space in forms and the head of a telephone number; backslashes, which stand before
-/// characters in JSON; and characters that nobody sees.
+/// White space, which wraps long lines; `+`, which is a space in forms and begins a telephone number; backslashes,
+/// which precede characters in JSON; and invisible characters.
 fn is_passed_over(character: char) -> bool {
     character.is_whitespace() || matches!(character, '+' | '\\') || is_invisible(character)
 }
@@ -98,7 +98,7 @@ fn backslashes(text: &str) -> Option<(char, usize)> {
     }
 }
 
-/// What stands behind so many backslashes.
+/// The decoded character after this many backslashes.
 fn unescaped(escape: &str, backslashes: usize) -> Option<(char, usize)> {
     let kind = escape.chars().next()?;
     let (character, length) = match kind {
@@ -155,7 +155,7 @@ fn hexadecimal(digits: &str) -> Option<u32> {
     number.filter(|_| are_digits)
 }
 
-/// What a secret is in a [`DecodedText`] of a text that holds it.
+/// The forms of a secret in a [`DecodedText`].
 pub fn plain(secret: &str) -> Vec<String> {
     let characters = secret.chars();
     let mut all = vec![without_passed_over(characters)];
@@ -166,8 +166,8 @@ pub fn plain(secret: &str) -> Vec<String> {
     all
 }
 
-/// What a secret is in base64, in both alphabets, behind nothing, one byte and two, which are the ways in which it may stand in groups
-/// of three bytes. Without the digits that bytes around it have a part in.
+/// The base64 forms of a secret, in both alphabets, at each of the three positions in a group of three bytes. Digits
+/// that also depend on neighbouring bytes are left out.
 pub fn base64(secret: &str) -> impl Iterator<Item = String> {
     (0..3).flat_map(|before| {
         let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();

@@ -51,7 +51,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// 32 hexadecimal digits that stand for a value, the same after a restart, and say nothing of it.
+/// 32 hexadecimal digits that identify a value, the same after a restart, without revealing it.
 pub fn digest(value: &str) -> String {
     hex(Sha256::digest(value.as_bytes()).iter().take(16))
 }

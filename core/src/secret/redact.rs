@@ -1,4 +1,4 @@
-//! Takes secrets out of what others wrote, in whichever encoding they wrote them.
+//! Removes secrets from texts of others, in all encodings.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,8 +14,8 @@ use super::encodings::{self, DecodedText};
 use super::{MASK, Secret};
 use crate::text::head;
 
-/// The secrets of one destination, to be taken out of texts that come from outside: a provider may echo what it was sent, as
-/// it is, escaped for a URL, for JSON or for HTML, in base64, wrapped, or cut off.
+/// The secrets of one destination, to be removed from incoming texts. A provider may echo them as sent, escaped for a
+/// URL, JSON or HTML, in base64, wrapped, or cut off.
 #[derive(Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
@@ -23,7 +23,7 @@ pub struct Redactor {
 
 /// Shorter strings are left alone: they occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
-/// Who quotes long things cuts them off. A shorter beginning of a secret may stand there by chance.
+/// A provider may cut off a long quotation. A shorter beginning of a secret may be a coincidence.
 const SHORTEST_BEGINNING: usize = 8;
 /// Of longer ones the beginning is looked for: no more than that of a reply is ever shown.
 const LONGEST_NEEDLE: usize = 4 * 1024;
@@ -40,7 +40,7 @@ impl Redactor {
         }
     }
 
-    /// Whether a text holds a secret, in whichever encoding.
+    /// Whether a text holds a secret, in any encoding.
     pub fn finds(&self, text: &str) -> bool {
         // Such are the names that providers give to messages: no escape and hardly a piece of base64 is without these.
         let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte.is_ascii_uppercase();
@@ -70,7 +70,7 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// What is looked for, all of it in one pass over a text.
+/// All search strings, for one pass over a text.
 struct Needles {
     /// By their places in `needles`.
     heads: AhoCorasick,
@@ -90,7 +90,7 @@ static LAST: Mutex<VecDeque<(Vec<Secret>, Arc<Needles>)>> = Mutex::new(VecDeque:
 const MAX_LAST: usize = 8;
 
 impl Needles {
-    /// Those of these secrets, which may be known from another text.
+    /// The needles of these secrets, maybe from the cache.
     fn of(secrets: &[Secret]) -> Option<Arc<Self>> {
         let lock = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
         let take = |last: &mut VecDeque<(Vec<Secret>, Arc<Self>)>| {
@@ -191,8 +191,8 @@ fn masked(text: &str, mut places: Vec<Range<usize>>) -> String {
     clean
 }
 
-/// What in a URL is secret: all but scheme, host and port, as it stands there and as it is meant, since who gets it decodes it first. Plain
-/// words of a path (`services`, `api`) are not.
+/// The secret parts of a URL: all but scheme, host and port, both as written and decoded, since receivers decode it
+/// first. Plain words of a path (`services`, `api`) are not secret.
 pub fn secrets_of_url(url: &Url) -> Vec<Cow<'_, str>> {
     let after_host = url.as_str().get(url[..Position::BeforePath].len()..);
     let wholes = [

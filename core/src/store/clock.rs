@@ -15,7 +15,7 @@ pub struct ClockReading {
     pub wall: SystemTime,
     /// Time since the machine started. It cannot be set, and it includes sleep.
     pub uptime: Duration,
-    /// The id of the machine's start. Compare two `uptime`s only if it is the same.
+    /// The id of the machine's boot. Compare two `uptime`s only if it is equal.
     pub boot: Arc<str>,
 }
 

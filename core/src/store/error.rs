@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The operation failed and stored nothing. The text says what is wrong, the hint what to do.
+/// The operation failed and stored nothing. The text names the problem, the hint the correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     /// Where the outbox is.
@@ -68,7 +68,7 @@ impl StoreError {
         )
     }
 
-    /// What the operator should do.
+    /// The advice to the operator.
     pub const fn hint(&self) -> &'static str {
         match self.kind {
             StoreErrorKind::Missing => "Give the path of the trigger's outbox.",

@@ -11,7 +11,7 @@ pub const MAX_LAST_NOTIFICATIONS: usize = 10_000;
 /// How long a store keeps them: the longest `repeat_interval`.
 pub const KEEP_LAST_NOTIFICATIONS: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// Stores the last notification of each destination and dedup key; `key` stands for both. It keeps the last
+/// Stores the last notification of each destination and dedup key; `key` represents both. It keeps the last
 /// [`MAX_LAST_NOTIFICATIONS`], for [`KEEP_LAST_NOTIFICATIONS`].
 pub trait LastNotificationStore: Send + Sync {
     fn last_notification(&self, key: &str) -> StoreFuture<Option<LastNotification>>;

@@ -1,8 +1,9 @@
 //! Stores accepted requests until their deliveries end, so that they outlive the process.
 //!
-//! A [`Store`] is one place, a file or a set of servers. What it stores has a trait for each kind: requests and their deliveries
-//! ([`RequestStore`]), history rows ([`HistoryStore`]) and what each destination was told last ([`LastNotificationStore`]).
-//! A further kind is a further trait, one implementation in each store, and tests in the conformance suite of tests/rust.
+//! A [`Store`] is a file or a set of servers. It has a trait for each kind of data: requests and their deliveries
+//! ([`RequestStore`]), history rows ([`HistoryStore`]) and the last notification of each destination
+//! ([`LastNotificationStore`]). A further kind needs a further trait, one implementation in each store, and tests in
+//! the conformance suite of tests/rust.
 
 mod alerts;
 pub mod clock;
@@ -61,7 +62,7 @@ pub trait Store: RequestStore + HistoryStore + LastNotificationStore {
         None
     }
 
-    /// What an operator should know of the store; each warning is given once in a while.
+    /// A warning to the operator about the store; each is repeated only after some time.
     fn warning(&self) -> Option<String> {
         None
     }

@@ -49,7 +49,7 @@ pub struct NewDelivery {
     pub work: Option<StoredWork>,
 }
 
-/// What a process needs to continue a delivery.
+/// The data to continue a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredWork {
     pub target: Target,
@@ -57,7 +57,7 @@ pub struct StoredWork {
     pub time_left: Duration,
     /// Deliveries with the same value, of requests under the same configuration file, leave in the order of their acceptance.
     pub order_key: Option<OrderKey>,
-    /// Hash of the messages' bodies: delivered parts count only while it is the same.
+    /// Hash of the messages' bodies: delivered parts count only while it is unchanged.
     pub composition_hash: CompositionHash,
     /// When an attempt began that must not be repeated and whose result is unknown.
     pub attempt_began: Option<SystemTime>,

@@ -102,6 +102,6 @@ pub enum Ownership {
     Owned,
     /// Another process has claimed it, or an operator has dropped it.
     Lost,
-    /// It is not there: somebody has replaced the file or the streams. What is in flight continues without it.
+    /// It is missing: somebody has replaced the file or the streams. Deliveries in flight continue without it.
     Missing,
 }

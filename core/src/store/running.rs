@@ -8,7 +8,7 @@ use super::DeliveryId;
 
 use crate::panics::lock;
 
-/// A delivery runs at most once in a process, whatever the store hands out.
+/// A delivery runs at most once in a process, even if the store returns it twice.
 #[derive(Clone, Default)]
 pub struct Running {
     deliveries: Arc<Mutex<HashSet<DeliveryId>>>,

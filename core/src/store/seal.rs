@@ -9,8 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::DeliveryId;
 use crate::secret::Secret;
 
-/// Seals with ChaCha20-Poly1305. Each seal has a nonce of its own, drawn at random; the delivery is bound in, so that no
-/// row can be put in the place of another.
+/// Seals with ChaCha20-Poly1305. Each seal has a random nonce. The delivery is bound in, so that no row can replace
+/// another.
 pub struct Seal {
     key: LessSafeKey,
 }

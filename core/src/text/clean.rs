@@ -49,7 +49,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Whether a text is printable ASCII without runs of spaces, which nothing has to be done to.
+/// Whether a text is printable ASCII without runs of spaces, which needs no cleaning.
 pub fn is_plain_line(text: &str) -> bool {
     let mut before = 0;
     text.bytes().all(|byte| {

@@ -31,7 +31,7 @@ impl Markup {
     };
 }
 
-/// What a piece of markup does.
+/// The effect of a piece of markup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark<'a> {
     /// Begins a block of code in this language, which is empty where none is named.
@@ -47,7 +47,7 @@ pub const FENCE: &str = "```";
 /// A first line that is longer is code, not the name of a language.
 pub const LONGEST_LANGUAGE: usize = 20;
 
-/// No link is looked for beyond so many bytes, so that a text of brackets is read in linear time.
+/// Maximum length of a link, so that a text of brackets is read in linear time.
 const LONGEST_LINK: usize = 4_096;
 
 impl Markup {
@@ -97,7 +97,7 @@ fn link(rest: &str) -> Option<usize> {
     Some(text + address)
 }
 
-/// The length of what stands in brackets at the beginning, the brackets included; one pair of them may stand inside.
+/// The length of a bracketed text at the beginning, brackets included; it may contain one further pair.
 fn balanced(rest: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 0;
     for (at, character) in rest.char_indices() {

@@ -1,4 +1,4 @@
-//! Texts: how long they are as providers count, splitting that loses nothing, and what is safe to show.
+//! Texts: length in the providers' units, splitting without loss, and safe quoting.
 
 mod clean;
 mod markup;
@@ -17,7 +17,7 @@ pub use self::split::{
     with_recent_splits,
 };
 
-/// What stands where a text must not show: a secret, an address.
+/// The replacement of hidden text: a secret, an address.
 pub const MASK: &str = "***";
 
 /// A regular expression of the configuration, whose size is bounded. Its time is linear in the text.
@@ -27,7 +27,7 @@ pub fn bounded_regex(expression: &str) -> Option<Regex> {
     builder.size_limit(MAX_BYTES).build().ok()
 }
 
-/// The text's first bytes, at most so many.
+/// The text's first bytes, at most `bytes`.
 pub fn head(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
@@ -36,7 +36,8 @@ pub fn head(text: &str, bytes: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// What a provider counts. Where it does not say, we count [`Unit::Utf16`], which is never less than code points.
+/// The unit of a provider's limit. If it is not documented, we use [`Unit::Utf16`], which is never less than code
+/// points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     CodePoints,
@@ -82,7 +83,7 @@ fn escaped_length(character: char) -> usize {
     }
 }
 
-/// `&`, `<` and `>` as entities: all that has a meaning between the tags of HTML, and in Slack's text.
+/// `&`, `<` and `>` as entities: the characters with a meaning between the tags of HTML, and in Slack's text.
 pub fn with_entities(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -149,7 +150,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// `; did you mean headers?`, to follow what is said of an unknown word; empty where no candidate is near.
+/// `; did you mean headers?`, to end a message about an unknown word; empty without a similar candidate.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, candidates).map_or(String::new(), |meant| format!("; did you mean {meant}?"))
 }

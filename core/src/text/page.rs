@@ -1,8 +1,8 @@
-//! Pages of HTML in the place of a reply: those of proxies and firewalls, which would bury the reason under their markup.
+//! HTML pages instead of a reply: those of proxies and firewalls, whose markup would hide the reason.
 
 use std::borrow::Cow;
 
-/// What the markup of a page begins with.
+/// The beginnings of an HTML page.
 const BEGINNINGS: [&str; 5] = ["<!doctype html", "<html", "<head", "<body", "<title"];
 
 /// The text with the title of a page of HTML in place of the page.
@@ -12,7 +12,7 @@ pub fn without_page(text: &str) -> Cow<'_, str> {
     let Some(begin) = beginnings.min() else {
         return text.into();
     };
-    // A comment or an XML declaration may stand before.
+    // A comment or an XML declaration may precede it.
     let before = text.get(..begin).unwrap_or_default().trim();
     let before = if before.contains('<') { "" } else { before };
     let page = match title(text, &lower) {

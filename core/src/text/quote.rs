@@ -1,4 +1,4 @@
-//! What a message may quote of somebody else's text.
+//! Safe quotation of foreign text in a message.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use super::{is_plain_line, printable, truncate};
 
 /// Characters of a text that are shown.
 const SHOWN: usize = 64;
-/// Characters of it that are looked at: what is invisible takes no place.
+/// Maximum characters that are read, since invisible ones are removed.
 const LOOKED_AT: usize = 4 * SHOWN;
 /// A longer word is a token rather than a word.
 const LONGEST_WORD: usize = 40;
 
-/// A name that somebody else chose, fit to stand in a message: on one line, no longer than a line takes, and without URLs and
-/// addresses, which may hold credentials.
+/// A foreign name in a form for messages: on one line, at most a line long, and without URLs and addresses, which may
+/// hold credentials.
 pub fn shown(name: &str) -> Cow<'_, str> {
     without(name, may_hold_credentials)
 }
@@ -33,7 +33,7 @@ fn may_hold_credentials(word: &str) -> bool {
 }
 
 fn without(text: &str, is_hidden: impl Fn(&str) -> bool) -> Cow<'_, str> {
-    // Nearly all are short and plain. What is hidden in no text is hidden in none of its words.
+    // Nearly all are short and plain. A plain text without hidden parts has no hidden words.
     if text.len() <= SHOWN && is_plain_line(text) && !is_hidden(text) {
         return Cow::Borrowed(text);
     }

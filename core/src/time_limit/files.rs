@@ -18,7 +18,7 @@ pub fn abandoned_threads() -> usize {
     THREADS.abandoned()
 }
 
-/// What reading a file came to.
+/// The result of reading a file.
 #[derive(Debug)]
 pub struct FileReading {
     /// The state of the file before it was read. `None`: it is not there, or cannot be looked at.
@@ -65,11 +65,11 @@ impl From<io::Error> for FileError {
     }
 }
 
-/// Reads a file of at most so many bytes within a time limit.
+/// Reads a file of at most `max_bytes` within a time limit.
 pub fn read(path: &Path, max_bytes: u64, limit: Duration) -> FileReading {
     let path = path.to_owned();
     let read = move || FileReading {
-        // What is written from now on is a change.
+        // A write from now on counts as a change.
         stamp: FileStamp::of(&path),
         bytes: read_now(&path, max_bytes),
     };
@@ -99,7 +99,7 @@ impl From<Unfinished> for FileError {
 /// Reads a file, however long that takes.
 pub fn read_now(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     let file = open(path)?;
-    // Of what was opened: the path may lead to another file by now.
+    // Of the opened file: the path may lead to another file by now.
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(FileError::Directory);
@@ -116,7 +116,7 @@ pub fn read_now(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     }
 }
 
-/// Neither waits for the other end of a pipe, nor for what a device has to say.
+/// Does not wait for the other end of a pipe or for a device.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -148,7 +148,7 @@ impl FileStamp {
         })
     }
 
-    /// Whether nobody has written to it for so long.
+    /// Whether the file has not changed for this long.
     pub fn has_rested(&self, rest: Duration) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age >= rest)

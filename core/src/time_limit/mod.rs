@@ -24,7 +24,7 @@ pub struct TimeLimited {
 #[derive(Default)]
 struct ThreadCounts {
     running: usize,
-    /// Those among them that nobody waits for.
+    /// Threads that no caller waits for.
     abandoned: usize,
 }
 
@@ -52,8 +52,7 @@ impl TimeLimited {
         }
     }
 
-    /// Does `work` on a thread of its own, and waits at most so long for it. Where all threads were abandoned it does not
-    /// wait.
+    /// Runs `work` on its own thread, and waits at most `limit` for it. If all threads are abandoned, it does not wait.
     pub fn run<T: Send + 'static>(
         &'static self,
         limit: Duration,

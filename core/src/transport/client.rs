@@ -38,7 +38,7 @@ pub const KEEP_IDLE: Duration = Duration::from_secs(20);
 const LOOKUP_BEFORE_PROXY: Duration = Duration::from_millis(500);
 /// Different clients that are kept, of those that keep no connections.
 const MAX_CLIENTS: usize = 32;
-/// Headers of a reply. The client allows 100 unless it is told otherwise; each takes it 64 bytes for a moment.
+/// Maximum headers of a reply. The client's default is 100; each takes 64 bytes of memory during the reply.
 pub(super) const MAX_HEADERS: usize = 1_000;
 /// Connections that wait for a mail server's farewell.
 const MAX_FAREWELLS: usize = 16;
@@ -49,16 +49,17 @@ const MAX_FAREWELLS: usize = 16;
 pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
-    /// Those that keep no connections, the most recently used last.
+    /// The clients without idle connections, the most recently used last.
     clients: Mutex<Vec<PooledClient>>,
-    /// Those that keep connections: one for each server, so that its connections can be closed. Who asks for them bounds them.
+    /// The clients with idle connections: one for each server, so that its connections can be closed. Their users bound
+    /// their number.
     pools: Mutex<NumberMap<PoolKey, PooledClient>>,
     pub(super) farewells: Arc<Semaphore>,
     #[cfg(test)]
     pub(super) detour: Detour,
 }
 
-/// Where a test's connections go instead: it is told each address that the guard has let through.
+/// The replacement address for a test's connections; it gets each address that the guard allows.
 #[cfg(test)]
 pub(super) type Detour = Option<Arc<dyn Fn(IpAddr) -> IpAddr + Send + Sync>>;
 
@@ -130,7 +131,7 @@ impl HttpTransport {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
-            // The environment is not read here; this must stand before a proxy of ours.
+            // The environment is not read here; this must precede a proxy of ours.
             .no_proxy()
             .connect_timeout(key.connect_timeout)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
@@ -194,9 +195,9 @@ impl HttpTransport {
         }
     }
 
-    /// Behind a proxy the proxy resolves the name. It is resolved here too: a name that leads to a metadata service from here
-    /// does so from the proxy. Where private addresses are denied, it must resolve here, and to public addresses only. The
-    /// proxy's address is the operator's, and checked as such.
+    /// A proxy resolves the name itself. The name is resolved here too: one that resolves to a metadata service here
+    /// does so at the proxy. If private addresses are denied, it must resolve here, and only to public addresses. The
+    /// proxy's address is the operator's, and is checked as such.
     async fn check_before_proxy(
         &self,
         url: &Url,
@@ -259,7 +260,7 @@ impl HttpTransport {
     }
 }
 
-/// A client and what it is for.
+/// A client with its settings.
 struct PooledClient {
     key: ClientKey,
     route: ProxyRoute,

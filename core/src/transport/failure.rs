@@ -47,7 +47,7 @@ fn before_sending(reason: Reason, detail: impl Display, permanent: bool) -> Send
     }
 }
 
-/// The same failure, said of the proxy: its address and its name are not the destination's.
+/// The same failure, for the proxy: its address and name are not the destination's.
 pub fn of_proxy(mut error: SendError) -> SendError {
     let what = error.failure.detail.as_ref().map_or("", Detail::as_str);
     let said = format!("the proxy that the environment names: {what}");
@@ -55,7 +55,7 @@ pub fn of_proxy(mut error: SendError) -> SendError {
     error
 }
 
-/// What the client's error means.
+/// Classifies the client's error.
 pub fn classify(error: &reqwest::Error, sent: Sent, route: &ProxyRoute) -> SendError {
     let meant = meaning(error, sent);
     match route {
@@ -64,11 +64,11 @@ pub fn classify(error: &reqwest::Error, sent: Sent, route: &ProxyRoute) -> SendE
     }
 }
 
-/// No connection, and a proxy between: what is known of its own part is said of it.
+/// The failure of a connection through a proxy: the known part of the proxy is named.
 fn behind_a_proxy(mut meant: SendError) -> SendError {
     match (meant.failure.reason, &meant.failure.detail) {
         (Reason::AddressDenied | Reason::Dns, _) | (Reason::Connect, Some(_)) => of_proxy(meant),
-        // It was reached, and what it answered was no connection.
+        // The proxy was reached, but gave no connection.
         (Reason::Connect, None) => {
             let detail = Detail::from("the proxy made no connection to the host");
             meant.failure = Failure::new(Reason::Proxy).with_detail(Some(detail));
@@ -155,7 +155,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(24 | 23))
 }
 
-/// All errors behind an error; an `io::Error` shows what it wraps only on asking.
+/// The chain of sources of an error; an `io::Error` returns its inner error only by `get_ref`.
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -18,12 +18,12 @@ pub enum Denied {
     Metadata,
     /// By `private_addresses=deny`; with the kind of address.
     Private(&'static str),
-    /// By the rule of what is not encrypted.
+    /// By the rule for unencrypted connections.
     Unencrypted,
 }
 
 impl std::fmt::Display for Denied {
-    /// The sentence that users read: what the address is, and which rule forbids it.
+    /// The sentence for users: the kind of address, and the rule that denies it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Denied::LinkLocal => {
@@ -45,7 +45,7 @@ impl std::fmt::Display for Denied {
 
 impl std::error::Error for Denied {}
 
-/// Checks a URL's host as far as it stands there: address literals, and the names of metadata services.
+/// Checks the host in a URL: address literals, and the names of metadata services.
 pub fn check_host(url: &Url, private: PrivateAddresses) -> Result<(), Denied> {
     match url.host() {
         Some(Host::Ipv4(address)) => check(address.into(), private),
@@ -70,8 +70,8 @@ pub fn check_name(name: &str) -> Result<(), Denied> {
     }
 }
 
-/// Checks one address, and every IPv4 address that is written inside an IPv6 one. What is always denied comes first, so
-/// that a denial names the strongest rule.
+/// Checks an address, and every IPv4 address inside an IPv6 one. Addresses that are always denied come first, so that a
+/// denial names the strictest rule.
 pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
     let inner = match address {
         IpAddr::V4(_) => Vec::new(),
@@ -91,8 +91,8 @@ pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
     })
 }
 
-/// Whether what is not encrypted may go to an address: only within this host, or a network that is not the internet (RFC 1918,
-/// RFC 4193). A carrier shares 100.64.0.0/10, and an address inside another one leads through somebody's gateway.
+/// Whether unencrypted data may go to an address: only on this host or in a private network (RFC 1918, RFC 4193). A
+/// carrier shares 100.64.0.0/10, and an address inside another one leads through a foreign gateway.
 pub fn check_unencrypted(address: IpAddr) -> Result<(), Denied> {
     let is_near = match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -201,7 +201,7 @@ fn embedded(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     }
 }
 
-/// Where an IPv4 address may stand below 64:ff9b:1::/48: after a prefix of 48, 56, 64 or 96 bits, around the ninth byte
+/// The possible IPv4 addresses below 64:ff9b:1::/48: after a prefix of 48, 56, 64 or 96 bits, around the ninth byte
 /// (RFC 6052, section 2.2).
 fn locally_translated(address: Ipv6Addr) -> Vec<Ipv4Addr> {
     let [

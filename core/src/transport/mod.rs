@@ -29,9 +29,9 @@ use crate::model::outcome::{Failure, Reason};
 use crate::model::policy::ClientKey;
 use crate::model::wire::{Outbound, Reply};
 
-/// What delivery asks of a transport; tests have one of their own.
+/// Sends messages; tests have their own implementation.
 pub trait Transport: Send + Sync {
-    /// One attempt. Ends within `timeout`, but for up to a second in which the rest of a reply's body is read.
+    /// One attempt. It ends within `timeout`, plus up to a second to read the rest of a reply's body.
     fn send<'a>(
         &'a self,
         outbound: &'a Outbound,
@@ -71,6 +71,6 @@ impl SendError {
 pub enum Sent {
     No,
     Maybe,
-    /// It has answered in bytes that are no reply. Whatever they mean, it has the message.
+    /// The server's reply is invalid. It has the message.
     Answered,
 }

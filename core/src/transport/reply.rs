@@ -13,12 +13,12 @@ use tokio::time::timeout;
 use super::route::ProxyRoute;
 use crate::model::wire::HttpReply;
 
-/// How much of a reply's body is read, and how much of what it decodes to.
+/// Maximum bytes of a reply's body, both as sent and decoded.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// How long is waited for a body once the status is known: the status decides, the body only says more.
 const BODY_GRACE: Duration = Duration::from_secs(1);
 
-/// The head and as much of the body as is wanted. What is left drops the connection.
+/// Reads the head and the needed part of the body. Unread bytes drop the connection.
 pub async fn read(mut response: Response, route: &ProxyRoute) -> HttpReply {
     let received = SystemTime::now();
     let mut body = BytesMut::new();
@@ -48,7 +48,7 @@ pub async fn read(mut response: Response, route: &ProxyRoute) -> HttpReply {
     }
 }
 
-/// A body as far as it is known.
+/// A reply's body, maybe incomplete.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReplyBody {
     pub bytes: Bytes,
@@ -62,7 +62,7 @@ impl ReplyBody {
         complete: false,
     };
 
-    /// Without its content coding. `identity` is asked for, but some servers and proxies compress every reply.
+    /// Decodes the content coding. Requests ask for `identity`, but some servers and proxies compress every reply.
     pub fn decoded(self, headers: &HeaderMap) -> Self {
         if self.bytes.is_empty() {
             return self;
@@ -82,13 +82,13 @@ impl ReplyBody {
         match coding.to_ascii_lowercase().as_slice() {
             b"gzip" | b"x-gzip" => self.through(GzDecoder::new),
             b"deflate" if is_zlib(&self.bytes) => self.through(ZlibDecoder::new),
-            // What some servers mean by the name (RFC 9110, 8.4.1.2).
+            // Some servers use the name for raw deflate (RFC 9110, 8.4.1.2).
             b"deflate" => self.through(DeflateDecoder::new),
             _ => Self::UNREADABLE,
         }
     }
 
-    /// What comes out of a decoder, up to the bound.
+    /// The decoder's output, up to the bound.
     fn through<R: Read>(self, decoder: impl FnOnce(bytes::buf::Reader<Bytes>) -> R) -> Self {
         let mut decoded = Vec::new();
         let mut decoder = decoder(self.bytes.reader()).take(MAX_BODY_BYTES as u64 + 1);
@@ -133,7 +133,7 @@ fn is_text(bytes: &[u8]) -> bool {
     head.chars().filter(is_odd).count() * 2 <= head.chars().count()
 }
 
-/// A proxy that answers in its own name may quote what it was asked, and no channel knows its credentials.
+/// A proxy that replies itself may quote the request, and no channel knows the proxy's credentials.
 fn without_credentials(body: Bytes, route: &ProxyRoute) -> Bytes {
     let Some(redactor) = route.redactor() else {
         return body;

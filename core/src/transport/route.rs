@@ -53,7 +53,7 @@ impl ProxyRoute {
         }
     }
 
-    /// Takes the proxy's credentials out of what a proxy answers in its own name.
+    /// Removes the proxy's credentials from a proxy's own reply.
     pub fn redactor(&self) -> Option<Redactor> {
         let ProxyRoute::Proxy(proxy) = self else {
             return None;

@@ -20,7 +20,7 @@ static THREADS: TimeLimited = TimeLimited::new("notifier-roots", 512 * 1024);
 
 pub type Certificates = Vec<CertificateDer<'static>>;
 
-/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's. What cannot be read is left out.
+/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's. Invalid ones are left out.
 pub fn load() -> Result<Certificates, Unfinished> {
     THREADS.run(LIMIT, || {
         let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());

@@ -42,7 +42,7 @@ pub fn client_config(files: Option<&TlsFiles>) -> Result<ClientConfig, TlsFileEr
     })
 }
 
-/// Why certificates cannot be used; to be read after the file's name.
+/// Why certificates cannot be used; follows the file's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsFileError(pub &'static str);
 
@@ -93,7 +93,7 @@ fn no_key(pem: &[u8]) -> TlsFileError {
     }
 }
 
-/// Whether the bytes of the key's public half stand in the certificate.
+/// Whether the certificate contains the key's public half.
 fn holds_key(identity: &CertifiedKey) -> bool {
     let (Some(key), Some(certificate)) = (identity.key.public_key(), identity.cert.first()) else {
         return false;

@@ -15,8 +15,8 @@ pub const NAME: Limit = Limit::utf16(200);
 pub const VALUE: Limit = Limit::utf16(10_000);
 /// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
 pub const ANNOTATIONS: usize = 200_000;
-/// For how long an alert stands that is sent once: until it is resolved, but not for ever; or, where nobody will resolve it,
-/// less than the usual `repeat_interval`, so that it is told of once.
+/// The duration of an alert that is sent once: until it is resolved, at most a day. If nobody will resolve it, it is
+/// shorter than the usual `repeat_interval`, so that Alertmanager notifies once.
 pub const UNTIL_RESOLVED: &str = "PT24H";
 pub const ONCE: &str = "PT1H";
 pub const AT_ONCE: &str = "PT0S";
@@ -63,7 +63,7 @@ pub const ANNOTATION_NAMES: NameRules = NameRules {
     reserved: &[SUMMARY, DESCRIPTION],
 };
 
-/// What no name may have becomes an underscore.
+/// Replaces each invalid character with an underscore.
 fn annotation_name(text: &str) -> String {
     let known = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let mut name: String = text.chars().map(known).collect();
@@ -91,7 +91,7 @@ pub fn uri(link: &str) -> Option<String> {
     Some(uri)
 }
 
-/// When it happened; nothing before 1970, of which the first second is none to Go.
+/// The start of the alert. `None` before 1970: Go treats the first second of 1970 as no time.
 pub fn began(notification: &Notification) -> Option<String> {
     let time = notification.timestamp?;
     rich::unix_seconds(time).map(|_| time.to_string())
@@ -106,7 +106,7 @@ pub fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
     let given = alert.get(STARTS).and_then(Value::as_str);
     let given: Option<Timestamp> = given.and_then(|text| text.parse().ok());
     let is_over = after.is_zero();
-    // What is over did not begin later; what begins later ends later still.
+    // A resolved alert cannot start in the future. An alert that starts in the future ends after its start.
     let starts = given.map_or(now, |time| if is_over { time.min(now) } else { time });
     let ends = starts.max(now).checked_add(after).unwrap_or(Timestamp::MAX);
     alert.insert(STARTS.to_owned(), starts.to_string().into());

@@ -1,7 +1,7 @@
 //! Prometheus Alertmanager, API v2 <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
 //!
-//! An alert is its label set: what changes from one notification to the next (text, values, times) never stands there, but
-//! in annotations.
+//! Alertmanager identifies an alert by its labels. So values that change between notifications (text, values, times)
+//! are annotations.
 
 mod alert;
 mod replies;
@@ -99,8 +99,8 @@ impl Alertmanager {
         })
     }
 
-    /// The label set but for the severity: the dedup key is the alert's name, or, without one, the title, and then a label
-    /// tells the alert from every other.
+    /// All labels but the severity. The dedup key is the alert's name. Without a key the title is the name, and another
+    /// label makes the alert unique.
     fn labels(
         &self,
         notification: &Notification,
@@ -161,7 +161,7 @@ impl Alertmanager {
         };
         let level = notification.level_for_rules();
         let alerts: Vec<_> = match action {
-            // Whichever severity it had: one that is resolved without ever having been is told to nobody.
+            // Resolves every severity: Alertmanager does not notify of the resolution of an alert that never fired.
             IncidentAction::Resolve => {
                 let every = Level::ALL.into_iter().map(Some).chain([None]);
                 every.map(|level| alert.clone().of(level)).collect()

@@ -1,4 +1,4 @@
-//! What Alertmanager's replies mean.
+//! Classifies Alertmanager's replies.
 
 use serde_json::Value;
 

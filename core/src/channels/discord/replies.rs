@@ -1,4 +1,4 @@
-//! What Discord's replies mean.
+//! Classifies Discord's replies.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub fn classify(reply: &HttpReply, is_discord: bool, redactor: &Redactor) -> Cla
             let by_status = classify::by_status(reply, || redactor, detail);
             with_id(by_status, reply, redactor)
         }
-        // Whatever else the reply says is about edits, and the next message is a new one.
+        // Other reply texts are about edits; the next message is a new one.
         (Some(Meaning::Stale), 400..=499) => {
             let failure = Failure::new(Reason::Rejected).with_detail(detail());
             return AttemptResult::Stale(failure).into();
@@ -114,7 +114,7 @@ const BLOCKED: &str = "Discord blocks this server's address for a while, for too
 struct ErrorBody {
     code: Option<u64>,
     message: Option<String>,
-    /// The first field that the form's errors name, and what is wrong with it.
+    /// The first field that the form's errors name, with its error.
     field: Option<String>,
     retry_after: Option<f64>,
     /// Whether it has a `retry_after`, be it a number or not.
@@ -150,7 +150,7 @@ impl ErrorBody {
             Some(field) => format!("{message} ({field})"),
             None => message.clone(),
         });
-        // 0 is what it gives where it has no code.
+        // Discord sends 0 if it has no code.
         let code = self.code.filter(|code| *code > 0);
         classify::provider_detail("Discord", code, sentence.as_deref(), reply, redactor)
     }

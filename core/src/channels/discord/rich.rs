@@ -25,7 +25,7 @@ const VALUE: Limit = Limit::code_points(1_024);
 const ALL: usize = 6_000;
 /// More than our footer ever takes.
 const FOOTER: usize = 150;
-/// What fields leave to the text in any case: it can go on in further messages, they cannot.
+/// The minimum size that the fields leave to the text. The text can continue in further messages, fields cannot.
 const TEXT: usize = 2_000;
 /// Longer values take a row of their own.
 const INLINE: usize = 40;

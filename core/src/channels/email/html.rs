@@ -63,7 +63,7 @@ fn link(link: &str) -> String {
     )
 }
 
-/// What HTML would take for its own, and controls, which no mail program shows.
+/// Escapes the characters with a meaning in HTML, and removes control characters.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
     for character in text.chars() {

@@ -43,13 +43,13 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Any),
 };
 
-/// Ours: headers are shown in lists. What is in brackets before the title is no part of a conversation's name for mail
-/// programs that go by the subject besides, as Gmail does: a `resolved` of the same title stays in it.
+/// Our limit: mail programs show the header in lists. Programs that group mails by subject, such as Gmail, ignore text
+/// in brackets at its beginning. So a `resolved` with the same title joins the conversation.
 const SUBJECT: Limit = Limit::utf16(200);
 /// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
 const FIELDS: usize = 50_000;
 
-/// Recipients whom the headers of one mail show together. Ours: the headers grow by each, and so does each copy.
+/// Maximum recipients that one mail's headers list. Our limit: each recipient adds to the headers of every copy.
 const TOGETHER: usize = 100;
 
 struct Email {
@@ -128,7 +128,7 @@ impl Email {
         self.id(&digest(&format!("{of} {dedup_key}")))
     }
 
-    /// Takes addresses and credentials out of what the server says.
+    /// Removes addresses and credentials from the server's replies.
     fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
             let credentials = self.server.credentials.iter();

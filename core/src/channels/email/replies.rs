@@ -1,4 +1,4 @@
-//! What refusals of mail servers mean, and what to do about them.
+//! Classifies the refusals of mail servers, with hints.
 
 use crate::channels::shared::classify;
 use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, PauseScope, Reason};
@@ -25,9 +25,9 @@ pub fn classify(reply: &SmtpReply, redactor: &Redactor) -> Classification {
         (SmtpStage::Message, 200..=299) => {
             classify::delivered(queued_as(&reply.text), redactor).into()
         }
-        // The server is about to close, or has too much to do: so it is for all that it serves.
+        // The server closes or is overloaded, so all its destinations pause.
         (_, 421) => classify::paused(failure(Reason::TryLater), None, PauseScope::Account),
-        // "Too many recipients" was once said so (RFC 5321, 4.5.3.1.10).
+        // Older servers reply 552 for "too many recipients" (RFC 5321, 4.5.3.1.10).
         (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
             failure: failure(Reason::TryLater),
             after: None,
@@ -63,7 +63,7 @@ const SMTP_AUTH_OFF: &str = "Check email_username and email_password. If they ar
 const SEND_AS: &str = "Give the account's own address as email_from, or ask the administrator of Microsoft 365 to let the account send as email_from (Send As).";
 const APP_PASSWORD: &str = "Give an app password as email_password (https://myaccount.google.com/apppasswords): Google does not take the account's own, and app passwords need 2-Step Verification.";
 
-/// What only one provider says.
+/// Replies of single providers.
 ///
 /// - Microsoft 365, 5.7.30: <https://techcommunity.microsoft.com/t5/exchange-team-blog/exchange-online-to-retire-basic-auth-for-client-submission-smtp/ba-p/4114750>
 /// - 5.7.139, with several texts: <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>

@@ -1,7 +1,7 @@
 //! Google Chat's webhooks <https://developers.google.com/workspace/chat/quickstart/webhooks>.
 //!
-//! The text stays the message's text, which alone knows Chat's markup and mentions; all else stands in a card below it, whose
-//! texts are HTML <https://developers.google.com/workspace/chat/format-messages>.
+//! The text is the message's text, since only that has Chat's markup and mentions. A card below it has the rest. A
+//! card's texts are HTML <https://developers.google.com/workspace/chat/format-messages>.
 
 mod card;
 mod replies;
@@ -55,8 +55,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
-/// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create), of which we count every
-/// byte that is sent and leave some for what stands around the text.
+/// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create). We count all bytes of
+/// the request and leave space for the JSON around the text.
 const ALL: usize = 32_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
@@ -67,7 +67,7 @@ const MARKUP: Markup = Markup {
     ..Markup::NONE
 };
 const TITLE: Limit = Limit::json_bytes(250);
-/// What fields may take, in bytes of JSON, and how many: a card's section has a hundred widgets.
+/// Maximum size of all fields, in bytes of JSON, and their number: a card's section has a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
 /// In bytes of JSON.
@@ -87,7 +87,7 @@ struct Payload<'a> {
     thread: Option<ThreadKey>,
 }
 
-/// All that bear the same key stand in one thread.
+/// Messages with the same key form one thread.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ThreadKey {
@@ -109,7 +109,7 @@ impl GoogleChat {
             let message = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
             return Err(fields.error(&WEBHOOK_URL, message));
         }
-        // One write a second and space, shared by all that write to it.
+        // A space allows one write a second for all its writers.
         let mut space = endpoint.url.clone();
         space.set_query(None);
         endpoint.destination.account = Some(digest(&format!("google_chat {space}")));

@@ -66,8 +66,8 @@ fn usable(id: &HeaderValue) -> String {
     }
 }
 
-/// A key as Standard Webhooks writes it, `whsec_` and base64 of 24 to 64 bytes; else what is wrong (to be read after the
-/// field's name), without quoting it.
+/// A key in the form of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. The error follows the field's name in
+/// a sentence and does not quote the key.
 ///
 /// Supabase writes `v1,` before it (<https://supabase.com/docs/guides/auth/auth-hooks>), others leave the prefix out or use the
 /// alphabet for URLs. The reference libraries read base64 with the prefix and without

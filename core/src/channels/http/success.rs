@@ -1,4 +1,4 @@
-//! What the body of a success must be, where the configuration says so.
+//! The configured condition on the body of a success.
 
 use regex::Regex;
 
@@ -25,7 +25,7 @@ pub fn read(text: &str) -> Result<Success, &'static str> {
 }
 
 impl Success {
-    /// What a 2xx means that the status alone classifies so.
+    /// Classifies a 2xx by its body.
     pub fn classify(
         &self,
         reply: &HttpReply,
@@ -46,7 +46,7 @@ impl Success {
                 ..by_status
             },
             (false, true) => AttemptResult::Reject(failure).into(),
-            // What is missing may have stood in the rest.
+            // The unread rest may hold the expected text.
             (false, false) => {
                 let reason = Reason::LostReply;
                 AttemptResult::Ambiguous(Failure { reason, ..failure }).into()

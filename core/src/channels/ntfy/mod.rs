@@ -64,12 +64,12 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
 };
 
-/// From 4,096 bytes on a message becomes an attachment; the whole JSON must stay below twice that (server: `Peek`,
-/// `transformBodyJSON`), which it does when the text is counted as it stands in JSON.
+/// ntfy turns a message of 4,096 bytes or more into an attachment. The whole JSON must stay below twice that (server:
+/// `Peek`, `transformBodyJSON`); it does, since we count the text as JSON.
 const LIMIT: Limit = Limit::json_bytes(4_095);
 /// Ours: a headline. The server has no limit of its own for it.
 const TITLE: Limit = Limit::json_bytes(250);
-/// What fields may take of the message, in bytes of JSON.
+/// Maximum size of all fields in the message, in bytes of JSON.
 const FIELDS: usize = 2_000;
 /// Ours, in bytes of JSON, so that the whole stays below the server's limit.
 const LINK: usize = 2_000;
@@ -121,7 +121,7 @@ impl Ntfy {
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .distinguished_by(fields.sender(), secrets)
             .with_secret_members(&["topic"]);
-        // Requests are counted for each visitor, whatever the topic.
+        // ntfy counts requests for each visitor, across topics.
         let visitor = format!(
             "ntfy {} {}",
             endpoint.url,

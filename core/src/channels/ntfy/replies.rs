@@ -1,4 +1,4 @@
-//! What an ntfy server's replies mean <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
+//! Classifies an ntfy server's replies <https://github.com/binwiederhier/ntfy/blob/main/server/errors.go>.
 
 use std::time::Duration;
 

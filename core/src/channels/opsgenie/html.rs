@@ -1,8 +1,8 @@
 //! Texts that may be shown as HTML.
 
-/// "HTML formatting for the message values is also supported" <https://docs.opsgenie.com/docs/alerts-and-alert-fields>, and
-/// descriptions are shown so as well. Only what would begin a tag or a character reference is escaped, since phones and mails
-/// show the same text as it is.
+/// "HTML formatting for the message values is also supported" <https://docs.opsgenie.com/docs/alerts-and-alert-fields>,
+/// and so it is for descriptions. This escapes only characters that would begin a tag or a character reference, since
+/// phones and mails show the text literally.
 pub fn without_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for (at, character) in text.char_indices() {
@@ -18,7 +18,7 @@ pub fn without_markup(text: &str) -> String {
     escaped
 }
 
-/// What follows an ampersand, such as `amp;` or `#38;`.
+/// The text after an ampersand, such as `amp;` or `#38;`.
 fn is_reference(rest: &str) -> bool {
     let name = rest.strip_prefix('#').unwrap_or(rest);
     let end = name.find(|c: char| !c.is_ascii_alphanumeric());

@@ -59,7 +59,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Cut(DESCRIPTION)),
 };
 
-/// "Characters" (section "alert fields"), of which the unit is not said. What may be shown as HTML is escaped.
+/// "Characters" (section "alert fields"); the unit is not documented. Text that may be shown as HTML is escaped.
 const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
 const ALIAS: Limit = Limit::utf16(512);
 const DESCRIPTION: Limit = Limit::new(15_000, Unit::Utf16Escaped);
@@ -67,7 +67,7 @@ const DESCRIPTION: Limit = Limit::new(15_000, Unit::Utf16Escaped);
 const DETAILS: usize = 8_000;
 const NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
 const VALUE: Limit = Limit::utf16(1_000);
-/// What stands below the text in the description, in UTF-16 code units.
+/// Maximum sizes below the text in the description, in UTF-16 code units.
 const LINK: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
 
@@ -155,7 +155,7 @@ impl Opsgenie {
     }
 }
 
-/// An alias stands in a path as well.
+/// The alias is also part of a URL's path.
 fn is_alias(text: &str) -> bool {
     let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
     ALIAS.unit.of(text) <= ALIAS.length && text.chars().all(known) && !matches!(text, "." | "..")

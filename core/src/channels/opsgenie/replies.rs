@@ -1,4 +1,4 @@
-//! What Opsgenie's replies mean.
+//! Classifies Opsgenie's replies.
 
 use std::borrow::Cow;
 

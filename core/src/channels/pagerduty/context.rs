@@ -1,4 +1,4 @@
-//! What an event says besides the notification: which system is affected, links and images
+//! The members of an event besides the notification: the affected system, links and images
 //! <https://developer.pagerduty.com/docs/send-alert-event>.
 
 use std::borrow::Cow;

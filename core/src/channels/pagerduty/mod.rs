@@ -42,25 +42,25 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
-    // "A trigger with the key of an open alert adds to it"; what is no longer open is neither acknowledged nor closed twice.
+    // "A trigger with the key of an open alert adds to it"; a closed alert is not acknowledged or closed again.
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::ImageAddresses,
     limits: Limits::text(Length::Cut(TEXT)),
 };
 
-/// "Maximum length 1024", "255" (docs: send an event), of which the unit is not said.
+/// "Maximum length 1024", "255" (docs: send an event); the unit is not documented.
 const SUMMARY: Limit = Limit::utf16(1_024);
 const DEDUP_KEY: Limit = Limit::utf16(255);
 /// An event has at most 512 KB (docs: overview); Alertmanager takes 512,000 bytes for that.
 const TEXT: Limit = Limit::json_bytes(400_000);
-/// What fields may take of the event, in bytes of JSON.
+/// Maximum size of all fields in the event, in bytes of JSON.
 const DETAILS: usize = 60_000;
 const NAMES: NameRules = NameRules {
     reserved: &[WHOLE_TEXT],
     ..NameRules::any(Limit::json_bytes(500), "…")
 };
-/// Of the details: the text, of which the summary may have only the beginning.
+/// The member of the details with the whole text: the summary may be cut.
 const WHOLE_TEXT: &str = "notification_text";
 const VALUE: Limit = Limit::json_bytes(10_000);
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What its configuration may hold.
+//! The parameters of the channel's configuration.
 
 use crate::channels::{Parameter, ParameterKind};
 use crate::text::Limit;
@@ -68,7 +68,7 @@ fn is_key(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Ours: PagerDuty documents none. The whole value of a field stands in the details.
+/// Our limit: PagerDuty documents none. The details have the whole value of a field.
 pub const NAME: Limit = Limit::utf16(255);
 
 pub fn is_name(text: &str) -> bool {

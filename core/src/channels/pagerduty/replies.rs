@@ -1,4 +1,4 @@
-//! What PagerDuty's replies mean.
+//! Classifies PagerDuty's replies.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// What a routing key's limit asks for where the answer does not say (docs: overview, rate limits).
+/// The wait after a rate limit of a routing key whose reply names none (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {

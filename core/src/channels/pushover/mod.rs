@@ -72,7 +72,7 @@ const TITLE: Limit = Limit::code_points(250);
 /// Code points.
 const URL: usize = 512;
 const URL_TITLE: Limit = Limit::code_points(100);
-/// What fields may take of the message, in code points.
+/// Maximum size of all fields in the message, in code points.
 const FIELDS: usize = 500;
 /// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
@@ -173,7 +173,8 @@ fn is_key(text: &str) -> bool {
     text.len() == 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// 1 goes through quiet hours; 2, an emergency, repeats until it is acknowledged. Without a key that ends it, there is none.
+/// Priority 1 ignores quiet hours. Priority 2, an emergency, repeats until someone acknowledges it; it needs a key that
+/// can end it.
 const fn priority(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
         (Some(AlertStatus::Acknowledged | AlertStatus::Resolved), _) => "0",

@@ -9,7 +9,7 @@ pub const UNIT: Unit = Unit::Utf16Escaped;
 
 #[derive(Serialize)]
 pub struct Payload {
-    /// Shown in notifications, read by screen readers, and all that servers show which know no blocks.
+    /// The text for notifications, screen readers and servers without blocks.
     pub text: String,
     pub blocks: Vec<Block>,
     /// The colour bar, where something stands beside it.
@@ -43,7 +43,7 @@ pub enum Block {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum BlockText {
-    /// Without `emoji`, `:smile:` stays what it is.
+    /// Without `emoji`, Slack shows `:smile:` literally.
     PlainText { text: String, emoji: bool },
     /// `verbatim`: no names are made mentions of, and no addresses links.
     Mrkdwn { text: String, verbatim: bool },

@@ -66,7 +66,7 @@ struct Slack {
     kind: WebhookKind,
 }
 
-/// What is behind the endpoint's URL.
+/// The kind of webhook at the endpoint's URL.
 fn kind_of(endpoint: &Endpoint) -> WebhookKind {
     let host = endpoint.destination.host.as_deref();
     if is_workflow(&endpoint.url) {
@@ -118,8 +118,8 @@ impl HttpChannel for Slack {
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
-        // Callers use mrkdwn and `<!channel>` on purpose, so the text goes as it is, unless the operator forbids it.
-        // It is escaped part by part, so that no cut falls inside an entity.
+        // Callers use mrkdwn and `<!channel>` on purpose, so the text is sent unchanged, unless the operator forbids
+        // it. It is escaped part by part, so that no cut falls inside an entity.
         let unit = if cx.allow_mentions {
             LIMIT.unit
         } else {

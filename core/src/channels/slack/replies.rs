@@ -1,4 +1,4 @@
-//! What Slack's replies mean.
+//! Classifies Slack's replies.
 
 use std::cell::LazyCell;
 
@@ -9,7 +9,7 @@ use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// What is behind the URL.
+/// The kind of webhook at a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookKind {
     /// Slack's own incoming webhook: only the body `ok` is success.
@@ -30,7 +30,7 @@ pub fn classify<'r>(
     let words = LazyCell::new(|| classify::with_provider_words("Slack", body, redactor()));
     let failure = |reason| Failure::new(reason).with_detail(words.clone());
     let by_status = classify::by_status(reply, &redactor, || words.clone());
-    // "Not now" stands whatever the body says.
+    // A pause applies regardless of the body.
     if by_status.queue.is_some() {
         return by_status;
     }
@@ -62,7 +62,7 @@ pub fn classify<'r>(
     }
 }
 
-/// Of a 2xx that is none of Slack's words for failure.
+/// Whether a 2xx without an error word is a success.
 fn is_success(kind: WebhookKind, body: &str) -> bool {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let says = |key, value| json.get(key) == Some(&Value::Bool(value));
@@ -79,7 +79,7 @@ fn workflow_hint(reason: Reason) -> Option<&'static str> {
     matches!(reason, Reason::Rejected | Reason::UnknownDestination).then_some(WORKFLOW)
 }
 
-/// Slack's words for failure; they count whatever the status (several have none documented).
+/// Slack's error words. They count with any status: the statuses of several are not documented.
 fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
     const NEW_WEBHOOK: &str =
         "The webhook is gone: make a new one in the Slack app's settings and use its URL.";

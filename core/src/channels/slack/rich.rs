@@ -1,9 +1,8 @@
 //! Slack's rich form: blocks, and one attachment for the colour bar beside time and fields
 //! <https://docs.slack.dev/reference/block-kit/blocks>.
 //!
-//! Heading, text and link are blocks of the message itself: what stands in an attachment may be hidden behind "Show more".
-//! Values go as `plain_text` objects, which know no markup. `mrkdwn` is for the text, which has always been that, and for
-//! words of ours.
+//! Heading, text and link are blocks of the message itself: Slack may hide an attachment behind "Show more". Values are
+//! `plain_text` objects, without markup. Only the text and our own words use `mrkdwn`.
 
 use super::blocks::{Block, BlockText, Payload, SlackAttachment, UNIT};
 use super::{MARKUP, escape};
@@ -15,8 +14,8 @@ use crate::model::channel::ComposeContext;
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
 
-/// "Characters" by Slack's node SDK, types of blocks. Neither the unit is said nor whether `&`, `<` and `>` count as what
-/// Slack makes of them, so we count the more.
+/// "Characters" by Slack's node SDK, types of blocks. Slack documents neither the unit nor whether `&`, `<` and `>`
+/// count as escaped, so we count the larger number.
 const HEADER: Limit = units(150);
 /// These two are counted so as well.
 const SECTION: usize = 3_000;
@@ -105,7 +104,7 @@ fn link(link: &str) -> String {
     format!("<{url}|{}>", rich::link_words(link))
 }
 
-/// How bad, whether it goes on, since when, and what is missing. All of it words of ours.
+/// Level, phase, start and missing parts. All words are ours.
 fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
     let level = rich::level_below_heading(notification).map(|level| format!("*{level}*"));
     let time = notification.timestamp.map(|time| {
@@ -157,7 +156,7 @@ fn around(notification: &Notification, cuts: &mut Truncations) -> (String, Strin
 }
 
 fn preview(notification: &Notification, text: &str, cx: &ComposeContext) -> String {
-    // The blocks say what is missing; here nobody looks for everything.
+    // The blocks note missing parts; this text does not have to be complete.
     let (head, tail) = around(notification, &mut Truncations::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
     format!("{head}{}{tail}", as_allowed(text, cx))

@@ -41,7 +41,7 @@ pub fn after_cut(part: String) -> String {
     format!("{first}\n\n{rest}")
 }
 
-/// What [`after_cut`] adds to a part, in bytes of JSON.
+/// The bytes of JSON that [`after_cut`] adds to a part.
 pub const ADDED: usize = "\\n".len();
 
 /// Whether a line begins an item of a list: `- `, `* `, `+ `, `1. `, `1) `.

@@ -1,8 +1,8 @@
 //! Microsoft Teams, by a workflow that posts to a chat or channel
 //! <https://support.microsoft.com/office/create-incoming-webhooks-with-workflows-for-microsoft-teams-8ae491c7-0394-4861-ba59-055e33f75498>.
 //!
-//! A message is an Adaptive Card. The text is Markdown, as a `TextBlock` reads it; what is data goes as a `TextRun`, of which
-//! the schema says that Markdown is not supported (adaptivecards.io/explorer/TextRun.html).
+//! A message is an Adaptive Card. A `TextBlock` shows the text, which is Markdown. Values are `TextRun`s, whose schema
+//! says that Markdown is not supported (adaptivecards.io/explorer/TextRun.html).
 
 mod breaks;
 mod card;
@@ -64,7 +64,7 @@ const MARKUP: Markup = Markup {
 const TITLE: Limit = Limit::json_bytes(250);
 const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(1_000);
-/// What fields may take, with what the card says of each, in bytes of JSON.
+/// Maximum size of all fields with their elements, in bytes of JSON.
 const FIELDS: usize = 8_000;
 /// In bytes of JSON.
 const LINK: usize = 2_000;

@@ -1,4 +1,4 @@
-//! What the replies of workflows mean.
+//! Classifies the replies of workflows.
 
 use serde_json::Value;
 

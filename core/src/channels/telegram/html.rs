@@ -1,4 +1,4 @@
-//! Telegram's HTML, and texts in which it finds nothing of its own.
+//! Telegram's HTML, and text without anything that Telegram would format.
 
 use crate::channels::shared::rich;
 use crate::text::{Limit, with_entities};

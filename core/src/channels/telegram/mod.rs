@@ -1,7 +1,7 @@
 //! Telegram's bots <https://core.telegram.org/bots/api#sendmessage>.
 //!
-//! The text is a plain one, in which Telegram itself finds mentions, links and hashtags; there is no switch for that. So in
-//! what is data they are broken by a character that does not show, or stand as code, where nothing is looked for.
+//! Telegram finds mentions, links and hashtags in a plain text, and has no option against it. So an invisible character
+//! breaks them in values, or the value is code, where Telegram does not look.
 
 mod html;
 mod payload;
@@ -87,7 +87,8 @@ const NAMES: NameRules = NameRules {
     ..NameRules::any(Limit::code_points(80), "…")
 };
 const VALUE: Limit = Limit::code_points(500);
-/// What fields may take of the message, in code points, and how many: a message has a hundred entities, of which each field takes two.
+/// Maximum size of all fields in the message, in code points, and their number: a message has at most a hundred
+/// entities, and each field takes two.
 const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
 /// Ours, in bytes: an address that anybody may want to open.

@@ -1,4 +1,4 @@
-//! What Telegram's replies mean <https://core.telegram.org/bots/api#making-requests>.
+//! Classifies Telegram's replies <https://core.telegram.org/bots/api#making-requests>.
 
 use serde_json::{Map, Value};
 
@@ -18,8 +18,8 @@ const TOKEN: &str = "Give telegram_bot_token as @BotFather shows it; it may have
 const SHUT_OUT: &str =
     "The bot was blocked, removed, or may not write: unblock it, or add it to the chat again.";
 
-/// Words of a 400, in lower case; the first that fit count. Those in capitals there come from Telegram itself, the others from
-/// the Bot API's server (core.telegram.org/api/errors; telegram-bot-api: Client.cpp).
+/// Words of a 400, in lower case; the first match counts. Telegram itself sends the ones that are in capitals there,
+/// the Bot API's server the others (core.telegram.org/api/errors; telegram-bot-api: Client.cpp).
 const WORDS: [(&str, Reason, &str); 12] = [
     ("chat not found", Reason::UnknownDestination, NO_CHAT),
     ("thread not found", Reason::UnknownDestination, NO_THREAD),

@@ -1,4 +1,4 @@
-//! Whom a message is from and to: numbers, and what may stand in their place.
+//! The sender and recipient of a message: numbers, and their alternatives.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ impl MessageSender {
             });
         }
         let from = number(fields, &FROM_NUMBER, medium)?;
-        // A service's SID may stand in the number's place.
+        // A messaging service's SID may replace the number.
         Ok(match given {
             None if is_service(from.expose()) => Self {
                 number: None,
@@ -53,7 +53,7 @@ impl MessageSender {
     }
 }
 
-/// `sms` and `whatsapp` alike: the number as given, but for the prefix that WhatsApp wants.
+/// For `sms` and `whatsapp`: the number as given, with the prefix that WhatsApp requires.
 pub fn number(
     fields: &mut Fields<'_>,
     field: &Parameter,
@@ -115,7 +115,7 @@ fn is_address(given: &str) -> bool {
     }
 }
 
-/// Without what stands before the digits.
+/// The number without its prefix.
 pub fn bare_number(address: &str) -> &str {
     let number = address.rsplit(':').next().unwrap_or(address);
     number.strip_prefix('+').unwrap_or(number)

@@ -20,13 +20,13 @@ use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
 const PAGE_SIZE: &str = "50";
 /// How far Twilio's clock may be behind ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// What Twilio puts before the texts of accounts that pay nothing yet.
+/// Twilio puts this before the texts of trial accounts.
 const TRIAL_PREFIX: &str = "Sent from your Twilio trial account - ";
 
 impl Lookup for Twilio {
-    /// The newest messages to this number, and from the sender's where that is a number: a messaging service picks its own.
+    /// The newest messages to this number, and from the sender if it is a number: a messaging service chooses its own.
     ///
-    /// Not asked by date: `DateSent` leaves out what is still queued.
+    /// It does not filter by date: `DateSent` excludes queued messages.
     fn question(&self) -> Outbound {
         let mut request = self.endpoint.request(Vec::new(), &[]);
         let from = self.from.fields().find(|(name, _)| *name == "From");
@@ -84,7 +84,7 @@ fn is_same(message: &Value, body: &str) -> bool {
     })
 }
 
-/// The list holds what the number has sent us as well.
+/// The list contains incoming messages too.
 fn is_outbound(message: &Value) -> bool {
     let direction = message.get("direction").and_then(Value::as_str);
     direction.is_none_or(|direction| direction.starts_with("outbound"))

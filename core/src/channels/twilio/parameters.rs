@@ -1,4 +1,4 @@
-//! What its configuration may hold.
+//! The parameters of the channel's configuration.
 
 use crate::channels::{Parameter, ParameterKind};
 

@@ -1,4 +1,4 @@
-//! What Twilio's codes mean <https://www.twilio.com/docs/api/errors>.
+//! Classifies Twilio's codes <https://www.twilio.com/docs/api/errors>.
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Cl
             after: classify::reply_retry_after(reply),
         }
         .into(),
-        // Refused for the moment, whatever the status: a full queue, maintenance (docs: errors 21611, 21730).
+        // A temporary refusal with any status: a full queue, maintenance (docs: errors 21611, 21730).
         (400..=599, Some(21611 | 21730)) => AttemptResult::Retry {
             failure: failure(Reason::TryLater),
             after: classify::reply_retry_after(reply),
@@ -59,7 +59,7 @@ fn detail(
     }
 }
 
-/// What a 2xx means: Twilio has it, unless it says that it failed at once.
+/// Classifies a 2xx: Twilio has the message, unless the reply says that it failed.
 pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptResult {
     let text = |key| json.get(key).and_then(Value::as_str);
     let Some(status @ ("failed" | "undelivered" | "canceled")) = text("status") else {

@@ -6,7 +6,7 @@ use crate::channels::shared::rich::{LevelStyle, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Markup, Split, split_after};
 
-/// The whole in the first message, but for what its text has beyond that: further messages, numbered.
+/// The first message has all parts. Numbered further messages have the rest of a long text.
 pub fn compose(
     notification: &Notification,
     text: &str,
@@ -29,8 +29,8 @@ pub fn compose(
     (split, cuts)
 }
 
-/// WhatsApp takes `*b*`, `_i_`, `~s~`, backticks and a leading `>` for formatting and knows no escape: where one of them could
-/// begin such, a character that looks like it stands in its place.
+/// WhatsApp formats `*b*`, `_i_`, `~s~`, backticks and a leading `>`, and has no escape. So a similar character
+/// replaces each of them that would begin a format.
 fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 16);
     let mut before = '\n';

@@ -1,4 +1,4 @@
-//! What an SMS costs.
+//! The number of segments of an SMS.
 
 /// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
 /// (docs: glossary, SMS character limit).
@@ -10,7 +10,7 @@ pub fn segments(text: &str) -> u32 {
     }
 }
 
-/// How many segments characters of these widths fill; none stands in two.
+/// The number of segments that characters of these widths fill. No character is split.
 fn packed(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize) -> u32 {
     if widths.clone().sum::<usize>() <= alone {
         return 1;

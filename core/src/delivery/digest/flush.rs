@@ -28,8 +28,9 @@ use crate::warnings::Warnings;
 const AT_ONCE: usize = 512;
 
 impl PendingDigest {
-    /// Sends one message for all of them, and ends each as that has ended. It waits until the messages that it refers to
-    /// have ended, but no longer than `patience`. One alone goes as it is, unless its alert may have been closed meanwhile.
+    /// Sends one message for all members, and ends each with its result. Waits until the earlier messages of the
+    /// members have ended, at most for `patience`. A single member is sent unchanged, unless its alert may have closed
+    /// meanwhile.
     pub async fn flush(mut self, patience: Option<Duration>) {
         let planned = &self.first.planned;
         let is_incident =
@@ -81,7 +82,7 @@ async fn end_all(
     }
 }
 
-/// The one message in place of many: a delivery of its own, with a task of its own.
+/// The digest of many deliveries. It is a delivery with its own task.
 struct Digest {
     services: Arc<Services>,
     id: String,
@@ -92,7 +93,7 @@ struct Digest {
     tally: Tally,
 }
 
-/// What sends a digest.
+/// The delivery that sends a digest.
 struct DigestDelivery {
     planned: PlannedDelivery,
     policy: Arc<DeliveryPolicy>,
@@ -155,7 +156,7 @@ impl Digest {
         (digest, delivery, DigestMember { progress, permit })
     }
 
-    /// What is sent where the first one would have gone, by the same channel.
+    /// The digest's message for the destination and channel of the first member.
     fn disposition(&self, mut planned: PlannedSend, warnings: &mut Warnings) -> Disposition {
         let input = planned.input.take();
         let composed = catch_panic(|| {
@@ -254,7 +255,7 @@ impl Digest {
         }
     }
 
-    /// Ends a member: the digest stands for it, or it shares the digest's failure.
+    /// Ends a member with the digest's result.
     fn end(&self, member: &DigestMember, report: &DeliveryReport) -> Option<EndNote> {
         let outcome = match &report.outcome {
             Outcome::Delivered { .. } => Outcome::Suppressed {

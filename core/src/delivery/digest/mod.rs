@@ -1,4 +1,4 @@
-//! Deliveries that are held, and the digest that stands for them.
+//! Deliveries that are queued for a digest, and the digest.
 
 mod ahead;
 mod flush;

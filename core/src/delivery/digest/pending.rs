@@ -1,4 +1,4 @@
-//! Deliveries that are held until one digest stands for them.
+//! Deliveries that are queued until one digest replaces them.
 
 use super::ahead::{Ahead, AheadGuard};
 use super::tally::{LimitKind, Tally};
@@ -7,7 +7,7 @@ use crate::delivery::progress::Progress;
 use crate::delivery::state::Delivery;
 use crate::model::plan::DeliveryPolicy;
 
-/// Those for which one digest will stand. The first keeps what the digest is composed from.
+/// The deliveries that one digest will replace. The first has the data that the digest is composed from.
 pub struct PendingDigest {
     pub first: Delivery,
     pub others: Vec<DigestMember>,

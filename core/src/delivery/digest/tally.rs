@@ -62,7 +62,7 @@ impl Tally {
         let text = self.text(first, limit);
         let level = self.by_level().next().map(|(level, _)| level);
         if !first.is_rich() {
-            // Where there is no level but in texts, it stands there as it does in theirs.
+            // If only texts have a level, the digest's text begins with it too.
             let word = level.map_or(String::new(), |level| {
                 format!("[{}] ", level.word().to_uppercase())
             });

@@ -15,8 +15,8 @@ use crate::panics::lock;
 
 /// The share of the passing time that refills the budget.
 const REFILL: u32 = 5;
-/// What each call may always wait, and what no wait is charged for: a destination that replies at once is always in the
-/// answer.
+/// The wait that every call may use without being charged: a destination that replies at once is always in the
+/// response.
 const FREE: Duration = Duration::from_millis(2);
 /// How long calls that overlapped make a trigger asynchronous. A synchronous trigger that is disabled and enabled during
 /// a call overlaps once.
@@ -24,15 +24,15 @@ const KEEP_OVERLAP: Duration = Duration::from_secs(600);
 /// Triggers that are remembered; the one whose call is the longest ago is forgotten first.
 const MAX_TRIGGERS: usize = 1024;
 
-/// Whose calls follow one another.
+/// The caller that a pace applies to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Caller {
     /// A trigger of the engine, by its mark.
     Trigger(u64),
     /// All who have the same settings, where the engine tells no trigger apart.
     Settings(Arc<str>),
-    /// No call: an outbox, of the requests under one configuration file. It shares no room with those who call, since what
-    /// they have in flight may wait for what is still in the outbox.
+    /// An outbox, for the requests under one configuration file. It shares no capacity with calls, since their
+    /// deliveries may wait for older ones in the outbox.
     Outbox(String),
 }
 

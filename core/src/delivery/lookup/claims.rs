@@ -49,7 +49,7 @@ const KEEP_CLAIM: Duration = Duration::from_secs(600);
 const MAX_CLAIMS: usize = 100_000;
 
 impl Claims {
-    /// An attempt begins. Until its end any such message at the provider may be its own.
+    /// An attempt begins. Until it ends, any such message at the provider may be its own.
     pub fn attempt(&self, fingerprint: MessageFingerprint) -> AttemptGuard<'_> {
         *self.lock().attempts.entry(fingerprint).or_default() += 1;
         AttemptGuard {

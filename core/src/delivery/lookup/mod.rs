@@ -85,7 +85,7 @@ impl Delivery {
         self.progress.waiting();
     }
 
-    /// One look-up. Takes no permit, and its own failure is none of the delivery's.
+    /// One look-up. It takes no permit, and its failure is not the delivery's.
     async fn ask(
         &self,
         lookup: &dyn Lookup,

@@ -40,7 +40,7 @@ impl Progress {
         self.task.waiting(self.index, None);
     }
 
-    /// The delivery goes on: why it has not worked so far.
+    /// The delivery is pending; `failure` is the last failure.
     pub fn pending(&self, failure: Failure) {
         self.task.pending(self.index, failure);
     }
@@ -54,7 +54,7 @@ impl Progress {
         self.task.update(self.index, change);
     }
 
-    /// This process does not run it any more. Its report stays as it is.
+    /// This process no longer runs the delivery. Its report stays unchanged.
     pub fn leave(&self) {
         self.task.leave(self.index);
     }
@@ -80,7 +80,7 @@ impl Progress {
             row.map(|_| entry.forget_row())
         };
         sink.emit_to(outputs, &self.task.log, &event(&report), store);
-        // Whoever waits for the end finds its line and its row.
+        // The log line and the history row are written before the task counts as ended.
         self.task.leave(self.index);
         note
     }

@@ -1,4 +1,4 @@
-//! What a store keeps of a request and its deliveries, and what a delivery asks and writes at each step.
+//! The stored form of a request and its deliveries, and the store calls of a delivery.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -39,13 +39,13 @@ pub struct Persistence {
     pub arguments: BTreeMap<String, String>,
     /// The request's JSON without its destinations.
     pub request_json: String,
-    /// Whether whoever recovers it delivers it: a worker, or a process that has capacity.
+    /// Whether another process delivers it: a worker, or one with capacity.
     pub for_others: bool,
     /// How long the call waits until it is known whether the request is stored. `None`: no call waits.
     pub wait: Option<Duration>,
 }
 
-/// What the store answered within the time that the call waits for it.
+/// The store's result within the time that the call waits.
 pub enum StoreAnswer {
     Known(Accepted),
     /// The store may have the request, or get it later.
@@ -61,7 +61,7 @@ pub enum PersistError {
 }
 
 impl Persistence {
-    /// Bytes of what is to be stored besides the deliveries.
+    /// Bytes that are stored besides the deliveries.
     pub fn size(&self) -> usize {
         let arguments = self.arguments.iter();
         let arguments = arguments.map(|(name, value)| name.len() + value.len());
@@ -185,7 +185,7 @@ pub struct EndNote {
 /// Stores the history rows of deliveries that are not stored themselves.
 pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
     Arc::new(move |row| {
-        // Nobody waits for it: the delivery has ended, and a store that cannot have the row is told of by others.
+        // Not awaited: the delivery has ended, and a store that refuses the row reports that itself.
         drop(outbox.store_history(row));
         forget_row(Arc::clone(&outbox))
     })
@@ -312,7 +312,7 @@ impl StoreEntry {
         forget_row(Arc::<dyn Store>::clone(&self.outbox))
     }
 
-    /// Those of the messages that belong to no other delivery. None where the store does not answer: ambiguous is better than
+    /// The messages that belong to no other delivery. Empty if the store does not answer: ambiguous is better than
     /// counted twice.
     pub async fn unclaimed(&self, found: Vec<ProviderMessage>) -> Vec<ProviderMessage> {
         let names = found.iter().map(|found| found.message.clone()).collect();

@@ -207,14 +207,14 @@ impl Task {
         Self::size_without_reports(&self.id, &self.warnings) + entries.chain(late).sum::<usize>()
     }
 
-    /// [`Self::size`] of a task that has this id and these warnings, but for its reports.
+    /// [`Self::size`] of a task with this id and these warnings, without its reports.
     pub fn size_without_reports(id: &str, warnings: &[String]) -> usize {
         let warnings = warnings.iter();
         let warnings = warnings.map(|warning| size_of::<String>() + warning.len());
         size_of::<Self>() + id.len() + warnings.sum::<usize>()
     }
 
-    /// What the caller should know beside the deliveries.
+    /// The warnings of the request.
     pub fn warnings(&self) -> Vec<String> {
         let state = self.lock();
         self.warnings
@@ -270,7 +270,7 @@ impl Task {
         self.freeze();
     }
 
-    /// Another process runs what has not ended.
+    /// Another process runs the open deliveries.
     fn freeze(&self) {
         let count = self.lock().entries.len();
         for index in 0..count {
@@ -278,7 +278,7 @@ impl Task {
         }
     }
 
-    /// This process does not run the delivery any more. Its report stays as it is.
+    /// This process no longer runs the delivery. Its report stays unchanged.
     pub fn leave(&self, index: usize) {
         self.enter(index, DeliveryPhase::Ended);
     }
@@ -290,7 +290,7 @@ impl Task {
         }
     }
 
-    /// The delivery goes on; `failure` is that of its last attempt.
+    /// The delivery is pending; `failure` is that of its last attempt.
     pub fn pending(&self, index: usize, failure: Failure) {
         self.update(index, |report| {
             report.outcome = Outcome::Pending(Some(failure))
@@ -303,7 +303,7 @@ impl Task {
         state.entries.get(index).map(|entry| entry.report.clone())
     }
 
-    /// Writes a delivery's outcome, and gives back its last report. It has ended once it is left.
+    /// Sets a delivery's outcome and returns its last report. The delivery ends with `leave`.
     pub fn conclude(&self, index: usize, outcome: Outcome) -> Option<DeliveryReport> {
         let elapsed = self.accepted.elapsed();
         self.observe(index, &outcome);
@@ -314,7 +314,7 @@ impl Task {
         Some(report.clone())
     }
 
-    /// Who decides what is notified knows of the end before the call is answered.
+    /// Tells the observer of the outcome before the call gets its response.
     fn observe(&self, index: usize, outcome: &Outcome) {
         if let Some(observer) = &self.observer {
             observer.ended(&self.id, index, outcome);
@@ -344,7 +344,7 @@ impl Task {
                 state.ended = Some(Ended::now(&state.entries));
             }
         }
-        // Whoever waits for an answer looks only when there may be one.
+        // Waiters check only when the task may have ended.
         if state.active == 0 {
             drop(guard);
             self.settled.notify_all();

@@ -17,7 +17,7 @@ use crate::panics::lock;
 
 /// Attempts under way at one destination.
 pub const PERMITS: usize = 8;
-/// The longest pause, whatever a header says: then one request tries again.
+/// The longest pause, also if a header asks for more: after it, one request tries again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
 /// How long a destination that was slow counts as slow.
@@ -53,7 +53,7 @@ pub struct QueueState {
 
 struct LastInLine {
     ticket: u64,
-    /// What it says of its alert, where that is known.
+    /// The state of its alert, if known.
     state: Option<AlertState>,
     done: watch::Receiver<()>,
 }
@@ -67,7 +67,7 @@ pub enum AdmissionError {
     OutOfTime,
 }
 
-/// What an attempt asks for.
+/// An attempt's request to the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRequest {
     /// From [`DestinationQueue::ticket`]; a retry keeps its place.
@@ -210,7 +210,7 @@ impl DestinationQueue {
         let mut state = lock(&self.state);
         let is_paused = state.paused_until.is_some_and(|until| until > now);
         match pause.after {
-            // What left before the pause says the same again.
+            // A message that left before the pause gets the same reply.
             PauseAfter::RateLimit if is_paused => {}
             PauseAfter::RateLimit => state.limits = state.limits.saturating_add(1),
             PauseAfter::Failure => {}
@@ -239,7 +239,7 @@ impl DestinationQueue {
         lock(&self.state).is_closed(now)
     }
 
-    /// What the last in line for a dedup key says of its alert; `None`: nobody is in line.
+    /// The alert state of the last delivery in line for a dedup key; `None`: no delivery is in line.
     pub fn last_in_line(&self, dedup_key: &DedupKey) -> Option<Option<AlertState>> {
         let state = lock(&self.state);
         state.lines.get(dedup_key).map(|last| last.state)
@@ -331,7 +331,7 @@ pub struct Pause {
     pub after: PauseAfter,
 }
 
-/// What the reply that asks for a pause says of its own message.
+/// The meaning of a pause for the message that caused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PauseAfter {
     RateLimit,

@@ -1,14 +1,14 @@
-//! Values in use, and what is remembered of the others while it matters.
+//! Values in use, and records of former values while they matter.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-/// Of each kind. What lasts the longest is the worst to forget, so what ends soonest goes first.
+/// Maximum number for each kind. The record that expires first is removed first.
 pub const MAX_REMEMBERED: usize = 10_000;
 
-/// Values in use, and what is remembered of the others.
+/// Values in use, and records of former values.
 pub struct Registry<T, M> {
     pub used: HashMap<String, Arc<T>>,
     pub memory: Memory<M>,

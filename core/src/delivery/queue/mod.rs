@@ -41,7 +41,7 @@ impl Queues {
         lock(&self.accounts).get(key, |paused_until| Account::new(key, paused_until))
     }
 
-    /// What the last in line for a dedup key says of its alert; `None`: nobody is in line.
+    /// The alert state of the last delivery in line for a dedup key; `None`: no delivery is in line.
     pub fn last_in_line(
         &self,
         destination: &Destination,

@@ -43,7 +43,7 @@ impl QueuePlace {
 }
 
 impl DedupTurn {
-    /// A place behind the deliveries with the same dedup key. `state` is what it says of its alert, where that is known.
+    /// A position behind the deliveries with the same dedup key. `state` is the state of its alert, if known.
     pub fn new(
         queue: &Arc<DestinationQueue>,
         dedup_key: &DedupKey,

@@ -28,10 +28,10 @@ struct RememberedRequests {
     by_body: RequestMap<(Arc<str>, Fingerprint)>,
 }
 
-/// What became of a request at the door.
+/// The result of submitting a request.
 pub enum Submission {
     New(Arc<Task>),
-    /// It is stored, and whoever takes it over delivers it.
+    /// It is stored, and another process delivers it.
     Left(Arc<Task>),
     /// The key's first request, as it stands now.
     Replayed(Arc<Task>),
@@ -49,7 +49,7 @@ pub enum SubmitMode {
     Suppress,
 }
 
-/// What is known of a request.
+/// An earlier request with the same key or content.
 enum Match {
     Nothing,
     /// An identical one was delivered within the dedup window.
@@ -90,7 +90,7 @@ impl Idempotency {
         Ok(Submission::New(task))
     }
 
-    /// What was taken is not taken after all.
+    /// Removes a request that was not accepted after all.
     pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
         let mut state = lock(&self.state);
         let scope = Arc::clone(&identity.scope);
@@ -114,7 +114,7 @@ impl RememberedRequests {
         match &identity.key {
             Some(key) => {
                 let entry = self.by_key.get(&(scope, key.clone()));
-                // A request of which nothing was delivered is forgotten, so that trying again really tries.
+                // A request without any delivered message is forgotten, so that a retry sends again.
                 match entry.filter(|entry| !entry.task.has_failed()) {
                     None => Match::Nothing,
                     Some(entry) if entry.fingerprint == identity.fingerprint => {
@@ -176,7 +176,7 @@ impl<K> Default for RequestMap<K> {
 }
 
 impl<K: Eq + Hash> RequestMap<K> {
-    /// What is known under a key, if that counts any more.
+    /// The request under a key, if it has not expired.
     fn get(&self, key: &K) -> Option<&RememberedRequest> {
         self.entries.get(key).filter(|entry| entry.counts())
     }
@@ -214,7 +214,8 @@ impl<K: Eq + Hash> RequestMap<K> {
         }
     }
 
-    /// Forgets what has run out. Done whenever their number has doubled, so that it costs each request the same.
+    /// Removes expired requests. It runs whenever their number has doubled, so that the cost for each request is
+    /// constant.
     fn sweep(&mut self, forgotten: &mut Vec<Arc<Task>>) {
         self.entries.retain(|_, entry| {
             let counts = entry.counts();

@@ -47,12 +47,12 @@ pub struct SubmitRequest {
     pub after: Option<StoreFuture<()>>,
 }
 
-/// What becomes of a request for which the limits have no capacity.
+/// The treatment of a request without capacity.
 #[derive(Default)]
 pub enum CapacityPolicy {
     #[default]
     Refuse,
-    /// It is stored, and whoever has capacity recovers it. Needs [`SubmitRequest::persistence`].
+    /// It is stored, and a process with capacity recovers it. Needs [`SubmitRequest::persistence`].
     LeaveInStore,
     /// The permits that it has waited for.
     Reserved(Vec<InFlightPermit>),
@@ -65,10 +65,11 @@ pub enum SubmitError {
     NotPersisted(PersistError),
 }
 
-/// A request that has gone through the limits.
+/// An admitted request.
 struct Admission {
     request: AdmittedRequest,
-    /// Capacity for what is to be stored, until it is. `None`: there is none, so the request is left in the store.
+    /// Capacity for the bytes to store, until they are stored. `None`: there is none, so the request is left in the
+    /// store.
     stored: Option<ByteReservation>,
 }
 
@@ -162,7 +163,7 @@ impl Dispatcher {
         let deliveries: Vec<_> = plan.deliveries.into_iter().enumerate().collect();
         let sizes = sizes(&deliveries);
         let may_be_left = matches!(capacity, CapacityPolicy::LeaveInStore);
-        // What was reserved is used now.
+        // The permits replace the reservation.
         drop(capacity);
         let limits = &self.0.services.capacity;
         let reserved = limits

@@ -16,7 +16,7 @@ use crate::observe::Event;
 use crate::store::{Accepted, StoreFuture};
 
 impl Dispatcher {
-    /// Stores a request, then starts it. Where the store is slow and may have it all the same, the request goes on later.
+    /// Stores a request, then starts it. If the store is slow and may still store it, the request starts later.
     pub(super) async fn persist_and_start(
         &self,
         request: AdmittedRequest,
@@ -99,7 +99,7 @@ impl Dispatcher {
                 Ok(Submission::New(task))
             }
             Accepted::New { .. } | Accepted::Enqueued => {
-                // What becomes of it stands in the outbox alone: a repeat is answered from there.
+                // Only the outbox has its outcome: it answers a repeat.
                 idempotency.forget(identity, &task);
                 self.start(request.without_sends());
                 Ok(Submission::Left(task))
@@ -110,7 +110,7 @@ impl Dispatcher {
                 let first = Task::elsewhere(known.task, known.warnings, known.reports);
                 Ok(Submission::Replayed(first))
             }
-            // Whoever joined it in this instant learns that it was not sent.
+            // A caller that joined it in this moment learns that it was not sent.
             Accepted::Conflict => {
                 idempotency.forget(identity, &task);
                 request.refuse(&self.0.services.sink, Reason::InvalidConfig);

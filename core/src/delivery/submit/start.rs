@@ -17,7 +17,7 @@ use crate::observe::{Event, Outputs, Sink};
 use crate::secret::Redactor;
 use crate::store::StoreError;
 
-/// A request that has its permits, and of which nothing was sent yet.
+/// A request with its permits, before anything is sent.
 pub struct AdmittedRequest {
     pub task: Arc<Task>,
     /// By their places in the request.
@@ -47,7 +47,7 @@ impl Dispatcher {
             .map_or(task.accepted, |stored| stored.confirmed);
         for ((index, planned), permit) in deliveries.into_iter().zip(permits) {
             let Some(progress) = progress(&task, index, stored.as_ref()) else {
-                // It runs already, and goes on as it is.
+                // It is already running, and continues.
                 task.leave(index);
                 continue;
             };
@@ -98,7 +98,7 @@ impl AdmittedRequest {
         all.any(|(_, delivery)| delivery.disposition.should_send())
     }
 
-    /// What is to be sent is another process's.
+    /// Another process sends the deliveries.
     pub fn without_sends(self) -> Self {
         let all = self.deliveries.into_iter().zip(self.permits);
         let (deliveries, permits) = all
@@ -120,7 +120,7 @@ impl AdmittedRequest {
         }
     }
 
-    /// Reports for what is to be sent why it is not yet.
+    /// Reports why its deliveries wait.
     pub fn wait_for_store(&self, error: &StoreError) {
         for (index, delivery) in &self.deliveries {
             if delivery.disposition.should_send() {

@@ -9,7 +9,7 @@ use crate::delivery::services::Services;
 use crate::model::outcome::{Failure, Outcome};
 use crate::observe::{Event, LineLimiter, LogLevel, MAX_LINES, Outputs};
 
-/// Of the last errors that the status view shows, so many may be one request's.
+/// Maximum number of last errors from one request in the status view.
 const MAX_ERRORS: usize = 5;
 
 /// Deliveries of one request that end without being tried: one request may have ten thousand.
@@ -59,7 +59,7 @@ impl<'a> Untried<'a> {
         self.emit(index, self.lines.admit());
     }
 
-    /// Reports what the alert state has decided. What is sent later is another task's from now on; metrics alone count an event
+    /// Reports the decision of the alert state. Another task has the later notifications; only metrics count an event
     /// that changes nothing.
     pub fn decided(&self, index: usize, outcome: &Outcome) {
         match outcome {

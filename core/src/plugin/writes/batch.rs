@@ -46,17 +46,17 @@ pub struct RowBatch {
     pub context: BatchContext,
 }
 
-/// What the rows of one call have in common.
+/// Common data of the rows of one call.
 #[derive(Clone)]
 pub struct BatchContext {
     pub dispatcher: Dispatcher,
-    /// Whose share of the limits they take.
+    /// The caller whose share of the limits they use.
     pub caller: Caller,
     pub outboxes: Arc<Outboxes>,
     pub recovery_deps: RecoveryDeps,
     pub sink: Sink,
     pub settings: Arc<Settings>,
-    /// What the call brought.
+    /// The data of the call.
     pub source: TriggerContext,
     pub arrived: Instant,
     pub late: Arc<dyn LogReceiver>,
@@ -68,7 +68,7 @@ struct Acceptor {
     table: Arc<str>,
     open: Option<Arc<OpenOutbox>>,
     alerts: Option<Arc<AlertScope>>,
-    /// What of them goes to a receiver as it is.
+    /// The batch that limits single notifications.
     digests: Arc<delivery::ThrottleBatch>,
     /// For lines of deliveries.
     lines: Arc<DeliveryLines>,
@@ -214,7 +214,7 @@ impl Acceptor {
                 continue;
             };
             let key = request.notification.dedup_key.clone();
-            // Those of one key go in, and so out, in their order.
+            // Rows with one key keep their order.
             while accepting.len() >= at_once
                 || key.as_ref().is_some_and(|key| under_way.contains(key))
             {
@@ -237,7 +237,7 @@ impl Acceptor {
         tasks
     }
 
-    /// The request that a row stands for; none where the filter keeps it back.
+    /// The request of a row; `None` if the filter excludes it.
     fn request(&self, row: &Row, summary: &mut Summary) -> Option<Request> {
         let rows = &self.context.settings.rows;
         let options = &self.context.settings.config.read_options;
@@ -292,7 +292,7 @@ impl Acceptor {
                 // No call waits.
                 persistence.wait = None;
             }
-            // They are said once for all rows.
+            // Logged once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.min_level);
             let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);

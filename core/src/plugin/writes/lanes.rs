@@ -1,5 +1,5 @@
-//! Rows that wait until they are deliveries. Those of one trigger are accepted in the order of its calls; no trigger waits for
-//! another.
+//! Rows that wait to be accepted. Rows of one trigger are accepted in the order of its calls; triggers do not wait for
+//! each other.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -55,7 +55,7 @@ impl Lanes {
         }
     }
 
-    /// The next batch of a trigger. Where there is none the trigger's task ends.
+    /// The next batch of a trigger. Without one the trigger's task ends.
     fn next(&self, caller: &Caller) -> Option<RowBatch> {
         let mut lanes = self.lock();
         let batch = lanes.get_mut(caller)?.pop_front();
@@ -70,7 +70,7 @@ impl Lanes {
         self.waiting.rows.load(Ordering::Relaxed)
     }
 
-    /// Waits until no row waits for an outbox, or so long.
+    /// Waits until all rows for an outbox are stored, at most for `limit`.
     pub async fn stored(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while self.waiting.to_store.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {

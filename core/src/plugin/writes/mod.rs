@@ -24,8 +24,7 @@ use crate::panics::lock;
 pub type Tables = Mutex<Vec<TableRows>>;
 
 impl Notifier {
-    /// Takes charge of rows, and waits for nothing. What is said later goes to `late`. The rows stay in `tables` where
-    /// variables are missing.
+    /// Accepts rows without waiting. Later lines go to `late`. If variables are missing, the rows stay in `tables`.
     pub fn process_writes(
         &self,
         call: &Call,
@@ -94,7 +93,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Waits until the rows that wait for an outbox are stored, or so long: for the end of the process.
+    /// Waits until all rows for an outbox are stored, at most for `limit`. For the end of the process.
     pub fn store_waiting_rows(&self, limit: Duration) {
         self.runtime.block_on(self.lanes.stored(limit));
     }

@@ -1,4 +1,4 @@
-//! What the log has of a batch of rows: a line for each thing, however many rows it is so of.
+//! The log lines of a batch of rows: one for each kind of result, with the number of rows.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct RowAdmission {
     pub became: RowOutcome,
 }
 
-/// What became of a row.
+/// The result of a row.
 pub enum RowOutcome {
     Task(Arc<Task>),
     /// It is stored, and delivered by a worker, or when there is room.
@@ -75,7 +75,7 @@ pub struct Summary {
     known: usize,
     nobody: usize,
     left: usize,
-    /// By what they say of which column; of how many rows each is so.
+    /// Warnings, with the number of their rows.
     warnings: Vec<(String, usize)>,
     more_warnings: usize,
     lost: Vec<(Problem, usize)>,
@@ -110,7 +110,7 @@ impl Summary {
         }
     }
 
-    /// Counts what a row warns of.
+    /// Counts a row's warnings.
     fn warn(&mut self, warnings: &[String]) {
         for warning in warnings {
             let room = self.warnings.len() < MAX_WARNINGS;
@@ -123,7 +123,7 @@ impl Summary {
         }
     }
 
-    /// Counts a row; gives back its task where it is new.
+    /// Counts a row, and returns its task if that is new.
     pub fn note(&mut self, admission: RowAdmission) -> Option<Arc<Task>> {
         self.warn(&admission.warnings);
         match admission.became {
@@ -142,7 +142,7 @@ impl Summary {
         None
     }
 
-    /// Counts rows that nobody is told of.
+    /// Counts rows that cause no notification.
     pub fn lost(&mut self, error: Problem, rows: usize) {
         let mut known = self.lost.iter_mut();
         match known.find(|(known, _)| known.message == error.message) {
@@ -192,7 +192,7 @@ impl Summary {
         }
     }
 
-    /// Says how the deliveries ended, in one line for all, of which `left_out` have no line of their own.
+    /// Logs the ends of the deliveries in one line; `left_out` of them have no line of their own.
     pub fn ended(&self, sink: &Sink, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
         if left_out > 0 {
             let table = &self.table;
@@ -228,7 +228,7 @@ impl Summary {
     }
 }
 
-/// A warning without what it has found: rows that differ in that are warned of together.
+/// A warning without the found value: rows with different values share a warning.
 fn gist(warning: &str) -> &str {
     warning.split(", found '").next().unwrap_or(warning)
 }

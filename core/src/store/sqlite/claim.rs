@@ -7,8 +7,8 @@ use super::transaction::{Transaction, parse, report};
 use crate::model::plan::Identity;
 use crate::store::{DeliveryId, NewDelivery, OrderKey, StoredRequest, StoredWork, Target};
 
-/// Requests of nobody, and those of this owner in which an operator has put something back; never one of which a delivery
-/// runs in this process.
+/// Requests without an owner, and those of this owner with a redriven delivery; never one with a delivery that runs in
+/// this process.
 pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<StoredRequest>> {
     tx.observer.remove_lost(tx.db, tx.owner, tx.uptime)?;
     let mut open = tx.db.prepare_cached(

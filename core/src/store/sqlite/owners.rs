@@ -1,9 +1,9 @@
 //! The processes that use the file, and which of them have ended.
 //!
-//! Each has a row with a heartbeat, and a lock on a file of its own beside the outbox. The operating system lifts the lock when
-//! the process ends, however it ends: whoever gets it knows that its owner is dead, at once. A process that is only stopped
-//! keeps its lock: it has lost what it owns when its heartbeat has not changed for a [`LEASE`], by the observer's own clock.
-//! It reads no wall clock. When an owner's row is deleted, a trigger releases its requests.
+//! Each has a row with a heartbeat, and a lock on its own file beside the outbox. When the process ends, the operating
+//! system releases the lock. A process that acquires it knows at once that the owner is dead. A stopped process keeps
+//! its lock, but loses its requests when its heartbeat has not changed for a [`LEASE`], by the observer's own clock.
+//! The wall clock is not used. When an owner's row is deleted, a trigger releases its requests.
 //!
 //! The lock is a POSIX record lock, which a forked child does not inherit (fcntl(2)). A process's own locks look free to it,
 //! and closing the file by any descriptor lifts them: so the owners of this process are registered, and their files never
@@ -24,11 +24,11 @@ use crate::store::{LEASE, RENEW_EVERY};
 /// Owners of this process.
 static OF_THIS_PROCESS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// An observer that made no check for so long was stopped itself: its earlier observations prove nothing.
+/// An observer that made no check for this long was itself stopped: its earlier observations prove nothing.
 const OBSERVER_TIMEOUT: Duration = Duration::from_secs(RENEW_EVERY.as_secs() * 3 / 2);
 
-/// One opening of the file, which owns what it accepts and claims: a process, but for tests. No other has its name, so that
-/// the name alone tells whether a delivery is still its own.
+/// One opening of the file, which owns its accepted and claimed requests. Outside of tests it is a process. Its name is
+/// unique, so that the name alone shows who owns a delivery.
 pub struct Owner {
     pub id: String,
     outbox: PathBuf,
@@ -130,7 +130,7 @@ impl Observer {
     }
 }
 
-/// Removes owners whose process has ended, without an owner of its own.
+/// Removes owners whose process has ended. The caller needs no owner.
 pub fn remove_dead(db: &Connection, outbox: &Path) -> Result<()> {
     let dead = other_owners(db, "")?
         .into_iter()

@@ -27,7 +27,7 @@ pub struct Moment {
 pub struct FileTime {
     at: Moment,
     since: ClockReading,
-    /// The file's id: every file has its own.
+    /// The file's id, unique to the file.
     pub file: String,
 }
 
@@ -145,7 +145,7 @@ pub fn millis(time: SystemTime) -> i64 {
     whole_millis(time.duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// What is beyond the clock's end was never written.
+/// A time beyond the clock's range was never written.
 pub fn time(millis: i64) -> SystemTime {
     let since = Duration::from_millis(u64::try_from(millis).unwrap_or(0));
     UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)

@@ -272,8 +272,8 @@ impl WriterThread {
         undone
     }
 
-    /// The disk is full: a checkpoint writes the log to the file, which takes less space. If there is none
-    /// left for the reserve, ends use the reserved space, and new requests are refused.
+    /// The disk is full: a checkpoint writes the log to the file, which takes less space. If there is no space left for
+    /// the reserve, ends use the reserved space, and new requests are refused.
     fn make_room(&mut self) {
         self.reserve.release();
         if let Some(open) = &self.open {

@@ -11,7 +11,7 @@ use crate::text::markup::{FENCE, Mark, Markup};
 #[derive(Clone, Copy)]
 pub struct Cut<'a> {
     pub at: usize,
-    /// The language of the block of code that goes on behind it.
+    /// The language of the code block that continues after it.
     code: Option<&'a str>,
 }
 
@@ -59,7 +59,7 @@ impl<'a> Cutter<'a> {
 
     /// As much of the text from here as there is room for beside a note of how many code points are missing then.
     pub fn with_note(&self, from: Cut<'a>, room: usize) -> (String, usize) {
-        // Its length hardly varies with what is missing, so the longest is allowed for.
+        // Its length hardly depends on the number, so there is space for the longest.
         let longest = missing_note(self.text.chars().count());
         let room = room.saturating_sub(self.unit.of(&longest));
         let to = self.next(from, room, false);
@@ -166,7 +166,7 @@ fn is_line_end(cluster: &str) -> bool {
     matches!(cluster, "\n" | "\r\n")
 }
 
-/// What opens a block of code again.
+/// The markup that opens a code block again.
 fn opening(code: Option<&str>) -> Cow<'static, str> {
     match code {
         Some(language) => format!("{FENCE}{language}\n").into(),
@@ -174,7 +174,7 @@ fn opening(code: Option<&str>) -> Cow<'static, str> {
     }
 }
 
-/// What closes a block of code that ends with this.
+/// The markup that closes a code block with this end.
 fn closing(code: &str) -> &'static str {
     if code.ends_with('\n') { "```" } else { "\n```" }
 }

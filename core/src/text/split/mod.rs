@@ -1,7 +1,7 @@
 //! Texts within a limit: split into parts, or cut short.
 //!
-//! A cut never breaks a grapheme cluster or a piece of the channel's [`Markup`], unless that alone is longer than a part. A
-//! block of code that goes on in the next part is closed and opened again.
+//! A cut never breaks a grapheme cluster or a piece of the channel's [`Markup`], unless that alone is longer than a
+//! part. A code block that continues in the next part is closed and opened again.
 
 mod cutter;
 mod parts;
@@ -89,12 +89,12 @@ impl Sizes {
         Limit::new(length, self.limit.unit)
     }
 
-    /// The most that so many parts hold.
+    /// The capacity of this many parts.
     fn capacity(self, parts: usize) -> usize {
         (0..parts).map(|index| self.room(index, parts)).sum()
     }
 
-    /// What the prefix of a part leaves: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
+    /// The room beside a part's prefix: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
     fn room(self, index: usize, total: usize) -> usize {
         let digits = |number: usize| if number < 10 { 1 } else { 2 };
         let prefix = 4 + digits(index + 1) + digits(total);
@@ -127,7 +127,7 @@ fn cuts<'a>(cutter: &Cutter<'a>, sizes: Sizes, most: usize, prefer_spaces: bool)
     cuts
 }
 
-/// Ten parts of which the last says how many characters found no place.
+/// Ten parts; the last notes how many characters are missing.
 fn with_missing(cutter: &Cutter<'_>, sizes: Sizes) -> Split {
     let mut cuts = cuts(cutter, sizes, MAX_PARTS, false);
     cuts.truncate(MAX_PARTS - 1);
@@ -182,7 +182,7 @@ pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> Str
     short.into_owned()
 }
 
-/// [`cut`] of a text with markup, of which nothing is broken or left open.
+/// [`cut`] for a text with markup: breaks no markup and leaves none open.
 pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup) -> Cow<'a, str> {
     if fits(text, limit) {
         return Cow::Borrowed(text);

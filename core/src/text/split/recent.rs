@@ -15,13 +15,13 @@ thread_local! {
     static RECENT: RefCell<Option<Recent>> = const { RefCell::new(None) };
 }
 
-/// Inside `work` this thread splits or cuts a text once for all who ask for the same.
+/// Inside `work` this thread splits or cuts equal texts only once.
 pub fn with_recent_splits<T>(work: impl FnOnce() -> T) -> T {
     let _scope = RecentGuard(RECENT.replace(Some(Recent::default())));
     work()
 }
 
-/// Puts back what was before, after a panic too.
+/// Restores the earlier state, after a panic too.
 struct RecentGuard(Option<Recent>);
 
 impl Drop for RecentGuard {
@@ -39,7 +39,7 @@ pub struct SplitOptions {
     pub overflow: Overflow,
 }
 
-/// What becomes of what finds no place.
+/// The treatment of text beyond the limit.
 #[derive(PartialEq, Eq)]
 pub enum Overflow {
     /// It comes in further parts.

@@ -62,7 +62,7 @@ impl HostLookup for SystemLookup {
 /// Why there is no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DnsError {
-    /// The resolver said so.
+    /// The resolver reports that there is no address.
     NoAddress,
     /// The resolver did not answer in time.
     Timeout,
@@ -92,7 +92,7 @@ impl std::error::Error for DnsError {}
 type Addresses = Arc<[IpAddr]>;
 type LookupResult = Result<Addresses, DnsError>;
 
-/// What is known of one name.
+/// The cached state of one name.
 struct CachedName {
     /// The answer; `None` while the first look-up has not ended.
     answer: watch::Receiver<Option<LookupResult>>,
@@ -190,7 +190,8 @@ impl Dns {
         }
     }
 
-    /// What is known of a name, or will be, and its last addresses. A look-up goes on even if nobody waits for it any more.
+    /// The result of a name's look-up, now or later, and its last addresses. A look-up continues even if nobody waits
+    /// for it.
     fn ask(&self, host: &str) -> (watch::Receiver<Option<LookupResult>>, Option<Addresses>) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -277,7 +278,7 @@ impl Dns {
 }
 
 impl DnsCache {
-    /// The question of a name whose turn has come, if there still is one: a name that is asked for often is queued often.
+    /// The next look-up of a queued name, if it is still needed: a name with many requests is queued many times.
     fn take(&mut self, host: &str, kind: NameKind) -> Option<watch::Sender<Option<LookupResult>>> {
         let name = self.names.get_mut(host)?;
         if name.kind != kind || !matches!(name.phase, NamePhase::Queued(_)) {
@@ -317,7 +318,7 @@ impl DnsCache {
         name.phase = NamePhase::Known { until: now + keep };
     }
 
-    /// Forgets the oldest names, but for those that are looked up: they are few.
+    /// Removes the oldest names, except those in look-up: they are few.
     fn make_room(&mut self) {
         while self.names.len() >= MAX_NAMES {
             let mut others = self.names.iter();

@@ -1,9 +1,9 @@
 //! Who may be looked up when: names that hang must not take the places of names that work.
 //!
-//! Nothing tells a name that will hang from one that works before it is looked up. So only half of the places are given to
-//! whoever comes. Of the other half one is given every 50 ms, and of the last quarter one every 500 ms, to the name that was
-//! asked for last. So there is a place for a new name until the first look-ups that hang have ended. Names that failed before,
-//! and names of which one request brings many, have shares of the first half.
+//! Before its look-up, a name that will hang looks like any other. So only half of the permits are free for all. Of the
+//! other half one is granted every 50 ms, and of the last quarter one every 500 ms, to the most recently requested
+//! name. So a new name gets a permit before the first hanging look-ups have ended. Names that failed before, and names
+//! of a request with many, have shares of the first half.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use tokio::time::Instant;
 pub const MAX_LOOKUPS: usize = 128;
 /// Of these, places that are given at once.
 const AT_ONCE: usize = MAX_LOOKUPS / 2;
-/// Of these, places for names of which a request brings many, and places for names whose last look-up failed.
+/// Of these, the permits for names of a request with many, and for names whose last look-up failed.
 const MAX_OF_MANY: usize = AT_ONCE * 3 / 4;
 const MAX_FAILED: usize = AT_ONCE / 2;
 /// The time between two places beyond [`AT_ONCE`], and between two of the last quarter.
 const SPACING: Duration = Duration::from_millis(50);
 const LAST_SPACING: Duration = Duration::from_millis(500);
-/// Names of each kind that wait; the one asked for the longest ago is dropped, and whoever waits for it is out of time.
+/// Maximum queued names of each kind. The oldest is dropped, and its waiters time out.
 const MAX_QUEUED: usize = 4096;
 
-/// What is known of a name before its look-up.
+/// The history of a name before its look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// Nothing, or that it works.
@@ -34,7 +34,7 @@ pub enum NameKind {
     Failed,
 }
 
-/// What may happen next.
+/// The next possible step.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextLookup {
     Start(String, NameKind),

@@ -1,4 +1,4 @@
-//! Why a mail did not come to its server.
+//! The failures of mail transport.
 
 use std::io;
 

@@ -91,7 +91,7 @@ pub fn address(text: &str) -> Result<Address, SendError> {
         .map_err(|_| unusable("a mail address cannot be used"))
 }
 
-/// Quoted-printable whatever it holds: lines stay short, and every byte comes through.
+/// Quoted-printable for all content: lines stay short, and every byte arrives.
 fn part(kind: ContentType, text: &str) -> SinglePart {
     let lines = text.replace("\r\n", "\n").replace('\n', "\r\n");
     let encoding = ContentTransferEncoding::QuotedPrintable;

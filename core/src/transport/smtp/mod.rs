@@ -35,7 +35,7 @@ use crate::model::wire::{Mail, MailServer, MailTls, Reply, SmtpReply, SmtpStage}
 
 /// How long a server may take after the final dot: "too early a timeout makes copies" (RFC 5321, 4.5.3.2.6).
 const AFTER_DOT: Duration = Duration::from_secs(600);
-/// Of a farewell, which is none of the message's concern.
+/// The time limit of `QUIT`, which does not affect the message.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl HttpTransport {
@@ -66,7 +66,7 @@ impl HttpTransport {
             Some(answer) => answer?,
             None => return Err(too_late(Sent::No)),
         };
-        // Beyond so many, the connection is closed without a word.
+        // Beyond this number, the connection is closed without `QUIT`.
         if let Ok(farewell) = Arc::clone(&self.farewells).try_acquire_owned() {
             tokio::spawn(async move {
                 let _ = timeout(FAREWELL, connection.quit()).await;
@@ -76,7 +76,7 @@ impl HttpTransport {
         Ok(Reply::Smtp(answer))
     }
 
-    /// A connection on which a mail may be announced, or what the server said instead.
+    /// A connection that is ready for a mail, or the server's refusal.
     async fn open(
         &self,
         mail: &Mail,
@@ -105,7 +105,7 @@ impl HttpTransport {
         let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;
         match connected {
             Ok(connection) => Ok(Ok((connection, dot))),
-            // A greeting in clear was heard before: what is refused now is the name.
+            // The server has already greeted without encryption: now it refuses the name.
             Err(error) => refusal(
                 match mail.server.tls {
                     MailTls::Implicit | MailTls::Clear => SmtpStage::Greeting,
@@ -203,7 +203,7 @@ async fn under_way<T>(
 /// And whether the final dot has left on it.
 type OpenConnection = (AsyncSmtpConnection, Arc<AtomicBool>);
 
-/// Everything up to the message itself; what the server said, if it does not want it.
+/// All commands before the message; returns the server's refusal, if there is one.
 async fn announce(
     connection: &mut AsyncSmtpConnection,
     mail: &Mail,
@@ -245,7 +245,7 @@ async fn announce(
     unless(354..355, SmtpStage::Data, answer)
 }
 
-/// What the server must know of the mail beforehand: an address beyond ASCII takes a server that knows of those (RFC 6531).
+/// The parameters that the mail requires: an address beyond ASCII needs a server with SMTPUTF8 (RFC 6531).
 fn parameters(
     connection: &AsyncSmtpConnection,
     mail: &Mail,
@@ -289,7 +289,7 @@ const NO_AUTH: &str =
 
 type SmtpResult = Result<Response, lettre::transport::smtp::Error>;
 
-/// What the server said, if it is not what it says when it wants to go on.
+/// The server's reply, unless it has an expected code.
 fn unless(
     expected: Range<u16>,
     stage: SmtpStage,
@@ -299,7 +299,7 @@ fn unless(
     Ok((!expected.contains(&reply.code)).then_some(reply))
 }
 
-/// What the server said.
+/// The server's reply.
 fn reply(stage: SmtpStage, answer: SmtpResult) -> Result<SmtpReply, SendError> {
     match answer {
         Ok(answer) => Ok(SmtpReply {
@@ -327,7 +327,7 @@ fn refusal(
     match source.and_then(|source| source.downcast_ref::<io::Error>()) {
         Some(error) if error.kind() == io::ErrorKind::InvalidData => Err(malformed()),
         Some(error) => Err(broken(error)),
-        // The end of the stream is told as an incomplete reply.
+        // The end of the stream appears as an incomplete reply.
         None if source.is_some_and(|source| source.to_string() == "incomplete response") => {
             Err(broken(&io::ErrorKind::UnexpectedEof.into()))
         }
@@ -335,7 +335,7 @@ fn refusal(
     }
 }
 
-// What can go wrong
+// Failures
 
 fn not_allowed(rule: Denied) -> SendError {
     let mut error = denied(rule);

@@ -1,4 +1,4 @@
-//! The way to a mail server: what is said in clear, and what all that comes after goes through.
+//! The connection to a mail server: the unencrypted commands before TLS, and the stream that lettre uses.
 
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ use crate::transport::{SendError, tls};
 /// Lines of a reply, together; a longer one is no mail server's.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
 
-/// Greeting, EHLO, STARTTLS: the stream when the server is ready for the handshake, or what it said instead.
+/// Greeting, EHLO, STARTTLS. Returns the stream when the server is ready for the handshake, or the server's refusal.
 pub async fn ask_for_tls(
     mut stream: TcpStream,
     hello: &ClientId,
@@ -45,7 +45,7 @@ pub async fn ask_for_tls(
         return Err(permanent(Reason::Tls, NO_STARTTLS));
     }
     let ready = asked(&mut stream, "STARTTLS\r\n", SmtpStage::StartTls).await?;
-    // Whatever else the server has said by now is not encrypted, and is not heard: one reply is read and no byte more.
+    // Further unencrypted bytes of the server are not read: this reads one reply and no byte more.
     Ok(if ready.code == 220 {
         Ok(stream)
     } else {
@@ -100,19 +100,19 @@ async fn said(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, Sen
     }
 }
 
-/// What is below lettre: bytes are encrypted as the server's configuration has it, and it is known whether the final dot may
-/// have left.
+/// The stream below lettre: encrypted if the configuration says so. It records whether the final dot may have been
+/// sent.
 pub struct SmtpStream {
     inner: Box<dyn ByteStream>,
     peer: io::Result<SocketAddr>,
-    /// Read before anything of the server's: lettre waits for a greeting, which STARTTLS has none of.
+    /// Read before the server's bytes: lettre expects a greeting, which the server does not repeat after STARTTLS.
     greeting: &'static [u8],
     /// Bytes since we last said something.
     heard: usize,
     pub dot: Arc<AtomicBool>,
 }
 
-/// As lettre writes it, by itself.
+/// The end of the message, which lettre writes on its own.
 const DOT: &[u8] = b"\r\n.\r\n";
 
 /// Encrypted or not.

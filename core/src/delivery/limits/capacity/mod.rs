@@ -14,14 +14,15 @@ use tokio::time::timeout;
 use crate::delivery::limits::pacing::Caller;
 use crate::panics::lock;
 
-/// What accepted deliveries hold: messages with their headers and addresses, configurations, notifications, warnings, reports.
+/// Memory of accepted deliveries: messages with their headers and addresses, configurations, notifications, warnings,
+/// reports.
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Rows of tables that wait until they become deliveries.
 pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Calls that wait for their answer; each holds a thread of the engine.
 pub const MAX_WAITING_CALLS: usize = 64;
 
-/// A caller that uses no more than this part of a limit, one of so many, finds capacity even where others use all of it.
+/// A caller that uses at most 1/`SHARE` of a limit gets capacity even if others use all of it.
 const SHARE: usize = 4;
 /// The longest time between two looks for capacity.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -33,11 +34,11 @@ pub struct Capacity {
     /// By caller, of those that use something.
     callers: Mutex<HashMap<Caller, Weak<Usage>>>,
     waiting_calls: AtomicUsize,
-    /// Capacity was given back.
+    /// Notifies of released capacity.
     freed: Notify,
 }
 
-/// What the process or one caller uses.
+/// The usage of the process or of one caller.
 #[derive(Default)]
 pub struct Usage {
     in_flight: AtomicUsize,
@@ -54,7 +55,7 @@ pub enum CapacityError {
     Bytes,
 }
 
-/// What a request needs.
+/// The capacity that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Need {
     pub deliveries: usize,
@@ -62,7 +63,7 @@ pub struct Need {
 }
 
 impl Need {
-    /// What is known of every request before it is planned.
+    /// The minimum need of every request before it is planned.
     pub const LEAST: Self = Self {
         deliveries: 1,
         bytes: 0,
@@ -70,7 +71,7 @@ impl Need {
 }
 
 impl Usage {
-    /// Whether at least half of what it holds in flight is held for digests.
+    /// Whether at least half of its deliveries in flight are queued for digests.
     fn is_mostly_held(&self) -> bool {
         let held = self.held.load(Ordering::Relaxed);
         held > 0 && held >= self.in_flight.load(Ordering::Relaxed).div_ceil(2)
@@ -88,7 +89,7 @@ impl Capacity {
         self.all.in_flight.load(Ordering::Relaxed)
     }
 
-    /// What a caller uses.
+    /// The usage of a caller.
     pub fn usage(&self, caller: &Caller) -> Arc<Usage> {
         let mut callers = lock(&self.callers);
         if let Some(usage) = callers.get(caller).and_then(Weak::upgrade) {
@@ -100,8 +101,8 @@ impl Capacity {
         usage
     }
 
-    /// Reserves capacity for deliveries of these sizes, one permit each, and for what they share until the last has ended; or
-    /// nothing.
+    /// Reserves capacity for deliveries of these sizes, one permit each, and their shared bytes until the last has
+    /// ended; or nothing.
     pub fn reserve(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -136,7 +137,7 @@ impl Capacity {
         self.permits(own, sizes, shared)
     }
 
-    /// Waits for capacity. `relieve` is called where there is none: what is held for digests may give way.
+    /// Waits for capacity. If there is none, calls `relieve`, which can send digests early.
     pub async fn wait_for(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -157,7 +158,7 @@ impl Capacity {
         }
     }
 
-    /// The permits of what is counted already.
+    /// The permits of the counted usage.
     fn permits(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -209,7 +210,7 @@ impl Capacity {
         }
     }
 
-    /// Whether there is so much capacity, for all or in a caller's share, that deliveries of former processes are welcome too.
+    /// Whether enough capacity is free, in total and in the caller's share, to recover deliveries.
     pub fn is_plentiful(&self, caller: &Caller, max_in_flight: usize) -> bool {
         self.all.is_below(2, max_in_flight)
             || (self.usage(caller).is_below(2 * SHARE, max_in_flight)
@@ -262,7 +263,7 @@ fn add_within(count: &AtomicUsize, more: usize, limit: usize) -> Result<(), ()> 
 /// One delivery's permit among those in flight.
 pub struct InFlightPermit {
     bytes: usize,
-    /// Of all deliveries of its request, given back with the last of them.
+    /// The shared bytes of the request, released with its last delivery.
     shared: Arc<ByteReservation>,
     is_held: bool,
 }
@@ -290,7 +291,7 @@ impl InFlightPermit {
         }
     }
 
-    /// What the delivery's caller uses.
+    /// The usage of the delivery's caller.
     pub fn usage(&self) -> Arc<Usage> {
         Arc::clone(&self.shared.usage)
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::transport::{KEEP_IDLE, NumberHash, PoolKey};
 
-/// Pools at once; each has a client of its own.
+/// Maximum number of pools; each has its own client.
 const MAX_POOLS: usize = 256;
 /// The client closes an idle connection when it looks the next time after [`KEEP_IDLE`], which it does as often.
 const GONE_AFTER: Duration = Duration::from_secs(2 * KEEP_IDLE.as_secs());
@@ -64,8 +64,8 @@ impl Pool {
 }
 
 impl IdlePools {
-    /// Whether one connection more may be opened beside `in_use`, or an idle one of the pool used: together with the idle ones
-    /// there are at most `limit`. Of a pool that is in use nothing can be closed: the client closes in time what it does not need.
+    /// Whether one more connection may be opened besides `in_use`, or an idle one of the pool used. With the idle ones
+    /// there are at most `limit`. No connection of a pool in use can be closed: the client closes idle ones in time.
     pub fn has_room(&self, wanted: Option<PoolKey>, in_use: usize, limit: usize) -> bool {
         let idle_in = |key| self.pools.get(&key).map_or(0, Pool::idle);
         in_use + self.idle < limit || wanted.is_some_and(|key| idle_in(key) > 0) || {
@@ -120,7 +120,7 @@ impl IdlePools {
         idle
     }
 
-    /// Not where so many servers take turns that no connection would be used again.
+    /// Not if so many servers take turns that no connection would be used again.
     fn may_make_pool(
         &mut self,
         limit: usize,

@@ -93,7 +93,7 @@ impl Connections {
         loop {
             let next = self.next(&mut lock(&self.shares));
             let Some((sender, held)) = next else { return };
-            // Whoever is gone meanwhile gives it back.
+            // A receiver that is gone returns the permit.
             let _ = sender.send(ConnectionPermit::new(self, held));
         }
     }
@@ -103,7 +103,7 @@ impl Connections {
         let (line, place, ask) = shares.first()?;
         let held = self.grant(shares, line, &ask)?;
         shares.turn = shares.turn.max(place.turn);
-        // What was granted is the party's, whose places have moved.
+        // The grant is for the party whose positions have moved.
         let place = WaiterPosition {
             in_use: shares.in_use_by(place.party),
             ..place
@@ -130,7 +130,7 @@ impl Future for PendingConnection {
 }
 
 impl Drop for PendingConnection {
-    /// What was granted meanwhile is given back with the receiver.
+    /// Returns a permit that was granted meanwhile.
     fn drop(&mut self) {
         lock(&self.connections.shares).leave(self.line, self.place);
     }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::idle::IdlePools;
 use crate::transport::{NumberMap, PoolKey};
 
-/// Of `max_connections`, what is kept back for servers that use none, and as much for the first [`FEW`] of each request.
+/// The part of `max_connections` that is reserved for servers without a connection, and as many for the first [`FEW`]
+/// of each request.
 pub fn reserve(max_connections: usize) -> usize {
     (max_connections / 16).min(12)
 }
@@ -18,17 +19,17 @@ pub fn quarter(max_connections: usize) -> usize {
     (max_connections / 4).max(1)
 }
 
-/// What somebody asks for who is about to make an attempt.
+/// A request for a connection, before an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionRequest {
-    /// `max_connections` of whoever asks.
+    /// The caller's `max_connections`.
     pub limit: usize,
     /// The account or server that the connection is for.
     pub party: u64,
     /// The request that the delivery belongs to.
     pub request: u64,
     pub class: ConnectionClass,
-    /// The connections of which one may be used again; none where a fresh one is needed.
+    /// The pool with a reusable connection; `None` if the attempt needs a fresh one.
     pub pool: Option<PoolKey>,
 }
 
@@ -68,7 +69,7 @@ pub struct Shares<S> {
     pub arrivals: u64,
 }
 
-/// Those to whom the same limits apply. The first of a line uses the fewest: what it may not have, the others may not.
+/// Waiters with the same limits. The first one uses the fewest connections: if it is not admitted, no other is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitQueueKey {
     pub class: ConnectionClass,

@@ -154,8 +154,8 @@ impl Dispatcher {
         guard
     }
 
-    /// A digest may be all that a destination gets of this notification, so the next one of its key is no repeat. That is noted
-    /// in its turn, behind the deliveries that were accepted before it. The guard makes the digest leave after them too.
+    /// A destination may get only a digest of this notification, so the next one of its key is no repeat. This is
+    /// recorded in its turn, behind earlier deliveries. The guard makes the digest leave after them too.
     fn mention(&self, delivery: &Delivery, guard: AheadGuard) {
         let planned = &delivery.planned;
         let Some(key) = last_notifications::key(planned) else {
@@ -193,8 +193,8 @@ fn flush(mut digest: PendingDigest, patience: Option<Duration>) {
     tokio::spawn(digest.flush(patience));
 }
 
-/// Notifications that come together, such as the rows of one write: with `max_per_batch` so many of them go to a receiver's
-/// destination, and one digest stands for the rest when the batch is closed.
+/// Notifications that arrive together, such as the rows of one write. With `max_per_batch`, this many are sent to a
+/// receiver's destination, and one digest replaces the others when the batch is closed.
 ///
 /// Each [`SubmitRequest`](super::SubmitRequest) of the batch is given it; when the last is accepted, [`ThrottleBatch::close`] is called.
 /// Without `max_per_batch` it does nothing.
@@ -233,8 +233,8 @@ impl ThrottleBatch {
         None
     }
 
-    /// Sends the digests of what is held so far. What comes later is held as well. Does not block, and may be called from any
-    /// thread. Dropping a batch closes it.
+    /// Sends the digests of the queued deliveries. Later deliveries are queued too. Does not block, and any thread may
+    /// call it. Dropping a batch closes it.
     pub fn close(&self) {
         let Rows { windows, runtime } = &mut *lock(&self.rows);
         let Some(runtime) = runtime else { return };

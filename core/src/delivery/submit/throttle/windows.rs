@@ -14,7 +14,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 /// Minutes that are counted at once.
 const MAX_MINUTES: usize = 10_000;
 
-/// What is counted together.
+/// The deliveries that one limit counts together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WindowKey {
     pub receiver: Option<String>,
@@ -37,7 +37,7 @@ impl WindowKey {
 pub struct ThrottleWindow {
     passed: u32,
     pub held: Option<Box<PendingDigest>>,
-    /// Those that have passed: the digest leaves after them.
+    /// Deliveries that were not queued: the digest leaves after them.
     pub ahead: Ahead,
 }
 
@@ -70,7 +70,7 @@ impl ThrottleWindow {
         }
     }
 
-    /// The digest of what is held. The next digest of the window leaves after this one.
+    /// Takes the digest of the queued deliveries. The next digest of the window leaves after this one.
     pub fn take_digest(&mut self) -> Option<PendingDigest> {
         let mut digest = *self.held.take()?;
         digest.leave_after(std::mem::take(&mut self.ahead));
