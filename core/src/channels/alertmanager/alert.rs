@@ -1,4 +1,4 @@
-//! An alert as the API takes it: its names, values and times.
+//! An alert in the API's format: its names, values and times.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -10,13 +10,13 @@ use crate::channels::shared::rich::{self, FittedField};
 use crate::model::notification::{Level, Notification};
 use crate::text::Limit;
 
-/// Ours: names are read in lists.
+/// A limit of this crate, because readers see names in lists.
 pub const NAME: Limit = Limit::utf16(200);
 pub const VALUE: Limit = Limit::utf16(10_000);
-/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
+/// The limit of all fields together, in UTF-16 code units. A limit of this crate that keeps an alert machine-readable.
 pub const ANNOTATIONS: usize = 200_000;
-/// The duration of an alert that is sent once: until it is resolved, at most a day. If nobody will resolve it, it is
-/// shorter than the usual `repeat_interval`, so that Alertmanager notifies once.
+/// The lifetime of a firing alert, which the channel posts once. An alert with a later `resolved` lasts up to this
+/// long. Any other alert lasts [`ONCE`], less than the usual `repeat_interval`, so that Alertmanager notifies once.
 pub const UNTIL_RESOLVED: &str = "PT24H";
 pub const ONCE: &str = "PT1H";
 pub const AT_ONCE: &str = "PT0S";
@@ -32,14 +32,14 @@ pub struct PostedAlert {
     pub annotations: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<String>,
-    /// Until it is sent, from then on: a duration.
+    /// The duration until sending; the time after sending.
     pub ends_at: &'static str,
     #[serde(rename = "generatorURL", skip_serializing_if = "Option::is_none")]
     pub generator_url: Option<String>,
 }
 
 impl PostedAlert {
-    /// The alert of this severity.
+    /// Sets the alert's severity.
     pub fn of(mut self, level: Option<Level>) -> Self {
         if let Some(level) = level {
             self.labels
@@ -49,7 +49,8 @@ impl PostedAlert {
     }
 }
 
-/// Names of labels and annotations, also for versions before 0.27 (prometheus/common: `LabelName.IsValid`).
+/// Whether the text is a valid name of a label or annotation, also before version 0.27 (prometheus/common:
+/// `LabelName.IsValid`).
 pub fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
@@ -63,7 +64,7 @@ pub const ANNOTATION_NAMES: NameRules = NameRules {
     reserved: &[SUMMARY, DESCRIPTION],
 };
 
-/// Replaces each invalid character with an underscore.
+/// Replaces invalid characters by underscores.
 fn annotation_name(text: &str) -> String {
     let known = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     let mut name: String = text.chars().map(known).collect();
@@ -73,12 +74,13 @@ fn annotation_name(text: &str) -> String {
     name
 }
 
-/// A field as an annotation.
+/// Returns a field as an annotation.
 pub fn annotation(name: String, value: &str) -> FittedField<(String, Value)> {
     FittedField::member(name, value, VALUE, 0)
 }
 
-/// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.
+/// Returns the link with invalid percent signs escaped. Go's parser refuses a percent sign that escapes nothing, and
+/// Alertmanager then refuses the whole request.
 pub fn uri(link: &str) -> Option<String> {
     let url = Url::parse(link).ok()?;
     let mut parts = url.as_str().split('%');
@@ -91,13 +93,14 @@ pub fn uri(link: &str) -> Option<String> {
     Some(uri)
 }
 
-/// The start of the alert. `None` before 1970: Go treats the first second of 1970 as no time.
+/// Returns the notification's time. Returns `None` before 1970, because Go reads the first second of the year 1 as no
+/// time.
 pub fn began(notification: &Notification) -> Option<String> {
     let time = notification.timestamp?;
     rich::unix_seconds(time).map(|_| time.to_string())
 }
 
-/// Sets the times of one alert, unless an attempt before has done so.
+/// Sets the times of one alert, unless an earlier attempt has set them.
 pub fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
     let ends = alert.get(ENDS).and_then(Value::as_str);
     let Some(after) = ends.and_then(|text| text.parse::<SignedDuration>().ok()) else {
@@ -106,7 +109,7 @@ pub fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
     let given = alert.get(STARTS).and_then(Value::as_str);
     let given: Option<Timestamp> = given.and_then(|text| text.parse().ok());
     let is_over = after.is_zero();
-    // A resolved alert cannot start in the future. An alert that starts in the future ends after its start.
+    // A resolved alert did not start in the future. An alert that starts in the future ends after its start.
     let starts = given.map_or(now, |time| if is_over { time.min(now) } else { time });
     let ends = starts.max(now).checked_add(after).unwrap_or(Timestamp::MAX);
     alert.insert(STARTS.to_owned(), starts.to_string().into());

@@ -1,7 +1,7 @@
 //! Prometheus Alertmanager, API v2 <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
 //!
-//! Alertmanager identifies an alert by its labels. So values that change between notifications (text, values, times)
-//! are annotations.
+//! The label set identifies an alert. Data that changes between notifications (text, values, times) is in annotations,
+//! never in labels.
 
 mod alert;
 mod replies;
@@ -40,7 +40,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
         Parameter::ca_file(),
         Parameter::client_certificate(),
     ],
-    // No limit is documented.
+    // Alertmanager documents no limit.
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Alertmanager::new(fields, operator)?)),
 };
@@ -61,15 +61,15 @@ const LABELS: Parameter = Parameter::new(
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
-    // The same label set is the same alert.
+    // Equal label sets are the same alert.
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(false),
     attachments: Attachments::None,
-    // No length is documented.
+    // Alertmanager documents no length.
     limits: Limits::text(Length::Any),
 };
 
-/// Labels of ours.
+/// The labels that this channel sets.
 const OWN: [&str; 3] = ["alertname", "severity", "notification"];
 
 #[derive(Debug)]
@@ -99,8 +99,8 @@ impl Alertmanager {
         })
     }
 
-    /// All labels but the severity. The dedup key is the alert's name. Without a key the title is the name, and another
-    /// label makes the alert unique.
+    /// Returns the label set without the severity. The alert's name is the dedup key. Without a key it is the title,
+    /// and another label distinguishes the alert from every other.
     fn labels(
         &self,
         notification: &Notification,
@@ -161,7 +161,7 @@ impl Alertmanager {
         };
         let level = notification.level_for_rules();
         let alerts: Vec<_> = match action {
-            // Resolves every severity: Alertmanager does not notify of the resolution of an alert that never fired.
+            // Resolves every severity. Alertmanager does not notify about a resolved alert that never fired.
             IncidentAction::Resolve => {
                 let every = Level::ALL.into_iter().map(Some).chain([None]);
                 every.map(|level| alert.clone().of(level)).collect()

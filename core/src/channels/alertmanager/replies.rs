@@ -23,13 +23,13 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     let json_reply = JsonReply::read("Alertmanager", reply, redactor, error);
     let is_page = || reply.text().trim_start().starts_with('<');
     match reply.status {
-        // It answers with nothing; this is somebody's web page.
+        // Alertmanager replies without a body; this reply is another server's web page.
         200..=299 if is_page() => json_reply.reject_with_hint(Reason::Rejected, ADDRESS),
         _ => json_reply.by_status(hint),
     }
 }
 
-/// A string, or an object with a message.
+/// Reads the error: a string, or an object with a message.
 fn error(json: &Value) -> ProviderError<'_> {
     let sentence = json.as_str();
     ProviderError::of(sentence.or_else(|| json.get("message")?.as_str()))

@@ -1,4 +1,4 @@
-//! Discord's webhooks <https://docs.discord.com/developers/resources/webhook#execute-webhook>.
+//! Discord webhooks <https://docs.discord.com/developers/resources/webhook#execute-webhook>.
 
 mod replies;
 mod rich;
@@ -30,7 +30,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
     about: "a Discord channel, by a webhook",
     parameters: &[WEBHOOK_URL, HEADERS],
-    // Code points, by Discord's staff (discord-api-docs, issue 1315).
+    // The unit is code points, according to Discord's staff (discord-api-docs, issue 1315).
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
@@ -53,8 +53,8 @@ const CAPABILITIES: Capabilities = Capabilities {
 };
 
 const LIMIT: Limit = Limit::code_points(2_000);
-/// Support article "Markdown text 101"; `<…>` are mentions, emoji, times and links without a preview
-/// (docs: reference, message formatting).
+/// Source: support article "Markdown text 101". `<…>` writes mentions, emoji, times and links without a preview (docs:
+/// reference, message formatting).
 const MARKUP: Markup = Markup {
     fences: Fences::WithLanguage,
     links: true,
@@ -62,14 +62,15 @@ const MARKUP: Markup = Markup {
     entities: false,
 };
 
-/// The form that Discord asks for; Cloudflare, before it, blocks others at times (docs: reference, user agent).
+/// The format that Discord requires. Cloudflare, in front of Discord, sometimes blocks others (docs: reference, user
+/// agent).
 const DISCORD_USER_AGENT: &str = concat!(
     "DiscordBot (https://docs.influxdata.com/influxdb3/core/plugins/, ",
     env!("CARGO_PKG_VERSION"),
     ")"
 );
 
-/// The version whose `retry_after` is in seconds (from 8 on) and whose errors name the field.
+/// From version 8 on, `retry_after` is in seconds and errors name the field.
 const API_VERSION: u32 = 10;
 
 #[derive(Debug)]
@@ -84,7 +85,7 @@ struct Payload<'a> {
     allowed_mentions: Option<NoMentions>,
 }
 
-/// `{"parse":[]}`: nobody is mentioned.
+/// `{"parse":[]}` forbids all mentions.
 #[derive(Serialize)]
 struct NoMentions {
     parse: [&'static str; 0],
@@ -101,14 +102,14 @@ impl Discord {
         .with_user_agent(DISCORD_USER_AGENT);
         if endpoint.destination.host.as_deref().is_some_and(is_discord) {
             with_version(&mut endpoint.url);
-            // A limit that says `global` holds for this host's address.
+            // A rate limit with `global` applies to this host's address.
             endpoint.destination.account = Some("discord".to_owned());
         }
         with_wait(&mut endpoint.url);
         Ok(Self { endpoint })
     }
 
-    /// Where a message is changed (docs: webhook, edit webhook message).
+    /// Returns the URL that edits a message (docs: webhook, edit webhook message).
     fn url_of(&self, MessageRef(id): &MessageRef) -> Option<Url> {
         let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
         let mut url = self.endpoint.url.clone();
@@ -170,8 +171,8 @@ fn is_discord(host: &str) -> bool {
     })
 }
 
-/// `/api/webhooks/…` and `/api/v6/webhooks/…` as `/api/v10/webhooks/…`: the URL that people copy has no version, which
-/// means version 6, whose waits are in milliseconds (docs: reference, API versioning).
+/// Changes `/api/webhooks/…` and `/api/v6/webhooks/…` to `/api/v10/webhooks/…`. The URL that people copy has no
+/// version. Discord then uses version 6, whose waits are in milliseconds (docs: reference, API versioning).
 fn with_version(url: &mut Url) {
     let Some(rest) = url.path().strip_prefix("/api/") else {
         return;
@@ -189,7 +190,8 @@ fn with_version(url: &mut Url) {
     url.set_path(&path);
 }
 
-/// Without `wait` a message that was not saved reports no error. The rest of the query (`thread_id`) stays.
+/// Adds `wait`: without it, Discord reports no error for an unsaved message. The rest of the query (`thread_id`)
+/// remains.
 fn with_wait(url: &mut Url) {
     let others: Vec<(String, String)> = url
         .query_pairs()

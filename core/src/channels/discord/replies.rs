@@ -11,7 +11,7 @@ use crate::model::outcome::{
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// `is_discord`: the host is Discord's own.
+/// Classifies a reply. `is_discord` means that the host is Discord's own.
 pub fn classify(reply: &HttpReply, is_discord: bool, redactor: &Redactor) -> Classification {
     let error = ErrorBody::read(reply);
     let detail = || error.detail(reply, redactor);
@@ -20,7 +20,7 @@ pub fn classify(reply: &HttpReply, is_discord: bool, redactor: &Redactor) -> Cla
             let by_status = classify::by_status(reply, || redactor, detail);
             with_id(by_status, reply, redactor)
         }
-        // Other reply texts are about edits; the next message is a new one.
+        // The rest of the reply is about edits, and the next message is a new one.
         (Some(Meaning::Stale), 400..=499) => {
             let failure = Failure::new(Reason::Rejected).with_detail(detail());
             return AttemptResult::Stale(failure).into();
@@ -70,7 +70,7 @@ fn rate_limited(
     classify::paused(failure, after, scope)
 }
 
-/// A delivery with the id that the reply names.
+/// Returns a delivery with the id in the reply.
 fn with_id(
     mut by_status: Classification,
     reply: &HttpReply,
@@ -84,7 +84,7 @@ fn with_id(
     by_status
 }
 
-/// `X-RateLimit-Remaining: 0`: the next request would be limited, so it waits at once.
+/// Pauses the queue after `X-RateLimit-Remaining: 0`, because Discord would limit the next request.
 fn bucket_empty(reply: &HttpReply) -> Option<QueueDirective> {
     if reply.header("x-ratelimit-remaining")?.trim() != "0" {
         return None;
@@ -100,24 +100,24 @@ fn bucket_empty(reply: &HttpReply) -> Option<QueueDirective> {
     })
 }
 
-/// Nobody's bucket takes longer; a hostile header must not close a destination for years.
+/// No rate limit of Discord lasts longer. A hostile header must not pause a destination for years.
 const LONGEST_RESET: Duration = Duration::from_secs(3600);
 
-/// How long nothing is sent to Discord after a 429 that names no wait. Discord names one always; without it is Cloudflare, in
-/// front of Discord, which blocks this server's address (discord-api-docs, issue 5810). Discord counts refusals over ten minutes
-/// <https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans>.
+/// The pause after a 429 without a wait. Discord always names a wait. A 429 without one comes from Cloudflare, in
+/// front of Discord, which blocks this server's address (discord-api-docs, issue 5810). Discord counts refusals over
+/// ten minutes <https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans>.
 const BLOCK: Duration = Duration::from_secs(600);
 const BLOCKED: &str = "Discord blocks this server's address for a while, for too many requests that it refused: see which webhooks fail, and remove them.";
 
-/// Discord's `{code, message, errors, retry_after, global}`.
+/// The error object `{code, message, errors, retry_after, global}`.
 #[derive(Default)]
 struct ErrorBody {
     code: Option<u64>,
     message: Option<String>,
-    /// The first field that the form's errors name, with its error.
+    /// The first field in `errors`, with its error.
     field: Option<String>,
     retry_after: Option<f64>,
-    /// Whether it has a `retry_after`, be it a number or not.
+    /// Whether `retry_after` is present, even if it is not a number.
     names_a_wait: bool,
     global: bool,
 }
@@ -155,8 +155,8 @@ impl ErrorBody {
         classify::provider_detail("Discord", code, sentence.as_deref(), reply, redactor)
     }
 
-    /// Whether the webhook itself is done for, so that using it again would only count against this host's address
-    /// (docs: rate limits, invalid requests). The refusal of one message condemns nothing.
+    /// Whether the webhook itself is unusable. Each further request would only count against this host's address
+    /// (docs: rate limits, invalid requests). A refused message does not disable the webhook.
     fn condemns(&self, status: u16) -> bool {
         match (status, self.code) {
             (401 | 403 | 404, None | Some(0)) => true,
@@ -168,7 +168,7 @@ impl ErrorBody {
     }
 }
 
-/// `content: Must be 2000 or fewer in length.` out of `{"content":{"_errors":[{"message":…}]}}`.
+/// Returns `content: Must be 2000 or fewer in length.` for `{"content":{"_errors":[{"message":…}]}}`.
 fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
     if let Some(list) = errors.get("_errors").and_then(Value::as_array) {
         let message = list.first()?.get("message")?.as_str()?;
@@ -189,11 +189,11 @@ fn first_error(errors: &Value, path: &str, depth: usize) -> Option<String> {
 enum Meaning {
     Permanent(Reason),
     Transient(Reason),
-    /// The message that was to be changed is gone or cannot be changed.
+    /// The message to edit no longer exists or cannot be changed.
     Stale,
 }
 
-/// Discord's error codes, whatever the status, which is documented for few
+/// Returns the meaning of an error code. It ignores the status, which Discord documents for few codes
 /// <https://docs.discord.com/developers/topics/opcodes-and-status-codes#json>.
 fn meaning(code: u64) -> Option<Meaning> {
     use Meaning::{Permanent, Stale, Transient};

@@ -1,7 +1,7 @@
 //! Discord's rich form: one embed <https://docs.discord.com/developers/resources/message#embed-object>.
 //!
-//! Title and fields are data, so every character that Markdown could take for its own has a backslash before it. The text
-//! is Discord's Markdown, as it has always been. Nobody is mentioned.
+//! Title and fields are data, so a backslash precedes each of their Markdown characters. The text is Discord's
+//! Markdown. The message mentions nobody.
 
 use serde::Serialize;
 use url::{Host, Url};
@@ -12,7 +12,7 @@ use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, 
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, shorten, split_after};
 
-/// Code points, as everywhere at Discord (docs: message, embed limits).
+/// The unit is code points, as in all of Discord's limits (docs: message, embed limits).
 const TITLE: Limit = Limit::code_points(256);
 const DESCRIPTION: usize = 4_096;
 const FIELDS: usize = 25;
@@ -21,19 +21,19 @@ const NAMES: NameRules = NameRules {
     ..NameRules::any(Limit::code_points(256), "…")
 };
 const VALUE: Limit = Limit::code_points(1_024);
-/// Over title, description, names, values and footer.
+/// The limit of title, description, names, values and footer together.
 const ALL: usize = 6_000;
-/// More than our footer ever takes.
+/// The maximum length of this crate's footer.
 const FOOTER: usize = 150;
-/// The minimum size that the fields leave to the text. The text can continue in further messages, fields cannot.
+/// The room that fields always leave for the text. Further messages can continue the text, but not the fields.
 const TEXT: usize = 2_000;
-/// Longer values take a row of their own.
+/// Longer values get their own row.
 const INLINE: usize = 40;
 const UNIT: Unit = Unit::CodePoints;
 
 #[derive(Serialize)]
 pub struct EmbedPayload<'a> {
-    /// `null` takes the text of an earlier message away.
+    /// `null` removes the text of an earlier message.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<()>,
     embeds: [Embed<'a>; 1],
@@ -51,7 +51,7 @@ struct Embed<'a> {
     fields: Vec<Field>,
     #[serde(skip_serializing_if = "Option::is_none")]
     footer: Option<Footer>,
-    /// Shown in the reader's own time zone.
+    /// Discord shows it in the reader's own time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
 }
@@ -68,7 +68,7 @@ struct Footer {
     text: String,
 }
 
-/// `text` is the notification's, `limit` that of a message that has only a text.
+/// Composes the embed. `text` is the notification's text, `limit` the limit of a message with only a text.
 pub fn compose<'a>(
     notification: &'a Notification,
     text: &str,
@@ -121,7 +121,7 @@ pub fn compose<'a>(
 }
 
 impl EmbedPayload<'_> {
-    /// The message that it changes may have been a plain text.
+    /// Removes the content when editing a message, which may have been plain text.
     pub const fn replaces_text(&mut self) {
         self.content = Some(());
     }
@@ -131,7 +131,7 @@ impl Field {
     fn of_link(link: &str) -> Self {
         Self {
             name: "Link".to_owned(),
-            // The brackets keep Markdown out of it.
+            // The brackets prevent Markdown in the link.
             value: format!("<{link}>"),
             inline: false,
         }
@@ -142,8 +142,9 @@ impl Field {
     }
 }
 
-/// Discord refuses the whole message for an embed's address without a domain, such as `http://grafana:3000/`, which it calls
-/// "not a well formed URL" (grafana, issue 65270; gitea, issue 11124: an address of digits passes).
+/// Whether Discord accepts the link in an embed. It refuses the whole message if an embed's address has no domain,
+/// such as `http://grafana:3000/`: "not a well formed URL" (grafana, issue 65270; gitea, issue 11124: an IP address
+/// passes).
 fn is_embeddable(link: &str) -> bool {
     let Ok(url) = Url::parse(link) else {
         return false;
@@ -174,8 +175,8 @@ fn draw(name: String, value: &str) -> FittedField<Field> {
     }
 }
 
-/// `text` with a backslash before every character that Markdown would take for its own where it stands
-/// (support article "Markdown text 101"). A cut may leave one before the `…`, where it does not show either.
+/// Puts a backslash before every character that is Markdown at its position (support article "Markdown text 101"). A
+/// shortened text may end with a backslash before the `…`, which Discord does not show.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
     let mut place = LinePlace::LineStart;
@@ -190,7 +191,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// Quotes, headings and lists begin a line.
+/// Position in a line: quotes, headings and lists begin a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum LinePlace {
     LineStart,
@@ -214,7 +215,7 @@ impl LinePlace {
 fn is_markup(character: char, rest: &str, place: LinePlace) -> bool {
     match character {
         '\\' | '*' | '_' | '~' | '`' | '|' | '<' | '[' | '@' => true,
-        // `:fire:`; and an address would be shown with the backslashes in it.
+        // The colon starts `:fire:`. In an address, Discord would show the backslashes.
         ':' => rest.starts_with("//") || begins_shortcode(rest),
         '#' | '>' => place == LinePlace::LineStart,
         '-' | '+' => place == LinePlace::LineStart && rest.starts_with([' ', '#']),

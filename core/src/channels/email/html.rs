@@ -1,4 +1,4 @@
-//! The HTML of a mail: a table for the fields, and styles in every element, since mail programs know no others.
+//! The HTML part of a mail: a table for the fields, with inline styles, because mail programs support no others.
 
 use crate::channels::shared::rich::{self, LevelStyle, Truncations};
 use crate::json::Json;
@@ -7,7 +7,7 @@ use crate::text::{one_line, without_controls};
 
 const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.45;color:#1d1c1d";
 
-/// It has the fields that the text beside it has, whose cuts these are.
+/// Returns the HTML page. It has the same fields as the plain text, whose truncations are `cuts`.
 pub fn page(notification: &Notification, text: &str, cuts: &Truncations) -> String {
     let colour = LevelStyle::of(notification).colour;
     let heading = escape(&rich::heading(notification));
@@ -26,7 +26,7 @@ pub fn page(notification: &Notification, text: &str, cuts: &Truncations) -> Stri
     )
 }
 
-/// The first ones, as many as the text beside it has.
+/// Returns the first `shown` fields, as in the plain text.
 fn fields(notification: &Notification, shown: usize) -> String {
     let rows = notification.fields.iter().take(shown).map(|(name, value)| {
         let value = match value {
@@ -63,7 +63,7 @@ fn link(link: &str) -> String {
     )
 }
 
-/// Escapes the characters with a meaning in HTML, and removes control characters.
+/// Escapes HTML's special characters, and controls, which no mail program shows.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + text.len() / 8);
     for character in text.chars() {

@@ -1,5 +1,5 @@
-//! Mail by SMTP <https://www.rfc-editor.org/rfc/rfc5321>. Each recipient is a destination of its own, with a transaction of its
-//! own: a refused one is no other's failure, and a retry sends to no one who has the mail.
+//! Mail by SMTP <https://www.rfc-editor.org/rfc/rfc5321>. Each recipient is its own destination with its own
+//! transaction. A refused recipient does not fail the others, and a retry sends to no recipient twice.
 
 mod html;
 mod parameters;
@@ -36,20 +36,23 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Smtp,
-    // A server that has taken a mail and lost its answer would send it again: many do not compare Message-IDs.
+    // If a server accepted a mail and its reply is lost, a retry sends the mail twice: many servers do not compare
+    // Message-IDs.
     resend: ResendEffect::Forbidden,
     follow_ups: FollowUps::threads(Threading::ByKey),
     attachments: Attachments::None,
     limits: Limits::text(Length::Any),
 };
 
-/// Our limit: mail programs show the header in lists. Programs that group mails by subject, such as Gmail, ignore text
-/// in brackets at its beginning. So a `resolved` with the same title joins the conversation.
+/// A limit of this crate, because readers see headers in lists. Some mail programs, such as Gmail, also group mails by
+/// subject. They ignore brackets before the title, so a `resolved` with the same title joins the conversation.
 const SUBJECT: Limit = Limit::utf16(200);
-/// Of all fields together, in UTF-16 code units. Ours as well; a mail has room for more, and its reader has not.
+/// The limit of all fields together, in UTF-16 code units. A limit of this crate for the reader; a mail could contain
+/// more.
 const FIELDS: usize = 50_000;
 
-/// Maximum recipients that one mail's headers list. Our limit: each recipient adds to the headers of every copy.
+/// The maximum number of recipients in the headers of one mail. A limit of this crate: each recipient enlarges the
+/// headers of every copy.
 const TOGETHER: usize = 100;
 
 struct Email {
@@ -59,10 +62,11 @@ struct Email {
     to: Vec<Mailbox>,
     cc: Vec<Mailbox>,
     reply_to: Vec<Mailbox>,
-    /// Who else has the same mail, by which its copies have one name; none where it is this recipient's alone.
+    /// The identity of the mail's recipients, which gives its copies one Message-ID. `None` if only this recipient
+    /// gets the mail.
     shared: Option<String>,
     destination: Destination,
-    /// Made when there is a reply to look at.
+    /// Built when the first reply arrives.
     redactor: OnceLock<Redactor>,
 }
 
@@ -105,13 +109,14 @@ impl Email {
         })
     }
 
-    /// A name for a mail, or for the head of its thread.
+    /// Returns an id for a mail or for the head of its thread.
     fn id(&self, name: &str) -> String {
         let domain = self.from.address.rsplit_once('@');
         format!("{name}@{}", domain.map_or("", |(_, domain)| domain))
     }
 
-    /// The same on every attempt. Copies of one mail have one, so that answers to any of them are in one conversation.
+    /// Returns the same id on every attempt. Copies of one mail have the same id, so that replies to any copy join one
+    /// conversation.
     fn message_id(&self, cx: &ComposeContext, subject: &str, text: &str) -> String {
         match &self.shared {
             None => self.id(&cx.message_key(0)),
@@ -122,13 +127,13 @@ impl Email {
         }
     }
 
-    /// One made-up mail is what all of a key answer, as Alertmanager does it.
+    /// Returns the id of the mail to which all mails of a key reply. No such mail exists; Alertmanager does the same.
     fn thread(&self, dedup_key: &str) -> String {
         let of = self.shared.as_ref().unwrap_or(&self.destination.key);
         self.id(&digest(&format!("{of} {dedup_key}")))
     }
 
-    /// Removes addresses and credentials from the server's replies.
+    /// Returns the redactor that removes addresses and credentials from the server's replies.
     fn redactor(&self) -> &Redactor {
         self.redactor.get_or_init(|| {
             let credentials = self.server.credentials.iter();

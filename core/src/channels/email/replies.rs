@@ -1,4 +1,4 @@
-//! Classifies the refusals of mail servers, with hints.
+//! Meanings of mail servers' refusals, with hints.
 
 use crate::channels::shared::classify;
 use crate::model::outcome::{AttemptResult, Classification, Detail, Failure, PauseScope, Reason};
@@ -25,16 +25,16 @@ pub fn classify(reply: &SmtpReply, redactor: &Redactor) -> Classification {
         (SmtpStage::Message, 200..=299) => {
             classify::delivered(queued_as(&reply.text), redactor).into()
         }
-        // The server closes or is overloaded, so all its destinations pause.
+        // The server is closing or overloaded, so the pause applies to all its destinations.
         (_, 421) => classify::paused(failure(Reason::TryLater), None, PauseScope::Account),
-        // Older servers reply 552 for "too many recipients" (RFC 5321, 4.5.3.1.10).
+        // Older servers send 552 for "too many recipients" (RFC 5321, 4.5.3.1.10).
         (SmtpStage::Recipient, 552) | (_, 400..=499) => AttemptResult::Retry {
             failure: failure(Reason::TryLater),
             after: None,
         }
         .into(),
         (stage, 500..=599) => reject(meaning(stage, reply)),
-        // It has the mail, and says nothing that tells whether it takes it.
+        // The server has the whole mail, and the reply does not say whether it accepts the mail.
         (SmtpStage::Message, _) => AttemptResult::Ambiguous(failure(Reason::LostReply)).into(),
         _ => AttemptResult::Retry {
             failure: failure(Reason::MalformedReply).with_hint(NO_SMTP),
@@ -49,7 +49,7 @@ fn detail(reply: &SmtpReply, redactor: &Redactor) -> Option<Detail> {
     classify::with_provider_words(&server, &reply.text, redactor)
 }
 
-/// Permanent refusals.
+/// Returns the reason and hint of a permanent refusal.
 fn meaning(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str>) {
     let (reason, hint) = by_stage(stage, reply);
     match by_provider(reply) {
@@ -63,13 +63,16 @@ const SMTP_AUTH_OFF: &str = "Check email_username and email_password. If they ar
 const SEND_AS: &str = "Give the account's own address as email_from, or ask the administrator of Microsoft 365 to let the account send as email_from (Send As).";
 const APP_PASSWORD: &str = "Give an app password as email_password (https://myaccount.google.com/apppasswords): Google does not take the account's own, and app passwords need 2-Step Verification.";
 
-/// Replies of single providers.
+/// Returns the meaning of a reply that only one provider sends.
 ///
-/// - Microsoft 365, 5.7.30: <https://techcommunity.microsoft.com/t5/exchange-team-blog/exchange-online-to-retire-basic-auth-for-client-submission-smtp/ba-p/4114750>
-/// - 5.7.139, with several texts: <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>
-/// - 5.7.60: <https://learn.microsoft.com/exchange/mail-flow-best-practices/fix-issues-with-printers-scanners-and-lob-applications-that-send-email-using-off>
-/// - Gmail, which ends each of its errors with `gsmtp`: <https://support.google.com/a/answer/3726730>. Elsewhere 5.7.8 and 5.7.9
-///   are any wrong password and too weak a mechanism (RFC 4954, 6).
+/// - Microsoft 365, 5.7.30:
+///   <https://techcommunity.microsoft.com/t5/exchange-team-blog/exchange-online-to-retire-basic-auth-for-client-submission-smtp/ba-p/4114750>
+/// - 5.7.139, with several texts:
+///   <https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-smtp-submission>
+/// - 5.7.60:
+///   <https://learn.microsoft.com/exchange/mail-flow-best-practices/fix-issues-with-printers-scanners-and-lob-applications-that-send-email-using-off>
+/// - Gmail, which ends each of its errors with `gsmtp`: <https://support.google.com/a/answer/3726730>.
+///   Other servers' 5.7.8 and 5.7.9 mean a wrong password and a weak mechanism (RFC 4954, 6).
 fn by_provider(reply: &SmtpReply) -> Option<(Reason, &'static str)> {
     let is_gmail = reply.text.contains("gsmtp");
     match enhanced_code(reply) {
@@ -81,14 +84,14 @@ fn by_provider(reply: &SmtpReply) -> Option<(Reason, &'static str)> {
     }
 }
 
-/// Refusals by where they came and their enhanced codes (RFC 3463).
+/// Returns the meaning of a refusal by its stage and enhanced code (RFC 3463).
 fn by_stage(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str>) {
     let code = enhanced_code(reply);
     let is_policy = code.starts_with("5.7.");
     match (stage, reply.code) {
-        // Wrong credentials, a mechanism that is too weak, none at all, or encryption that lacks (RFC 4954, 6).
+        // Wrong credentials, a weak or missing mechanism, or missing encryption (RFC 4954, 6).
         (SmtpStage::Auth, _) | (_, 530 | 534 | 535 | 538) => (Reason::Unauthorized, Some(LOGIN)),
-        // No UTF-8 in this address, or none on the way to it (RFC 6531, 3.5).
+        // The address or a server on the path does not support UTF-8 (RFC 6531, 3.5).
         _ if matches!(code, "5.6.7" | "5.6.9") => (Reason::NoSmtputf8, None),
         (_, 552) => (Reason::TooLarge, None),
         (_, 554) if code == "5.3.4" => (Reason::TooLarge, None),
@@ -102,12 +105,12 @@ fn by_stage(stage: SmtpStage, reply: &SmtpReply) -> (Reason, Option<&'static str
     }
 }
 
-/// `5.7.1`, where the reply begins with one.
+/// Returns the enhanced code at the reply's beginning, such as `5.7.1`.
 fn enhanced_code(reply: &SmtpReply) -> &str {
     reply.text.split_whitespace().next().unwrap_or_default()
 }
 
-/// `2.0.0 Ok: queued as 4F1A2B3C`: the server's own name for the mail, where it tells it.
+/// Returns the server's id of the mail from `2.0.0 Ok: queued as 4F1A2B3C`.
 fn queued_as(text: &str) -> Option<&str> {
     let (_, name) = text.split_once("queued as ")?;
     name.split_whitespace().next()

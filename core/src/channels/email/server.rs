@@ -1,4 +1,4 @@
-//! Which mail server takes the mails, and how.
+//! The mail server and its connection settings.
 
 use super::parameters::{HELLO, HOST, PASSWORD, PORT, TLS, USERNAME};
 use crate::channels::Fields;
@@ -17,7 +17,7 @@ pub fn read(fields: &Fields<'_>) -> Result<MailServer, Problem> {
     });
     let hello = fields.formed_or_none(&HELLO)?;
     Ok(MailServer {
-        // It has the form already.
+        // The parameter's format guarantees a valid name.
         host: server_name(&host).unwrap_or_default(),
         port,
         tls,

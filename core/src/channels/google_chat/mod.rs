@@ -1,7 +1,7 @@
-//! Google Chat's webhooks <https://developers.google.com/workspace/chat/quickstart/webhooks>.
+//! Google Chat webhooks <https://developers.google.com/workspace/chat/quickstart/webhooks>.
 //!
-//! The text is the message's text, since only that has Chat's markup and mentions. A card below it has the rest. A
-//! card's texts are HTML <https://developers.google.com/workspace/chat/format-messages>.
+//! The text is the message's text, because only there Chat reads its markup and mentions. A card below contains the
+//! rest, as HTML texts <https://developers.google.com/workspace/chat/format-messages>.
 
 mod card;
 mod replies;
@@ -55,19 +55,19 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Split(LIMIT, MARKUP)),
 };
 
-/// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create). We count all bytes of
-/// the request and leave space for the JSON around the text.
+/// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create). This crate counts
+/// every byte of the request and reserves some for the JSON around the text.
 const ALL: usize = 32_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
-/// <https://developers.google.com/workspace/chat/format-messages>, "format texts".
+/// Source: <https://developers.google.com/workspace/chat/format-messages>, "format texts".
 const MARKUP: Markup = Markup {
     fences: Fences::Plain,
     angles: true,
     ..Markup::NONE
 };
 const TITLE: Limit = Limit::json_bytes(250);
-/// Maximum size of all fields, in bytes of JSON, and their number: a card's section has a hundred widgets.
+/// The limit of all fields, in bytes of JSON, and of their number: a card's section has at most a hundred widgets.
 const FIELDS: usize = 12_000;
 const MOST_FIELDS: usize = 90;
 /// In bytes of JSON.
@@ -87,7 +87,7 @@ struct Payload<'a> {
     thread: Option<ThreadKey>,
 }
 
-/// Messages with the same key form one thread.
+/// The key of a thread. Messages with the same key join the same thread.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ThreadKey {
@@ -109,7 +109,7 @@ impl GoogleChat {
             let message = "google_chat_webhook_url must be the whole URL of the webhook, with ?key=…&token=… at its end";
             return Err(fields.error(&WEBHOOK_URL, message));
         }
-        // A space allows one write a second for all its writers.
+        // All senders to a space share its limit of one write each second.
         let mut space = endpoint.url.clone();
         space.set_query(None);
         endpoint.destination.account = Some(digest(&format!("google_chat {space}")));
@@ -179,13 +179,12 @@ fn thread(notification: &Notification) -> Option<ThreadKey> {
     })
 }
 
-/// Whether a header's title is HTML is not said, so what could begin a tag or an entity is broken by a character that does
-/// not show.
+/// Breaks tags and entities with an invisible character. Google does not document whether a header's title is HTML.
 fn literal(text: &str) -> String {
     text.replace('<', "<\u{2060}").replace('&', "&\u{2060}")
 }
 
-/// `<users/all>` and `<users/123>` call people; there is no other way to write them.
+/// Breaks mentions. `<users/all>` and `<users/123>` are their only forms.
 fn without_mentions(text: &str) -> String {
     text.replace("<users/", "<\u{2060}users/")
 }

@@ -21,7 +21,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     let json_reply = JsonReply::read("Google Chat", reply, redactor, error);
     match (reply.status, json_reply.text("name")) {
-        // The name is `spaces/{space}/messages/{message}`; the space is part of the address.
+        // The name is `spaces/{space}/messages/{message}`; the space belongs to the address.
         (200..=299, Some(name)) => json_reply.delivered(name.rsplit('/').next()),
         (200..=299, None) => json_reply.reject_with_hint(Reason::Rejected, NOT_GOOGLE),
         (429, _) => json_reply.paused(json_reply.retry_after(), PauseScope::Account),

@@ -1,9 +1,10 @@
-//! Whether a message may begin or join a thread, as its address says.
+//! The URL option that allows a message to begin or join a thread.
 
 use url::Url;
 
-/// Without this option the key of a thread has no effect (messages.create), and without a thread the option is an error, also
-/// where the URL has it as it was given (apprise, pull request 1376). A `threadKey` in the URL is a thread too.
+/// Adds or removes the option. Without it, the key of a thread has no effect (messages.create). Without a thread, the
+/// option is an error, even in the configured URL (apprise, pull request 1376). A `threadKey` in the URL is a thread
+/// too.
 pub fn with_reply_option(url: &Url, has_thread: bool) -> Url {
     const OPTION: &str = "messageReplyOption";
     let has = |wanted| url.query_pairs().any(|(name, _)| name == wanted);

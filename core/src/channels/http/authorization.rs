@@ -1,4 +1,4 @@
-//! The `Authorization` header, and other headers that parameters set.
+//! The `Authorization` header and other headers of parameters.
 
 use http::HeaderValue;
 
@@ -7,7 +7,7 @@ use crate::channels::shared::endpoint::basic_auth;
 use crate::channels::{Fields, Parameter};
 use crate::model::problem::Problem;
 
-/// `bearer_token` or `basic_auth` as a header.
+/// Returns `bearer_token` or `basic_auth` as a header value.
 pub fn authorization(fields: &Fields<'_>) -> Result<Option<HeaderValue>, Problem> {
     let bearer = fields.optional(&BEARER_TOKEN)?;
     let basic = fields.table(&BASIC_AUTH)?;

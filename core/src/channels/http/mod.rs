@@ -1,4 +1,4 @@
-//! A webhook of the user's own: JSON in a POST, any 2xx is success.
+//! Webhooks to a user's own server: a POST with JSON. Any 2xx is success.
 
 mod authorization;
 mod parameters;
@@ -42,7 +42,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
     parse: |fields, operator| Ok(Arc::new(Http::new(fields, operator)?)),
 };
 
-// A receiver that checks the idempotency key recognises it; we cannot count on that.
+// A receiver may check the idempotency key, but the dispatcher cannot rely on that.
 const CAPABILITIES: Capabilities = Capabilities::messages(Limits::text(Length::Any));
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -126,7 +126,7 @@ fn method(fields: &Fields<'_>) -> Result<Method, Problem> {
 
 const NO_JSON: &str = "body_template: it makes no valid JSON, so the usual JSON is sent; write each value as {{ … | tojson }}";
 
-/// Whether the request says that its body is JSON: `application/json`, `application/vnd.api+json`.
+/// Whether the request's body is declared as JSON: `application/json`, `application/vnd.api+json`.
 fn is_json(request: &HttpRequest) -> bool {
     let content_type = request.headers.get(CONTENT_TYPE);
     content_type.is_some_and(is_json_media_type)
@@ -150,7 +150,7 @@ impl HttpChannel for Http {
     }
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
-        // The same on every attempt; a caller's own wins.
+        // The key is the same for every attempt. A caller's own key takes precedence.
         let key = HeaderValue::from_str(&cx.message_key(0)).ok();
         let own: Vec<_> = key.map(|key| (IDEMPOTENCY_KEY, key)).into_iter().collect();
         let usual = || {
@@ -196,7 +196,7 @@ impl HttpChannel for Http {
             classification = success.classify(reply, classification, failure);
         }
         if reply.status == 410 {
-            // "Gone" asks to stop sending (Standard Webhooks, operational considerations).
+            // "Gone" asks the sender to stop (Standard Webhooks, operational considerations).
             classification.queue = Some(QueueDirective::Disable {
                 wait: classify::REFUSAL,
             });

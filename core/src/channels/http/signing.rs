@@ -1,4 +1,4 @@
-//! Signatures of webhooks, by Standard Webhooks 1.0.0
+//! Webhook signatures by Standard Webhooks 1.0.0
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 
 use std::fmt;
@@ -22,7 +22,7 @@ const PREFIX: &str = "whsec_";
 /// "Between 24 bytes and 64 bytes" (section on symmetric signatures).
 const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
-/// The keys of one destination, ready to sign: several while its receiver changes from one to the next.
+/// The signing keys of one destination. It has several while its receiver changes the key.
 pub struct Signer {
     keys: Vec<Hmac<Sha256>>,
 }
@@ -38,7 +38,7 @@ impl Signer {
         Self { keys }
     }
 
-    /// Signs the body as it stands, as sent at `now`; what an earlier attempt signed is replaced.
+    /// Signs the current body with the time `now`. Replaces the signature of an earlier attempt.
     pub fn sign(&self, request: &mut HttpRequest, id: &HeaderValue, now: Timestamp) {
         let id = usable(id);
         let seconds = now.as_second().to_string();
@@ -50,7 +50,7 @@ impl Signer {
         });
         let signatures = signatures.collect::<Vec<_>>().join(" ");
         for (name, value) in [(ID, id), (TIMESTAMP, seconds), (SIGNATURE, signatures)] {
-            // All of it is printable ASCII.
+            // The value contains only printable ASCII.
             if let Ok(value) = HeaderValue::try_from(value) {
                 request.headers.insert(name, value);
             }
@@ -58,7 +58,7 @@ impl Signer {
     }
 }
 
-/// A message's name as it can be signed: a full stop would make it unclear where it ends.
+/// Returns a message's id for signing. An id with a full stop has an ambiguous end, so its digest replaces it.
 fn usable(id: &HeaderValue) -> String {
     match id.to_str() {
         Ok(id) if !id.is_empty() && !id.contains('.') => id.to_owned(),
@@ -66,11 +66,11 @@ fn usable(id: &HeaderValue) -> String {
     }
 }
 
-/// A key in the form of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. The error follows the field's name in
-/// a sentence and does not quote the key.
+/// Parses a key in the format of Standard Webhooks: `whsec_` and base64 of 24 to 64 bytes. The error continues a
+/// sentence after the field's name and does not quote the key.
 ///
-/// Supabase writes `v1,` before it (<https://supabase.com/docs/guides/auth/auth-hooks>), others leave the prefix out or use the
-/// alphabet for URLs. The reference libraries read base64 with the prefix and without
+/// Supabase writes `v1,` before it (<https://supabase.com/docs/guides/auth/auth-hooks>). Others omit the prefix or use
+/// URL-safe base64. The reference libraries read base64 with and without the prefix
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/libraries/javascript/src/index.ts>).
 pub fn key(secret: &str) -> Result<Hmac<Sha256>, String> {
     let secret = secret.trim();
@@ -95,12 +95,12 @@ pub fn key(secret: &str) -> Result<Hmac<Sha256>, String> {
             bytes.len()
         ));
     }
-    // HMAC takes keys of every length.
+    // HMAC accepts keys of every length.
     Hmac::new_from_slice(&bytes).map_err(|_| "cannot be used".to_owned())
 }
 
-/// The bytes of a key without the prefix that says what it is. Random bytes in base64 have letters of both cases (but one in ten
-/// million of 24 bytes); hexadecimal digits and words may be meant as they stand.
+/// Decodes a key without prefix. Random bytes in base64 contain upper and lower case letters, except for one in ten
+/// million keys of 24 bytes. The user may mean hexadecimal digits and words literally.
 fn unprefixed(secret: &str) -> Result<Vec<u8>, String> {
     let has = |is: fn(&u8) -> bool| secret.as_bytes().iter().any(is);
     let has_both_cases = has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);

@@ -1,4 +1,4 @@
-//! The configured condition on the body of a success.
+//! The required body of a success, if the configuration specifies one.
 
 use regex::Regex;
 
@@ -8,13 +8,13 @@ use crate::text::bounded_regex;
 
 #[derive(Debug)]
 pub enum Success {
-    /// The whole body, without blanks around it.
+    /// Compares with the whole body without surrounding white space.
     Equal(String),
-    /// Found anywhere in the body.
+    /// Searches the whole body.
     Regex(Regex),
 }
 
-/// The error follows the parameter's name.
+/// Parses the parameter. The error continues a sentence after the parameter's name.
 pub fn read(text: &str) -> Result<Success, &'static str> {
     match text.strip_prefix('~') {
         None => Ok(Success::Equal(text.trim().to_owned())),
@@ -25,7 +25,7 @@ pub fn read(text: &str) -> Result<Success, &'static str> {
 }
 
 impl Success {
-    /// Classifies a 2xx by its body.
+    /// Checks the body of a 2xx reply.
     pub fn classify(
         &self,
         reply: &HttpReply,
@@ -37,7 +37,7 @@ impl Success {
         }
         let failure = failure.with_hint(HINT);
         match (self.matches(&reply.text()), reply.complete) {
-            // The body may look like a web page, and the operator knows better.
+            // The body may look like a web page, but the operator expects it.
             (true, _) => Classification {
                 result: AttemptResult::Delivered {
                     message: None,
@@ -46,7 +46,7 @@ impl Success {
                 ..by_status
             },
             (false, true) => AttemptResult::Reject(failure).into(),
-            // The unread rest may hold the expected text.
+            // The unread rest of the body may contain the expected text.
             (false, false) => {
                 let reason = Reason::LostReply;
                 AttemptResult::Ambiguous(Failure { reason, ..failure }).into()

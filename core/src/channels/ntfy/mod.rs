@@ -64,16 +64,17 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
 };
 
-/// ntfy turns a message of 4,096 bytes or more into an attachment. The whole JSON must stay below twice that (server:
-/// `Peek`, `transformBodyJSON`); it does, since we count the text as JSON.
+/// From 4,096 bytes on, a message becomes an attachment. The whole JSON must be shorter than twice that limit (server:
+/// `Peek`, `transformBodyJSON`). Counting the text in JSON bytes ensures both.
 const LIMIT: Limit = Limit::json_bytes(4_095);
-/// Ours: a headline. The server has no limit of its own for it.
+/// A limit of this crate for a headline. The server does not limit titles.
 const TITLE: Limit = Limit::json_bytes(250);
-/// Maximum size of all fields in the message, in bytes of JSON.
+/// The limit of all fields in a message, in bytes of JSON.
 const FIELDS: usize = 2_000;
-/// Ours, in bytes of JSON, so that the whole stays below the server's limit.
+/// A limit of this crate in bytes of JSON. It ensures that the whole message fits the server's limit.
 const LINK: usize = 2_000;
-/// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: answered with 40010.
+/// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: the server replies
+/// with 40010.
 const RESERVED: [&str; 10] = [
     "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
 ];
@@ -94,7 +95,7 @@ struct Payload<'a> {
     priority: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     click: Option<&'a str>,
-    /// The message that this one replaces: from server 2.16 on, and without effect before.
+    /// The id of the message to replace. Servers before 2.16 ignore it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence_id: Option<&'a str>,
 }
@@ -121,7 +122,7 @@ impl Ntfy {
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .distinguished_by(fields.sender(), secrets)
             .with_secret_members(&["topic"]);
-        // ntfy counts requests for each visitor, across topics.
+        // The server counts requests per visitor, across topics.
         let visitor = format!(
             "ntfy {} {}",
             endpoint.url,
@@ -179,7 +180,8 @@ impl Ntfy {
     }
 }
 
-/// As the server checks it (`topicRegex`); ids of messages are checked the same way (`sequenceIDRegex`).
+/// Whether the server's `topicRegex` accepts the topic. The server checks message ids in the same way
+/// (`sequenceIDRegex`).
 fn is_topic(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(is_word)
 }
@@ -192,7 +194,7 @@ const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// From 1 to 5; without one it is 3.
+/// Returns a priority from 1 to 5. The server's default is 3.
 const fn priority(notification: &Notification) -> Option<u8> {
     match (notification.status, notification.level) {
         (Some(AlertStatus::Resolved), _) => None,

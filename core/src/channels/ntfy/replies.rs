@@ -10,9 +10,11 @@ use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// Each visitor may send sixty at once, and one more every five seconds (server: `visitor-request-limit-replenish`).
+/// Each visitor may send sixty requests at once, and one more every five seconds (server:
+/// `visitor-request-limit-replenish`).
 const NEXT_REQUEST: Duration = Duration::from_secs(5);
-/// One more wrong login is allowed every minute (server: `DefaultVisitorAuthFailureLimitReplenish`), and topics end one by one.
+/// The server allows one more failed login each minute (server: `DefaultVisitorAuthFailureLimitReplenish`). Topics
+/// expire one by one.
 const MINUTE: Duration = Duration::from_secs(60);
 const FULL: &str = "The server has as many topics as it allows: use a topic that exists, or raise global-topic-limit there.";
 const WRONG_LOGINS: &str = "Too many wrong logins came from this address: check the ntfy_token of every destination on this server.";
@@ -42,7 +44,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     ) {
         (200..=299, Some(id), _) => json_reply.delivered(Some(id)),
         (200..=299, None, _) => json_reply.reject_with_hint(Reason::Rejected, NOT_NTFY),
-        // The day's bandwidth and messages.
+        // The day's limits of bandwidth and messages.
         (429, _, Some(42_905 | 42_908)) => json_reply.reject(Reason::QuotaExhausted),
         (429, _, code) => {
             let (least, hint) = match code {

@@ -1,8 +1,8 @@
-//! Texts that may be shown as HTML.
+//! Texts that Opsgenie may show as HTML.
 
-/// "HTML formatting for the message values is also supported" <https://docs.opsgenie.com/docs/alerts-and-alert-fields>,
-/// and so it is for descriptions. This escapes only characters that would begin a tag or a character reference, since
-/// phones and mails show the text literally.
+/// Escapes a text for HTML: "HTML formatting for the message values is also supported"
+/// <https://docs.opsgenie.com/docs/alerts-and-alert-fields>. Descriptions support it too. Phones and mails show the
+/// text unescaped, so this escapes only the start of a tag or a character reference.
 pub fn without_markup(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 16);
     for (at, character) in text.char_indices() {
@@ -18,7 +18,7 @@ pub fn without_markup(text: &str) -> String {
     escaped
 }
 
-/// The text after an ampersand, such as `amp;` or `#38;`.
+/// Whether the text after an ampersand is a reference, such as `amp;` or `#38;`.
 fn is_reference(rest: &str) -> bool {
     let name = rest.strip_prefix('#').unwrap_or(rest);
     let end = name.find(|c: char| !c.is_ascii_alphanumeric());

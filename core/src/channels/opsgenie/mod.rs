@@ -1,6 +1,7 @@
-//! Alerts of Opsgenie <https://docs.opsgenie.com/docs/alert-api>, and of Jira Service Management, which takes the same requests
-//! at another address <https://developer.atlassian.com/cloud/jira/service-desk-ops/jira-service-desk-ops.1.postman.json>
-//! ("Integration events"); there `identifierType=alias` works and is not documented
+//! Alerts of Opsgenie <https://docs.opsgenie.com/docs/alert-api> and of Jira Service Management. The latter accepts
+//! the same requests at another address
+//! <https://developer.atlassian.com/cloud/jira/service-desk-ops/jira-service-desk-ops.1.postman.json> ("Integration
+//! events"). There `identifierType=alias` works but is undocumented
 //! <https://jira.atlassian.com/browse/JSDCLOUD-14179>.
 
 mod html;
@@ -52,22 +53,22 @@ pub const JSM: ChannelSpec = ChannelSpec {
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
-    // An open alert with the same alias counts up.
+    // An open alert with the same alias increments its count.
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::None,
     limits: Limits::text(Length::Cut(DESCRIPTION)),
 };
 
-/// "Characters" (section "alert fields"); the unit is not documented. Text that may be shown as HTML is escaped.
+/// "Characters" (section "alert fields"), without a unit. HTML characters are escaped.
 const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
 const ALIAS: Limit = Limit::utf16(512);
 const DESCRIPTION: Limit = Limit::new(15_000, Unit::Utf16Escaped);
-/// Of all names and values together, in UTF-16 code units.
+/// The limit of all names and values together, in UTF-16 code units.
 const DETAILS: usize = 8_000;
 const NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
 const VALUE: Limit = Limit::utf16(1_000);
-/// Maximum sizes below the text in the description, in UTF-16 code units.
+/// The limit of the link below the text in the description, in UTF-16 code units.
 const LINK: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
 
@@ -90,7 +91,7 @@ struct CreateAlertBody {
     source: &'static str,
 }
 
-/// Of an acknowledgement or a close.
+/// The body of an acknowledgement or a close.
 #[derive(Serialize)]
 struct AlertNote {
     note: String,
@@ -135,7 +136,7 @@ impl Opsgenie {
         Messages::new(vec![self.endpoint.post(body::json(&alert), &[])], warnings)
     }
 
-    /// `…/v2/alerts/{alias}/close?identifierType=alias`
+    /// Returns a request to `…/v2/alerts/{alias}/close?identifierType=alias`.
     fn change(&self, alias: &str, verb: &str, text: &str) -> Messages {
         let mut url: Url = join_path(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
@@ -155,13 +156,13 @@ impl Opsgenie {
     }
 }
 
-/// The alias is also part of a URL's path.
+/// Whether the text is a valid alias. The path contains it too.
 fn is_alias(text: &str) -> bool {
     let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
     ALIAS.unit.of(text) <= ALIAS.length && text.chars().all(known) && !matches!(text, "." | "..")
 }
 
-/// Without one it is `P3`.
+/// Returns the priority. Opsgenie's default is `P3`.
 const fn priority(level: Option<Level>) -> Option<&'static str> {
     match level {
         Some(Level::Critical) => Some("P1"),

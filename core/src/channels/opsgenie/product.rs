@@ -1,12 +1,12 @@
-//! The two products that take the same requests.
+//! The two products with the same API.
 
 use crate::channels::Parameter;
 
-/// Which of the two products, and what differs.
+/// A product and its differences from the other one.
 #[derive(Debug)]
 pub struct Product {
     pub name: &'static str,
-    /// The parameter that holds the integration's key.
+    /// The parameter for the integration's key.
     pub key: Parameter,
     pub base_url: Parameter,
     pub wrong_key: &'static str,

@@ -1,4 +1,4 @@
-//! The members of an event besides the notification: the affected system, links and images
+//! An event's fields besides the notification: the affected system, links and images
 //! <https://developer.pagerduty.com/docs/send-alert-event>.
 
 use std::borrow::Cow;
@@ -13,9 +13,9 @@ use crate::model::notification::Notification;
 use crate::model::problem::Problem;
 use crate::text::{Unit, cut, one_line};
 
-/// Ours, in bytes of JSON, so that an event with all its links and images stays within its limit.
+/// A limit of this crate in bytes of JSON. With it, an event with all its links and images fits its limit.
 const LINK: usize = 4_000;
-/// Ours, of links and of images.
+/// A limit of this crate for the number of links and of images.
 const MOST: usize = 20;
 const SOURCE: &str = "InfluxDB 3";
 
@@ -53,7 +53,7 @@ impl Context {
         })
     }
 
-    /// "The unique location of the affected system, preferably a hostname or FQDN"; an event must have it.
+    /// Returns "the unique location of the affected system, preferably a hostname or FQDN", which PagerDuty requires.
     pub fn source<'a>(&'a self, notification: &'a Notification) -> Cow<'a, str> {
         let source = given(self.source.as_deref(), notification, &["source", "host"]);
         source.unwrap_or(Cow::Borrowed(SOURCE))
@@ -71,7 +71,7 @@ impl Context {
         given(self.class.as_deref(), notification, &["class"])
     }
 
-    /// The notification's own link, and those of every incident.
+    /// Returns the notification's own link and the links of every incident.
     pub fn links<'a>(&'a self, own: Option<&'a str>) -> Vec<Link<'a>> {
         let own = own.map(|href| Link {
             href,
@@ -85,7 +85,7 @@ impl Context {
     }
 }
 
-/// The parameter, or the first field of these names.
+/// Returns the parameter, or the first field with one of these names.
 fn given<'a>(
     parameter: Option<&'a str>,
     notification: &'a Notification,

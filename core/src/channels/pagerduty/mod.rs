@@ -1,5 +1,5 @@
-//! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>, whose pages are made from
-//! <https://github.com/PagerDuty/developer-docs/tree/main/docs/events-API-v2>: facts were read there.
+//! PagerDuty's Events API v2 <https://developer.pagerduty.com/docs/events-api-v2-overview>. The facts here come from
+//! the source of these pages <https://github.com/PagerDuty/developer-docs/tree/main/docs/events-API-v2>.
 
 mod context;
 mod parameters;
@@ -42,25 +42,26 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
-    // "A trigger with the key of an open alert adds to it"; a closed alert is not acknowledged or closed again.
+    // "A trigger with the key of an open alert adds to it". An alert that is not open cannot be acknowledged or closed
+    // again.
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::ImageAddresses,
     limits: Limits::text(Length::Cut(TEXT)),
 };
 
-/// "Maximum length 1024", "255" (docs: send an event); the unit is not documented.
+/// "Maximum length 1024", "255" (docs: send an event), without a unit.
 const SUMMARY: Limit = Limit::utf16(1_024);
 const DEDUP_KEY: Limit = Limit::utf16(255);
-/// An event has at most 512 KB (docs: overview); Alertmanager takes 512,000 bytes for that.
+/// An event has at most 512 KB (docs: overview). Alertmanager limits it to 512,000 bytes.
 const TEXT: Limit = Limit::json_bytes(400_000);
-/// Maximum size of all fields in the event, in bytes of JSON.
+/// The limit of all fields in the event, in bytes of JSON.
 const DETAILS: usize = 60_000;
 const NAMES: NameRules = NameRules {
     reserved: &[WHOLE_TEXT],
     ..NameRules::any(Limit::json_bytes(500), "…")
 };
-/// The member of the details with the whole text: the summary may be cut.
+/// The name of the detail with the whole text. The summary may contain only its beginning.
 const WHOLE_TEXT: &str = "notification_text";
 const VALUE: Limit = Limit::json_bytes(10_000);
 #[derive(Debug)]
@@ -152,7 +153,7 @@ impl PagerDuty {
     }
 }
 
-/// Without a level it is one that somebody should look at.
+/// Returns the severity. A notification without a level needs attention.
 const fn severity(level: Option<Level>) -> &'static str {
     match level {
         Some(Level::Critical) => "critical",

@@ -68,7 +68,7 @@ fn is_key(text: &str) -> bool {
     text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Our limit: PagerDuty documents none. The details have the whole value of a field.
+/// A limit of this crate, because PagerDuty documents none. The details contain a field's whole value.
 pub const NAME: Limit = Limit::utf16(255);
 
 pub fn is_name(text: &str) -> bool {

@@ -10,7 +10,7 @@ use crate::model::outcome::{Classification, PauseScope, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// The wait after a rate limit of a routing key whose reply names none (docs: overview, rate limits).
+/// The wait after a routing key's rate limit if the reply names none (docs: overview, rate limits).
 const LIMITED: Duration = Duration::from_secs(30);
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {

@@ -1,5 +1,5 @@
-//! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. The lengths of title, text and address are also those of
-//! Alertmanager's client (`notify/pushover/pushover.go`).
+//! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. Alertmanager's client has the same limits
+//! of title, text and address (`notify/pushover/pushover.go`).
 
 mod replies;
 
@@ -58,7 +58,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     attachments: Attachments::None,
     limits: Limits {
         text: Length::Split(LIMIT, Markup::NONE),
-        // "No more than two concurrent HTTP requests", "wait at least 5 seconds" before another try (section "being friendly").
+        // "No more than two concurrent HTTP requests", "wait at least 5 seconds" before a retry (section "being
+        // friendly").
         in_flight: Some(2),
         least_backoff: Duration::from_secs(5),
     },
@@ -69,12 +70,12 @@ const API: &str = "https://api.pushover.net";
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
 const LIMIT: Limit = Limit::code_points(1_024);
 const TITLE: Limit = Limit::code_points(250);
-/// Code points.
+/// The unit is code points.
 const URL: usize = 512;
 const URL_TITLE: Limit = Limit::code_points(100);
-/// Maximum size of all fields in the message, in code points.
+/// The limit of all fields in the message, in code points.
 const FIELDS: usize = 500;
-/// An emergency sounds this often (30 s at least) and that long (3 h at most), until somebody acknowledges it.
+/// The interval of an emergency's sound (at least 30 s) and its duration (at most 3 h). An acknowledgement ends it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
 
 #[derive(Debug)]
@@ -92,7 +93,7 @@ impl Pushover {
         let base = fields.base_url(&BASE_URL)?;
         let url = join_path(&base, ["1", "messages.json"]);
         let endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES);
-        // One queue for all users of an application: the limit of requests at once is not each user's.
+        // All users of an application share one queue, because the limit of concurrent requests is per application.
         let key = digest(&format!("pushover {base} {}", token.expose()));
         let mut endpoint = endpoint
             .distinguished_by(fields.sender(), [token.clone(), user.clone()])
@@ -106,13 +107,14 @@ impl Pushover {
         })
     }
 
-    /// A message that says this, by the names of Pushover's form.
+    /// Returns a message with these fields of Pushover's form.
     fn form<'a>(&'a self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
         let to = [("token", self.token.expose()), ("user", self.user.expose())];
         Outbound::Http(self.endpoint.form(to.into_iter().chain(says)))
     }
 
-    /// Ends the emergency of this tag; none there is no error (section on receipts, "cancel by tag").
+    /// Ends the emergencies with this tag. If there are none, Pushover reports no error (section on receipts, "cancel
+    /// by tag").
     fn cancel(&self, tag: &str) -> Outbound {
         let file = format!("{tag}.json");
         Outbound::Http(HttpRequest {
@@ -173,8 +175,8 @@ fn is_key(text: &str) -> bool {
     text.len() == 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Priority 1 ignores quiet hours. Priority 2, an emergency, repeats until someone acknowledges it; it needs a key that
-/// can end it.
+/// Returns the priority. 1 ignores quiet hours. 2, an emergency, repeats until somebody acknowledges it. A critical
+/// notification without a key gets 1, because nothing could end its emergency.
 const fn priority(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
         (Some(AlertStatus::Acknowledged | AlertStatus::Resolved), _) => "0",

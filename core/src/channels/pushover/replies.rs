@@ -20,9 +20,9 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
             json_reply.delivered(json_reply.text("request"))
         }
         200..=299 => json_reply.reject(Reason::Rejected),
-        // The monthly limit (section on limitations); the body says that the token is invalid
-        // <https://github.com/Tautulli/Tautulli/issues/396>. A retry never helps after a 4xx, and many block this
-        // address.
+        // The month's messages are used up (section on limitations). The body then says that the token is invalid
+        // <https://github.com/Tautulli/Tautulli/issues/396>. A retry does not help after a 4xx, and many 4xx block
+        // this address.
         429 => json_reply.reject(Reason::QuotaExhausted),
         400..=499 if is_invalid("token") => {
             json_reply.reject_with_hint(Reason::Unauthorized, TOKEN_HINT)

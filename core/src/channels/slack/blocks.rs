@@ -4,15 +4,15 @@ use serde::Serialize;
 
 use crate::text::Unit;
 
-/// In which texts are counted.
+/// The unit of all texts.
 pub const UNIT: Unit = Unit::Utf16Escaped;
 
 #[derive(Serialize)]
 pub struct Payload {
-    /// The text for notifications, screen readers and servers without blocks.
+    /// The text in notifications and for screen readers. Servers without block support show only this text.
     pub text: String,
     pub blocks: Vec<Block>,
-    /// The colour bar, where something stands beside it.
+    /// The colour bar, if it has blocks beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attachments: Option<[SlackAttachment; 1]>,
 }
@@ -43,9 +43,9 @@ pub enum Block {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum BlockText {
-    /// Without `emoji`, Slack shows `:smile:` literally.
+    /// Without `emoji`, Slack shows `:smile:` unchanged.
     PlainText { text: String, emoji: bool },
-    /// `verbatim`: no names are made mentions of, and no addresses links.
+    /// `verbatim` prevents mentions of names and links of addresses.
     Mrkdwn { text: String, verbatim: bool },
 }
 
@@ -64,7 +64,7 @@ impl BlockText {
     pub fn units(&self) -> usize {
         match self {
             BlockText::PlainText { text, .. } => UNIT.of(text),
-            // Escaped already, where it has to be.
+            // The text is already escaped where necessary.
             BlockText::Mrkdwn { text, .. } => Unit::Utf16.of(text),
         }
     }

@@ -1,5 +1,5 @@
-//! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>, and workflows that a
-//! webhook starts
+//! Slack's incoming webhooks <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>, and
+//! workflows that a webhook starts
 //! <https://docs.slack.dev/tools/slack-github-action/sending-techniques/sending-data-webhook-slack-workflow>.
 
 mod blocks;
@@ -48,11 +48,11 @@ const HEADERS: Parameter = Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAi
 const CAPABILITIES: Capabilities =
     Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
 
-/// Slack itself breaks a longer text into several messages, inside a block of code too
-/// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on). The unit is
-/// not said.
+/// Slack splits a longer text into several messages, also inside a block of code
+/// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on).
+/// Slack documents no unit.
 const LIMIT: Limit = Limit::utf16(4_000);
-/// <https://docs.slack.dev/messaging/formatting-message-text>; a block of code has no language.
+/// Source: <https://docs.slack.dev/messaging/formatting-message-text>. A block of code has no language.
 const MARKUP: Markup = Markup {
     fences: Fences::Plain,
     links: false,
@@ -66,7 +66,7 @@ struct Slack {
     kind: WebhookKind,
 }
 
-/// The kind of webhook at the endpoint's URL.
+/// Returns the type of the endpoint's URL.
 fn kind_of(endpoint: &Endpoint) -> WebhookKind {
     let host = endpoint.destination.host.as_deref();
     if is_workflow(&endpoint.url) {
@@ -78,7 +78,7 @@ fn kind_of(endpoint: &Endpoint) -> WebhookKind {
     }
 }
 
-/// `/triggers/T…/…/…` and, of older workflows, `/workflows/T…/A…/…/…`.
+/// Whether the path is `/triggers/T…/…/…` or, for older workflows, `/workflows/T…/A…/…/…`.
 fn is_workflow(url: &Url) -> bool {
     let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
     let is_team = |id: &str| id.starts_with(['T', 'E']);
@@ -105,7 +105,7 @@ impl Slack {
         Ok(Self { endpoint, kind })
     }
 
-    /// A message of a text alone.
+    /// Returns a message with only a text.
     fn text(&self, text: &str) -> Outbound {
         self.endpoint.post(body::json(&TextPayload { text }), &[])
     }
@@ -118,8 +118,8 @@ impl HttpChannel for Slack {
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
-        // Callers use mrkdwn and `<!channel>` on purpose, so the text is sent unchanged, unless the operator forbids
-        // it. It is escaped part by part, so that no cut falls inside an entity.
+        // Callers use mrkdwn and `<!channel>` intentionally, so the text is sent unchanged unless the operator forbids
+        // mentions. Each part is escaped separately, so that no cut is inside an entity.
         let unit = if cx.allow_mentions {
             LIMIT.unit
         } else {
@@ -130,7 +130,7 @@ impl HttpChannel for Slack {
         if n.is_rich() && self.kind == WebhookKind::Workflow {
             let (parts, warnings) = rich::lines(n, &text, cx, limit);
             return Ok(Messages {
-                // Its markup is written already.
+                // The markup is already written.
                 parts: parts.iter().map(|text| self.text(text)).collect(),
                 segments: None,
                 warnings,
@@ -150,7 +150,7 @@ impl HttpChannel for Slack {
     }
 }
 
-/// Exactly these three have a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
+/// Escapes the three characters with a meaning in Slack's text (docs.slack.dev/messaging/formatting-message-text).
 pub fn escape(text: &str) -> String {
     with_entities(text)
 }

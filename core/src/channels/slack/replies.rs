@@ -9,14 +9,14 @@ use crate::model::outcome::{AttemptResult, Classification, Failure, Reason};
 use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
-/// The kind of webhook at a URL.
+/// The system behind the URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebhookKind {
-    /// Slack's own incoming webhook: only the body `ok` is success.
+    /// Slack's own incoming webhook. Only the body `ok` is success.
     Incoming,
-    /// A workflow that begins with a webhook: it takes an object of strings, and answers `{"ok": true}`.
+    /// A workflow with a webhook trigger. It accepts an object of strings and replies `{"ok": true}`.
     Workflow,
-    /// A server that speaks the protocol of incoming webhooks.
+    /// Another server with the protocol of incoming webhooks.
     Compatible,
 }
 
@@ -30,7 +30,7 @@ pub fn classify<'r>(
     let words = LazyCell::new(|| classify::with_provider_words("Slack", body, redactor()));
     let failure = |reason| Failure::new(reason).with_detail(words.clone());
     let by_status = classify::by_status(reply, &redactor, || words.clone());
-    // A pause applies regardless of the body.
+    // A pause by status applies whatever the body says.
     if by_status.queue.is_some() {
         return by_status;
     }
@@ -62,7 +62,7 @@ pub fn classify<'r>(
     }
 }
 
-/// Whether a 2xx without an error word is a success.
+/// Whether a 2xx without one of Slack's error words is a success.
 fn is_success(kind: WebhookKind, body: &str) -> bool {
     let json: Value = serde_json::from_str(body).unwrap_or_default();
     let says = |key, value| json.get(key) == Some(&Value::Bool(value));
@@ -79,7 +79,8 @@ fn workflow_hint(reason: Reason) -> Option<&'static str> {
     matches!(reason, Reason::Rejected | Reason::UnknownDestination).then_some(WORKFLOW)
 }
 
-/// Slack's error words. They count with any status: the statuses of several are not documented.
+/// Returns the meaning of Slack's error word. The word counts at every status, because several have no documented
+/// status.
 fn meaning(body: &str) -> Option<(Reason, Option<&'static str>)> {
     const NEW_WEBHOOK: &str =
         "The webhook is gone: make a new one in the Slack app's settings and use its URL.";

@@ -1,8 +1,8 @@
-//! Slack's rich form: blocks, and one attachment for the colour bar beside time and fields
+//! Slack's rich form: blocks, and one attachment with the colour bar beside time and fields
 //! <https://docs.slack.dev/reference/block-kit/blocks>.
 //!
-//! Heading, text and link are blocks of the message itself: Slack may hide an attachment behind "Show more". Values are
-//! `plain_text` objects, without markup. Only the text and our own words use `mrkdwn`.
+//! Heading, text and link are blocks of the message, because Slack may hide an attachment behind "Show more". Values
+//! are `plain_text` objects without markup. `mrkdwn` is for the caller's text and for constants.
 
 use super::blocks::{Block, BlockText, Payload, SlackAttachment, UNIT};
 use super::{MARKUP, escape};
@@ -14,33 +14,34 @@ use crate::model::channel::ComposeContext;
 use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
 
-/// "Characters" by Slack's node SDK, types of blocks. Slack documents neither the unit nor whether `&`, `<` and `>`
-/// count as escaped, so we count the larger number.
+/// "Characters" according to types in Slack's node SDK. Slack documents neither the unit nor whether `&`, `<` and `>`
+/// count escaped, so this crate uses the larger count.
 const HEADER: Limit = units(150);
-/// These two are counted so as well.
+/// The next two limits use the same count.
 const SECTION: usize = 3_000;
 const FIELD: usize = 2_000;
 const FIELDS_OF_A_SECTION: usize = 10;
-/// Of a message; we count those of the attachment as well.
+/// The limit for a message. This crate also counts the attachment's blocks.
 const BLOCKS: usize = 50;
-/// Heading, text, link, context.
+/// The heading, text, link and context.
 const OTHER_BLOCKS: usize = 4;
-/// Over about 13,000 in all blocks Slack answers `msg_blocks_too_long`, which is documented nowhere (bolt-js, issue 2509).
+/// From about 13,000 in all blocks on, Slack replies with the undocumented error `msg_blocks_too_long` (bolt-js, issue
+/// 2509).
 const ALL_BLOCKS: usize = 12_500;
-/// So that a long name leaves its value some room.
+/// The limit leaves room for the value beside a long name.
 const NAMES: NameRules = NameRules::any(units(200), "…");
-/// Of the text in what notifications show; all of that together stays below the 4,000 of a text.
+/// The limit of the text in a notification's preview. The whole preview is shorter than a text's 4,000.
 const PREVIEW: usize = 1_800;
-/// Of fields, time and link below a text. Only entities of a hostile link make them that long.
+/// The limit of fields, time and link below a text. Only the entities of a hostile link reach it.
 const TAIL: Limit = units(1_400);
-/// The context's words of ours, for which nobody has to count.
+/// The room for the context's constant words, which are not counted.
 const CONTEXT: usize = 300;
 
 const fn units(length: usize) -> Limit {
     Limit::new(length, UNIT)
 }
 
-/// `text` is the notification's, `limit` that of a message that has only a text.
+/// Composes the message. `text` is the notification's text, `limit` the limit of a message with only a text.
 pub fn compose(
     notification: &Notification,
     text: &str,
@@ -88,7 +89,7 @@ pub fn compose(
     )
 }
 
-/// The caller's text: mrkdwn with mentions, unless the operator forbids them.
+/// Returns the caller's text: mrkdwn with mentions, or escaped if the operator forbids mentions.
 pub fn as_allowed(text: String, cx: &ComposeContext) -> String {
     if cx.allow_mentions {
         text
@@ -97,20 +98,20 @@ pub fn as_allowed(text: String, cx: &ComposeContext) -> String {
     }
 }
 
-/// Not a button: those ask the app for an answer.
+/// Returns a link. A button would require a response from an app.
 fn link(link: &str) -> String {
     // A bar would end the address.
     let url = escape(&link.replace('|', "%7C"));
     format!("<{url}|{}>", rich::link_words(link))
 }
 
-/// Level, phase, start and missing parts. All words are ours.
+/// Returns the level, status, time and truncation note, all in constant words.
 fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
     let level = rich::level_below_heading(notification).map(|level| format!("*{level}*"));
     let time = notification.timestamp.map(|time| {
         let utc = rich::time_in_utc(time);
         match rich::unix_seconds(time) {
-            // In the reader's own time zone.
+            // Slack shows the time in the reader's own time zone.
             Some(seconds) => format!("<!date^{seconds}^{{date_short_pretty}} at {{time}}|{utc}>"),
             None => utc,
         }
@@ -134,7 +135,7 @@ fn draw(name: String, value: &str) -> FittedField<BlockText> {
     }
 }
 
-/// Two columns, in as many sections as that takes.
+/// Returns sections with two columns, as many as the fields need.
 fn sections(fields: Vec<BlockText>) -> impl Iterator<Item = Block> {
     let mut fields = fields.into_iter().peekable();
     std::iter::from_fn(move || {
@@ -146,7 +147,7 @@ fn sections(fields: Vec<BlockText>) -> impl Iterator<Item = Block> {
     })
 }
 
-/// The lines around the text, where there are no blocks.
+/// Returns the lines before and after the text of a message without blocks.
 fn around(notification: &Notification, cuts: &mut Truncations) -> (String, String) {
     let look = LevelStyle::of(notification);
     let level = format!("{} {}", look.emoji, look.word);
@@ -156,13 +157,13 @@ fn around(notification: &Notification, cuts: &mut Truncations) -> (String, Strin
 }
 
 fn preview(notification: &Notification, text: &str, cx: &ComposeContext) -> String {
-    // The blocks note missing parts; this text does not have to be complete.
+    // The blocks contain the truncation note. The preview's truncations need none.
     let (head, tail) = around(notification, &mut Truncations::default());
     let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
     format!("{head}{}{tail}", as_allowed(text, cx))
 }
 
-/// The notification as a text alone, in parts, for workflows, which know no blocks; with its warnings.
+/// Returns the notification as text parts for workflows, which do not support blocks, and the warnings.
 pub fn lines(
     notification: &Notification,
     text: &str,

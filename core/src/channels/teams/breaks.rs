@@ -1,12 +1,12 @@
-//! Line breaks as a card's text knows them.
+//! Converts line breaks to those of a card's text.
 //!
-//! "Use `\\r` or `\\n` for newlines in lists. Using `\\n\\n` in a list indents the next element. For newlines elsewhere in the
-//! TextBlock use `\\n\\n`": a single one joins two lines
+//! "Use `\\r` or `\\n` for newlines in lists. Using `\\n\\n` in a list indents the next element. For newlines
+//! elsewhere in the TextBlock use `\\n\\n`": a single newline joins two lines
 //! <https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format>.
 
 use std::borrow::Cow;
 
-/// `text` in which every line outside lists is a paragraph.
+/// Makes every line outside lists a paragraph.
 pub fn as_paragraphs(text: &str) -> Cow<'_, str> {
     if !text.contains('\n') {
         return Cow::Borrowed(text);
@@ -26,10 +26,10 @@ pub fn as_paragraphs(text: &str) -> Cow<'_, str> {
     Cow::Owned(paragraphs)
 }
 
-/// `part` of a text of paragraphs, with a whole break after its first line.
+/// Completes the line break after a part's first line.
 ///
-/// A cut may come between the two line breaks of a paragraph, and a number before an item makes it a line like any other. Only
-/// the first line can need this, so a part grows by at most [`ADDED`].
+/// A cut may fall between the two line breaks of a paragraph. A part's number before a list item makes the item an
+/// ordinary line. Only the first line can need this, so a part grows by at most [`ADDED`].
 pub fn after_cut(part: String) -> String {
     let Some((first, rest)) = part.split_once('\n') else {
         return part;
@@ -41,10 +41,10 @@ pub fn after_cut(part: String) -> String {
     format!("{first}\n\n{rest}")
 }
 
-/// The bytes of JSON that [`after_cut`] adds to a part.
+/// The maximum length that [`after_cut`] adds to a part, in bytes of JSON.
 pub const ADDED: usize = "\\n".len();
 
-/// Whether a line begins an item of a list: `- `, `* `, `+ `, `1. `, `1) `.
+/// Whether a line begins a list item: `- `, `* `, `+ `, `1. `, `1) `.
 fn is_item(line: &str) -> bool {
     let line = line.trim_start();
     let number = line.trim_start_matches(|c: char| c.is_ascii_digit());

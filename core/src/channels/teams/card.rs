@@ -1,4 +1,4 @@
-//! An Adaptive Card, and the message that posts it <https://adaptivecards.io/explorer/AdaptiveCard.html>.
+//! An Adaptive Card and the message with it <https://adaptivecards.io/explorer/AdaptiveCard.html>.
 
 use serde::Serialize;
 
@@ -98,7 +98,7 @@ impl TextRun {
     }
 }
 
-/// Cards of version 1.2, which all of Teams' clients draw.
+/// Returns the message with the card. All of Teams' clients show cards of version 1.2.
 pub fn message(
     body: Vec<Element>,
     actions: Option<[CardAction; 1]>,

@@ -1,8 +1,8 @@
-//! Microsoft Teams, by a workflow that posts to a chat or channel
+//! Microsoft Teams, through a workflow that posts to a chat or channel
 //! <https://support.microsoft.com/office/create-incoming-webhooks-with-workflows-for-microsoft-teams-8ae491c7-0394-4861-ba59-055e33f75498>.
 //!
-//! A message is an Adaptive Card. A `TextBlock` shows the text, which is Markdown. Values are `TextRun`s, whose schema
-//! says that Markdown is not supported (adaptivecards.io/explorer/TextRun.html).
+//! A message is an Adaptive Card. The text is the Markdown of a `TextBlock`. Data is in a `TextRun`, whose schema does
+//! not support Markdown (adaptivecards.io/explorer/TextRun.html).
 
 mod breaks;
 mod card;
@@ -49,14 +49,15 @@ const WEBHOOK_URL: Parameter = Parameter::new(
 const CAPABILITIES: Capabilities =
     Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
 
-/// Teams stores a message in another form, up to 28,672 bytes; 24,453 of ours were 28,897 of its (msteams-docs, issue 11274).
-/// A workflow that cannot post says so in its run history alone, so we keep well below.
+/// Teams stores a message in another form of up to 28,672 bytes. There, 24,453 bytes of ours were 28,897 bytes
+/// (msteams-docs, issue 11274). A workflow reports a failed post only in its run history, so this limit is much lower.
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
 const PART: Limit = Limit::json_bytes(ALL - AROUND - breaks::ADDED);
-/// Blocks of code are no markup of cards
-/// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with Markdown").
+/// Cards do not support blocks of code
+/// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with
+/// Markdown").
 const MARKUP: Markup = Markup {
     links: true,
     ..Markup::NONE
@@ -64,7 +65,7 @@ const MARKUP: Markup = Markup {
 const TITLE: Limit = Limit::json_bytes(250);
 const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(1_000);
-/// Maximum size of all fields with their elements, in bytes of JSON.
+/// The limit of all fields and the card's JSON for them, in bytes of JSON.
 const FIELDS: usize = 8_000;
 /// In bytes of JSON.
 const LINK: usize = 2_000;
@@ -147,13 +148,13 @@ impl Teams {
     }
 }
 
-/// The hosts of workflows, and of flows of Azure Logic Apps.
+/// Whether the host is one of Teams workflows or of Azure Logic Apps flows.
 fn is_microsoft(host: &str) -> bool {
     host.ends_with(".api.powerplatform.com") || host.ends_with(LOGIC_APPS)
 }
 
-/// Workflows of Teams had this host until 2025-11-30 (Microsoft's notice, quoted in backman, issue 102); flows of Azure Logic
-/// Apps still do.
+/// Teams workflows had this host until 2025-11-30 (Microsoft's notice, quoted in backman, issue 102). Flows of Azure
+/// Logic Apps still have it.
 const LOGIC_APPS: &str = ".logic.azure.com";
 
 fn has_signature(url: &Url) -> bool {
@@ -161,7 +162,7 @@ fn has_signature(url: &Url) -> bool {
         .any(|(name, value)| name == "sig" && !value.is_empty())
 }
 
-/// The colour behind the title, by names of the schema.
+/// Returns the colour behind the title by its name in the schema.
 const fn style(notification: &Notification) -> &'static str {
     match (notification.status, notification.level) {
         (Some(AlertStatus::Resolved), _) | (_, Some(Level::Ok)) => "good",
@@ -171,7 +172,7 @@ const fn style(notification: &Notification) -> &'static str {
     }
 }
 
-/// A line of the value is an element: a card's texts know no line breaks.
+/// Returns a field with an element for each line of the value, because a card's texts have no line breaks.
 fn field(name: String, value: &str) -> FittedField<Vec<Element>> {
     let mut is_cut = false;
     let value = shorten(value, VALUE, "…", &mut is_cut);
@@ -208,7 +209,7 @@ impl HttpChannel for Teams {
         if n.is_rich() {
             return Ok(self.rich(n, &text));
         }
-        // A text that is one message has no number that makes an item of a list a line.
+        // A text in one message has no part number, so its first list item remains an item.
         let is_one = LIMIT.unit.of(&text) <= LIMIT.length;
         let limit = if is_one { LIMIT } else { PART };
         Ok(texts::in_parts(&text, limit, MARKUP, |part| {

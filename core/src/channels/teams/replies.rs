@@ -23,7 +23,7 @@ fn hint(reason: Reason) -> Option<&'static str> {
     }
 }
 
-/// The codes of Azure Logic Apps and of Power Automate, as questions of their users have them.
+/// Returns the meaning of a code of Azure Logic Apps or Power Automate. The codes come from their users' questions.
 fn meaning(code: &str) -> Option<(Reason, &'static str)> {
     Some(match code {
         // "Could not execute workflow … with state 'Disabled'."
@@ -31,13 +31,13 @@ fn meaning(code: &str) -> Option<(Reason, &'static str)> {
         "DirectApiAuthorizationRequired" | "MisMatchingOAuthClaims" => {
             (Reason::Unauthorized, WANTS_LOGIN)
         }
-        // apprise, issue 1161: a shell cuts a URL at its first &.
+        // apprise, issue 1161: a shell cuts an unquoted URL at its first &.
         "MissingApiVersionParameter" => (Reason::Rejected, CUT_SHORT),
         _ => return None,
     })
 }
 
-/// `is_old`: the URL's host is that of Azure Logic Apps.
+/// Classifies a reply. `is_old` means that the URL's host is Azure Logic Apps'.
 pub fn classify(reply: &HttpReply, is_old: bool, redactor: &Redactor) -> Classification {
     let json_reply = JsonReply::read("Teams", reply, redactor, error);
     let code = json_reply
@@ -57,7 +57,7 @@ fn error(json: &Value) -> ProviderError<'_> {
     ProviderError::of(json.pointer("/error/message").and_then(Value::as_str))
 }
 
-/// A 200 whose text says that the message was not posted: "Webhook message delivery failed with error: Microsoft Teams endpoint
+/// Whether a 200 reports an unposted message: "Webhook message delivery failed with error: Microsoft Teams endpoint
 /// returned HTTP error 429 with ContextId …"
 /// (learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/connectors-using, "rate limiting").
 fn is_undelivered(reply: &HttpReply) -> bool {
@@ -76,7 +76,7 @@ fn undelivered(
     let status = rest.trim_start().split(|c| !digits(c)).next();
     let told = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
     match told {
-        // Teams' own words for a status, without its headers.
+        // The text contains Teams' own status, without its headers.
         413 | 429 | 500..=599 => {
             let told = HttpReply {
                 status: told,

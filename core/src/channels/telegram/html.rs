@@ -1,12 +1,12 @@
-//! Telegram's HTML, and text without anything that Telegram would format.
+//! Telegram's HTML, and texts without mentions or links.
 
 use crate::channels::shared::rich;
 use crate::text::{Limit, with_entities};
 
-/// "1-4096 characters after entities parsing", which the server counts as code points (tdlib: `utf8_length`).
+/// "1-4096 characters after entities parsing". The server counts code points (tdlib: `utf8_length`).
 pub const LIMIT: Limit = Limit::code_points(4_096);
 
-/// HTML, and how many code points of it are seen (section "HTML style").
+/// HTML and the number of its visible code points (section "HTML style").
 pub struct Html {
     pub html: String,
     pub length: usize,
@@ -48,8 +48,8 @@ impl Html {
     }
 }
 
-/// `text` in which Telegram finds nobody and nothing to tap: behind an `@`, `#` or `/` that begins a word stands a word
-/// joiner, which does not show.
+/// Prevents mentions, hashtags and commands. Inserts an invisible word joiner after an `@`, `#` or `/` that begins a
+/// word.
 pub fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 8);
     let mut before = ' ';

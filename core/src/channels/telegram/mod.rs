@@ -1,7 +1,7 @@
-//! Telegram's bots <https://core.telegram.org/bots/api#sendmessage>.
+//! Telegram bots <https://core.telegram.org/bots/api#sendmessage>.
 //!
-//! Telegram finds mentions, links and hashtags in a plain text, and has no option against it. So an invisible character
-//! breaks them in values, or the value is code, where Telegram does not look.
+//! The text is plain, and Telegram always finds mentions, links and hashtags in it. So data is either code, which
+//! Telegram does not search, or contains invisible characters that break mentions and hashtags.
 
 mod html;
 mod payload;
@@ -80,21 +80,21 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 const API: &str = "https://api.telegram.org";
 
-/// Ours: a headline.
+/// A limit of this crate for a headline.
 const TITLE: Limit = Limit::code_points(250);
 const NAMES: NameRules = NameRules {
     clean: literal,
     ..NameRules::any(Limit::code_points(80), "…")
 };
 const VALUE: Limit = Limit::code_points(500);
-/// Maximum size of all fields in the message, in code points, and their number: a message has at most a hundred
-/// entities, and each field takes two.
+/// The limit of all fields in a message, in code points, and of their number. A message has at most a hundred
+/// entities, and each field uses two.
 const FIELDS: usize = 1_500;
 const MOST_FIELDS: usize = 40;
-/// Ours, in bytes: an address that anybody may want to open.
+/// A limit of this crate in bytes, for addresses that a person opens.
 const LINK: usize = 2_000;
 
-/// The topic that a group with topics has from the beginning. Messages to it name no topic: otherwise the reply is "message
+/// The first topic of a group with topics. Messages to it must not name a topic; the reply is otherwise "message
 /// thread not found" (telegram-bot-api, issue 798).
 const GENERAL: i64 = 1;
 

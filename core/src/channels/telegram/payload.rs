@@ -1,10 +1,10 @@
-//! A message as the API takes it.
+//! A message in the API's format.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
 
-/// As the API takes it: a number, or the name of a public channel.
+/// A chat in the API's format: a number, or the name of a public channel.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Chat<'a> {
@@ -43,7 +43,7 @@ pub struct LinkPreview {
     pub is_disabled: bool,
 }
 
-/// The message that this one answers. Where it is gone, this one stands alone.
+/// The message to reply to. If it no longer exists, Telegram sends the message without a reply.
 #[derive(Serialize)]
 pub struct ReplyParameters {
     pub message_id: i64,

@@ -18,8 +18,8 @@ const TOKEN: &str = "Give telegram_bot_token as @BotFather shows it; it may have
 const SHUT_OUT: &str =
     "The bot was blocked, removed, or may not write: unblock it, or add it to the chat again.";
 
-/// Words of a 400, in lower case; the first match counts. Telegram itself sends the ones that are in capitals there,
-/// the Bot API's server the others (core.telegram.org/api/errors; telegram-bot-api: Client.cpp).
+/// Descriptions of a 400, in lower case; the first match counts. Descriptions that are upper case in a reply come from
+/// Telegram itself, the others from the Bot API's server (core.telegram.org/api/errors; telegram-bot-api: Client.cpp).
 const WORDS: [(&str, Reason, &str); 12] = [
     ("chat not found", Reason::UnknownDestination, NO_CHAT),
     ("thread not found", Reason::UnknownDestination, NO_THREAD),
@@ -103,11 +103,11 @@ fn moved(sent: &HttpRequest, id: i64, redactor: &Redactor) -> Classification {
     .into()
 }
 
-/// The message for the supergroup.
+/// Returns the message with the supergroup's address.
 fn readdressed(sent: &HttpRequest, id: i64) -> Option<HttpRequest> {
     let mut payload: Map<String, Value> = serde_json::from_slice(&sent.body).ok()?;
     payload.insert("chat_id".to_owned(), id.into());
-    // Messages have other ids there.
+    // Messages have other ids in the supergroup.
     payload.remove("reply_parameters");
     Some(HttpRequest {
         body: body::json(&payload).into(),

@@ -1,4 +1,4 @@
-//! The conformance table: what each channel claims in its [`Capabilities`] is exercised, and what it does not claim is absent.
+//! The conformance tests of [`Capabilities`]: each channel does what it claims, and nothing else.
 
 use super::*;
 use crate::secret::digest;
@@ -14,7 +14,7 @@ fn about(status: AlertStatus, dedup_key: Option<&str>) -> Notification {
     }
 }
 
-/// The messages of a notification, each with its method and its address.
+/// Returns the messages of a notification, each with its method and address.
 fn sent(channel: &dyn Channel, notification: &Notification, cx: &ComposeContext) -> Vec<Sent> {
     let messages = channel.compose(notification, cx).unwrap();
     messages.parts.iter().map(Sent::of).collect()
@@ -34,7 +34,7 @@ impl Sent {
                 target: format!("{} {}", request.method, request.url),
                 body,
             },
-            // A name of its own tells each mail from others.
+            // Each mail has its own name.
             Outbound::Mail(mail) => Self {
                 target: format!("{:?}", mail.thread),
                 body,
@@ -51,7 +51,7 @@ fn targets(messages: &[Sent]) -> Vec<&str> {
     messages.iter().map(|sent| sent.target.as_str()).collect()
 }
 
-/// Every channel, with each kind of notification.
+/// Runs `check` for every channel and every kind of notification.
 fn each(check: impl Fn(&'static ChannelSpec, &dyn Channel, &Capabilities)) {
     for spec in CHANNELS {
         let channel = channel(spec);
@@ -71,7 +71,7 @@ fn every_message_goes_by_the_protocol_of_its_channel_and_has_its_resend_effect()
                 let changes_one =
                     status != AlertStatus::Firing && message.resend() != capabilities.resend;
                 if changes_one {
-                    // What changes an earlier message or ends an incident changes nothing the second time.
+                    // A repeated edit or a repeated end of an incident has no effect.
                     assert_ne!(capabilities.resend, ResendEffect::Forbidden, "{}", spec.key);
                     assert_eq!(message.resend(), ResendEffect::Deduplicated, "{}", spec.key);
                 } else {
@@ -108,7 +108,7 @@ fn only_a_channel_that_edits_or_threads_by_reference_names_the_earlier_message()
             let earlier = Some(earlier.clone());
             let after = sent(channel, &notification, &ComposeContext { earlier, ..cx });
             let is_named = after.iter().any(|message| message.names(EARLIER));
-            // An edit takes the place of what has fired; a further firing is a message of its own.
+            // A follow-up edits the firing message; a further firing is a new message.
             let edits = capabilities.follow_ups.edits && status.is_follow_up();
             let threads = capabilities.follow_ups.threads == Threading::ByReference;
             assert_eq!(is_named, edits || threads, "{} {status:?}", spec.key);
@@ -126,7 +126,7 @@ fn only_a_channel_that_ties_messages_by_key_sends_another_message_for_another_ke
         };
         let follow_ups = capabilities.follow_ups;
         let ties = follow_ups.threads == Threading::ByKey || follow_ups.incidents.is_some();
-        // A server of the user's own gets the key as a member, whatever it makes of it.
+        // A user's server gets the key as a member and may use it.
         let shows_key = spec.key == "http";
         assert_eq!(of(KEY) != of("another"), ties || shows_key, "{}", spec.key);
     });

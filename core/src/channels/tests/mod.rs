@@ -1,5 +1,5 @@
-//! What every channel must do, whatever it is: the registry is gone through, so a new one is tested as well. What the
-//! providers' own words mean stands in `tests/channels`, and every status there too, on the wire.
+//! Requirements on every channel. The tests use the registry, so they include new channels. `tests/channels` tests the
+//! providers' own error words and all statuses over HTTP.
 
 mod capabilities;
 mod texts;
@@ -13,14 +13,14 @@ use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{AttemptResult, Classification, MessageRef, QueueDirective, Reason};
 use crate::model::wire::{HttpReply, Mail, Outbound, Reply, ResendEffect, SmtpReply, SmtpStage};
 
-/// A channel as the examples of its parameters configure it.
+/// Returns a channel with the examples of its parameters.
 fn channel(spec: &'static ChannelSpec) -> Arc<dyn Channel> {
     configured(spec, example).unwrap()
 }
 
 type Channels = Vec<(&'static ChannelSpec, Arc<dyn Channel>)>;
 
-/// Those that speak HTTP, and the others: what a status means is no mail server's matter.
+/// Returns the channels with HTTP and the others, because HTTP statuses do not apply to mail servers.
 fn by_protocol() -> (Channels, Channels) {
     let channels = CHANNELS.iter().map(|spec| (*spec, channel(spec)));
     channels.partition(|(spec, _)| spec.capabilities.protocol == Protocol::Http)
@@ -42,7 +42,7 @@ fn reply(status: u16, headers: &[(&'static str, &'static str)], body: &[u8]) -> 
     })
 }
 
-/// Bodies that say nothing that any provider says.
+/// Returns bodies without any provider's words.
 fn meaningless() -> Vec<Vec<u8>> {
     let mut bodies: Vec<Vec<u8>> = [
         "",
@@ -131,7 +131,7 @@ fn composed(channel: &dyn Channel, notification: &Notification) -> Vec<Outbound>
     channel.compose(notification, &cx).unwrap().parts
 }
 
-/// The first message of a plain notification.
+/// Returns the first message of a plain notification.
 fn first(channel: &dyn Channel) -> Outbound {
     composed(channel, &plain()).remove(0)
 }
@@ -191,7 +191,7 @@ fn classify_is_total_over_every_status_and_hostile_bodies() {
                 check_result(spec, status, &classify(status, headers, b""));
             }
             for body in &bodies {
-                // The long ones take long, and a few statuses of each kind will do.
+                // Long bodies are slow, so a few statuses of each class are enough.
                 if body.len() >= 1000 && status % 50 >= 5 {
                     continue;
                 }
@@ -207,7 +207,7 @@ fn classify_is_total_over_every_status_and_hostile_bodies() {
     }
 }
 
-/// What no channel's own rules may change.
+/// Checks the rules that no channel may change.
 fn check_result(spec: &ChannelSpec, status: u16, classification: &Classification) {
     let place = format!("{} {status}: {classification:?}", spec.key);
     let lost = spec.capabilities.resend == ResendEffect::Forbidden;
@@ -237,14 +237,14 @@ fn check_result(spec: &ChannelSpec, status: u16, classification: &Classification
                 "{place}"
             );
         }
-        // It has answered, so it may have the message.
+        // The provider replied, so it may have the message.
         _ => assert_eq!(
             (result, reason),
             ("ambiguous", Some(Reason::MalformedReply)),
             "{place}"
         ),
     }
-    // "Not now" closes the gate; a destination is refused only after it condemned itself.
+    // A 4xx retry pauses the queue. The queue is disabled only after the destination reported itself unusable.
     let not_now = result == "retry" && (400..500).contains(&status);
     match classification.queue {
         Some(QueueDirective::Pause { .. }) => {}
@@ -305,7 +305,7 @@ fn classify_is_total_over_every_smtp_code_at_every_stage() {
 #[test]
 fn a_body_that_cannot_be_read_leaves_the_status_to_decide() {
     let mut bodies = meaningless();
-    // What means a failure where it is the whole body.
+    // Each of these is a failure if it is the whole body.
     let failures = [
         "no_service",
         r#"{"ok": false}"#,
@@ -421,7 +421,7 @@ fn a_value_has_the_form_that_its_parameter_declares() {
 fn no_parameter_takes_a_line_break_or_a_nul() {
     for spec in CHANNELS {
         let texts = spec.parameters.iter().filter(|one| {
-            // What is left out with a warning, and what is no part of any line.
+            // Excludes values that the reader drops with a warning, and values that no protocol line contains.
             one.kind == ParameterKind::Text && !one.operator_only && !one.secret_of_basic_auth()
         });
         for broken in texts {
@@ -448,7 +448,7 @@ fn no_parameter_takes_a_line_break_or_a_nul() {
 }
 
 impl Parameter {
-    /// They are encoded on their way, so that nothing in them can break out.
+    /// Whether the parameter is part of basic authentication, whose encoding prevents injection.
     fn secret_of_basic_auth(&self) -> bool {
         matches!(
             self.name,
@@ -457,13 +457,14 @@ impl Parameter {
     }
 }
 
-/// A value of the form of a parameter's example that nothing else has.
+/// Returns a unique value in the format of the parameter's example.
 fn marked(parameter: &Parameter) -> String {
     let example = parameter.example;
     let is_plain = |c: char| c.is_ascii_alphanumeric();
     let cut = example.rfind(|c| !is_plain(c)).map_or(0, |at| at + 1);
     let (head, tail) = example.split_at(cut);
-    // As long, of letters where it has letters: some are counted, and numbers stay numbers.
+    // The mark has the example's length, and letters only where the example has letters. Providers check lengths, and
+    // numbers must remain numbers.
     let mut mark = "Qz7s3cr3tM4rk".chars().cycle();
     let marked: String = tail
         .chars()
@@ -498,7 +499,7 @@ fn no_secret_parameter_shows_in_debug_a_label_an_error_or_what_comes_of_its_echo
                     spec.key, secret.name, error.message
                 )
             });
-            // Of a URL the part that is changed, which stands last.
+            // Searches for a URL's last part, which the mark changes.
             let needle = value.rsplit(['/', '=', ':']).next().unwrap_or(&value);
             let shows = |message: &str, text: String| {
                 assert!(
@@ -562,7 +563,7 @@ fn every_parameter_that_a_channel_declares_is_read() {
                 path,
                 &mut warnings,
             );
-            // Of a list of destinations the wrong one is the last.
+            // In a list of destinations, the wrong one is last.
             let last = fields.destinations() - 1;
             let made = (spec.parse)(fields.at(last), &OperatorSettings::default());
             let is_refused = made.is_err() || !fields.take_warnings().is_empty();

@@ -1,4 +1,4 @@
-//! Texts of every length with every markup, as every channel that splits them sends them.
+//! Sends texts of all lengths and with all markup through every channel that splits texts.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::text::{Fences, Limit, MAX_PARTS, Markup};
 
-/// The channels that split a long text, with what they say of it.
+/// Returns the channels that split a long text, with their limit and markup.
 fn splitting() -> impl Iterator<Item = (&'static ChannelSpec, Limit, Markup)> {
     CHANNELS
         .iter()
@@ -19,7 +19,7 @@ fn splitting() -> impl Iterator<Item = (&'static ChannelSpec, Limit, Markup)> {
         })
 }
 
-/// Where the text stands in a plain message, and in the rich one that goes first.
+/// Returns the paths of the text in a plain message and in the first rich message.
 fn places_of_text(sender: &str) -> [&'static str; 2] {
     match sender {
         "slack" => ["/text", "/blocks/1/text/text"],
@@ -59,7 +59,7 @@ const LINKS: [&str; 5] = [
     "&amp;",
 ];
 
-/// Whether this markup makes something of a link.
+/// Whether this markup has the link's syntax.
 fn knows(markup: Markup, link: &str) -> bool {
     match link.as_bytes().first() {
         Some(b'[') => markup.links,
@@ -68,7 +68,7 @@ fn knows(markup: Markup, link: &str) -> bool {
     }
 }
 
-/// Texts of up to a few parts of this channel, with closed blocks of code.
+/// Generates texts of up to a few parts of this channel, with closed blocks of code.
 fn texts(limit: Limit) -> impl Strategy<Value = String> {
     let code = select(&["```rust\nlet a = 5;\n", "```sql\nSELECT 😀\n", "``` x"][..]);
     let code = (code, 0..limit.length / 4).prop_map(|(head, length)| {
@@ -84,7 +84,7 @@ fn texts(limit: Limit) -> impl Strategy<Value = String> {
     vec(prop_oneof![code, words, link], 1..8).prop_map(|pieces| format!("a{}e", pieces.concat()))
 }
 
-/// What a reader sees of a text, but for white space.
+/// Returns a text's visible characters without white space.
 fn bare(text: &str) -> String {
     let text = text
         .replace("```rust\n", "")
@@ -93,7 +93,7 @@ fn bare(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-/// No part leaves a block of code open, and every link is whole in one part.
+/// Checks that each part closes its blocks of code and that no link spans two parts.
 fn check_markup(sender: &str, markup: Markup, text: &str, parts: &[String]) {
     if markup.fences != Fences::None {
         for part in parts {
@@ -116,7 +116,7 @@ fn check_parts(sender: &str, limit: Limit, text: &str, parts: &[String]) {
         1 => part.to_owned(),
         _ => part.split_once(") ").unwrap().1.to_owned(),
     };
-    // A cut may come inside of what a channel does not know as markup.
+    // A cut may be inside markup that the channel does not support.
     let whole: String = parts.iter().map(|part| without_number(part)).collect();
     assert_eq!(bare(&whole), bare(text), "{sender}");
 }
@@ -139,7 +139,7 @@ fn the_parts_of_a_text_keep_the_limit_lose_nothing_and_break_no_markup() {
         let held = runner.run(&texts(limit), |text| {
             let plain = Notification::plain(Json::String(text.clone()));
             let parts = sent(&plain, false);
-            // Of a longer text the end is missing.
+            // A longer text lacks its end.
             prop_assume!(parts.len() < MAX_PARTS);
             check_parts(spec.key, limit, &text, &parts);
             check_markup(spec.key, markup, &text, &parts);

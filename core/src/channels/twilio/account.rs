@@ -1,4 +1,4 @@
-//! The account that sends, and where its messages go.
+//! The sending account and the URL of its messages.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::channels::{Fields, OperatorSettings};
 use crate::model::problem::Problem;
 use crate::secret::Secret;
 
-/// The account in the URL's path: the SID itself, or what stands beside an API key.
+/// Returns the account in the URL's path: the SID, or the account parameter beside an API key.
 pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
     let given = fields.optional(&ACCOUNT_SID)?;
     let field = match given {
@@ -25,7 +25,7 @@ pub fn account(fields: &Fields<'_>, sid: &Secret) -> Result<Secret, Problem> {
         }
         None => sid.clone(),
     };
-    // It becomes a part of the URL's path.
+    // The account becomes part of the URL's path.
     if account
         .expose()
         .bytes()
@@ -46,7 +46,7 @@ pub fn messages_url(operator: &OperatorSettings, account: &Secret) -> Url {
     join_path(&base, path)
 }
 
-#[allow(clippy::expect_used)] // A constant.
+#[allow(clippy::expect_used)] // The URL is a constant.
 fn twilio_url() -> Url {
     Url::parse("https://api.twilio.com/").expect("a valid URL")
 }

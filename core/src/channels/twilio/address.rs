@@ -1,4 +1,4 @@
-//! The sender and recipient of a message: numbers, and their alternatives.
+//! The sender and the recipient of a message: numbers, or the addresses that may replace them.
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -8,14 +8,14 @@ use crate::channels::{Fields, Parameter};
 use crate::model::problem::Problem;
 use crate::secret::{Secret, mask_number};
 
-/// By which service a number is reached.
+/// The service that reaches a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Medium {
     Sms,
     WhatsApp,
 }
 
-/// Who a message comes from: a number, a service that picks one, or a number of the service's.
+/// The sender of a message: a number, a service that selects one, or one of the service's numbers.
 pub struct MessageSender {
     number: Option<Secret>,
     service: Option<Secret>,
@@ -32,7 +32,7 @@ impl MessageSender {
             });
         }
         let from = number(fields, &FROM_NUMBER, medium)?;
-        // A messaging service's SID may replace the number.
+        // A service's SID may replace the number.
         Ok(match given {
             None if is_service(from.expose()) => Self {
                 number: None,
@@ -45,7 +45,7 @@ impl MessageSender {
         })
     }
 
-    /// As fields of Twilio's form.
+    /// Returns the sender as fields of Twilio's form.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         let number = self.number.iter().map(|number| ("From", number.expose()));
         let service = self.service.iter();
@@ -53,7 +53,7 @@ impl MessageSender {
     }
 }
 
-/// For `sms` and `whatsapp`: the number as given, with the prefix that WhatsApp requires.
+/// Returns a number for `sms` or `whatsapp`: as given, plus WhatsApp's prefix.
 pub fn number(
     fields: &mut Fields<'_>,
     field: &Parameter,
@@ -68,7 +68,7 @@ pub fn number(
         ));
     }
     let mut given = Cow::Borrowed(given.trim());
-    // TOML reads `+15005550006` without quotes as a number, which has no sign. Short codes have none anyway.
+    // TOML reads an unquoted `+15005550006` as a number and drops the sign. Short codes have no sign.
     if fields.is_number(field) && given.len() > *SHORT_CODE.end() && E164.contains(&given.len()) {
         given = Cow::Owned(format!("+{given}"));
     }
@@ -90,21 +90,21 @@ pub fn number(
     }))
 }
 
-/// Lengths of short codes, and of E.164 numbers without their sign.
+/// The lengths of short codes, and of E.164 numbers without their sign.
 const SHORT_CODE: RangeInclusive<usize> = 3..=8;
 const E164: RangeInclusive<usize> = 7..=15;
 
-/// The forms that Twilio documents for `To` and `From`.
+/// Whether Twilio documents this format for `To` and `From`.
 fn is_address(given: &str) -> bool {
     if let Some((prefix, rest)) = given.split_once(':') {
         return matches!(prefix, "whatsapp" | "messenger" | "rcs") && !rest.is_empty();
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match given.strip_prefix('+') {
-        // E.164: a country code does not begin with 0, 15 digits at most.
+        // E.164: a country code does not begin with 0, and a number has at most 15 digits.
         Some(number) => digits(number) && E164.contains(&number.len()) && !number.starts_with('0'),
         None if digits(given) => SHORT_CODE.contains(&given.len()),
-        // An alphanumeric sender: up to 11 characters, at least one a letter; or a service's SID.
+        // An alphanumeric sender has up to 11 characters with at least one letter. A service's SID is also valid.
         None => {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || b" -_+&".contains(&byte);
             is_service(given)
@@ -115,13 +115,13 @@ fn is_address(given: &str) -> bool {
     }
 }
 
-/// The number without its prefix.
+/// Returns the number without its prefix and sign.
 pub fn bare_number(address: &str) -> &str {
     let number = address.rsplit(':').next().unwrap_or(address);
     number.strip_prefix('+').unwrap_or(number)
 }
 
-/// `whatsapp:+15005550006` as `whatsapp:+1***06`.
+/// Masks `whatsapp:+15005550006` as `whatsapp:+1***06`.
 pub fn masked_address(address: &str) -> String {
     let masked = mask_number(address);
     match address.rsplit_once(':') {

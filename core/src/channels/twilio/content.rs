@@ -1,4 +1,4 @@
-//! A content template in place of a text, and its variables in the form that Twilio takes
+//! A content template that replaces the text, and its variables in Twilio's format
 //! <https://www.twilio.com/docs/content/using-variables-with-content-api>.
 
 use serde_json::{Map, Value};
@@ -16,12 +16,12 @@ const NAME: usize = 16;
 /// "Each variable value to 1,600 characters or fewer" <https://www.twilio.com/docs/api/errors/21658>.
 const VALUE: usize = 1_600;
 /// "Length of the parameters and the template text exceeds the allowed length of 1024 for WhatsApp"
-/// <https://www.twilio.com/docs/api/errors/63021>. How long the template's own text is, is not known here.
+/// <https://www.twilio.com/docs/api/errors/63021>. The length of the template's own text is unknown here.
 const WHATSAPP_VALUES: usize = 1_024;
 
 pub struct Content {
     pub sid: String,
-    /// A request's own; those of the configuration file are rendered for each notification.
+    /// The variables of a request. The configuration file's variables are rendered for each notification.
     given: Option<Map<String, Value>>,
 }
 
@@ -59,7 +59,7 @@ impl Content {
         }
     }
 
-    /// `ContentVariables`, with warnings of what had to be cut.
+    /// Returns `ContentVariables`, with warnings about shortened values.
     pub fn variables(
         &self,
         cx: &ComposeContext,
@@ -83,8 +83,8 @@ impl Content {
     }
 }
 
-/// Values without what Twilio refuses <https://www.twilio.com/docs/api/errors/21656>: "a newline, a tab, or more than four
-/// consecutive spaces", "null or an empty string"; and the names of those that are cut.
+/// Removes from the values what Twilio refuses <https://www.twilio.com/docs/api/errors/21656>: "a newline, a tab, or
+/// more than four consecutive spaces", "null or an empty string". Also returns the names of the shortened values.
 fn usable(variables: &Map<String, Value>, is_whatsapp: bool) -> (Map<String, Value>, Vec<String>) {
     let texts: Vec<_> = variables
         .iter()
@@ -109,7 +109,7 @@ fn usable(variables: &Map<String, Value>, is_whatsapp: bool) -> (Map<String, Val
     (usable, cut_short)
 }
 
-/// How long a value may be: WhatsApp counts all of them together, and the longest are cut first.
+/// Returns the maximum length of a value. WhatsApp counts all values together, so the longest are shortened first.
 fn longest(lengths: &[usize], is_whatsapp: bool) -> usize {
     if !is_whatsapp {
         return VALUE;

@@ -1,4 +1,4 @@
-//! Whether Twilio has a message whose reply was lost: the account's messages to that number
+//! Searches for a message whose reply was lost in the account's messages to that number
 //! <https://www.twilio.com/docs/messaging/api/message-resource#read-multiple-message-resources>.
 
 use std::fmt;
@@ -16,17 +16,18 @@ use crate::model::channel::{Lookup, LostReply, ProviderMessage};
 use crate::model::outcome::MessageRef;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, Reply, ResendEffect};
 
-/// The newest come first, and a reply is read to 64 KiB.
+/// The newest messages come first, and the transport reads at most 64 KiB of a reply.
 const PAGE_SIZE: &str = "50";
-/// How far Twilio's clock may be behind ours.
+/// The maximum delay of Twilio's clock behind ours.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
-/// Twilio puts this before the texts of trial accounts.
+/// The words that Twilio puts before the texts of trial accounts.
 const TRIAL_PREFIX: &str = "Sent from your Twilio trial account - ";
 
 impl Lookup for Twilio {
-    /// The newest messages to this number, and from the sender if it is a number: a messaging service chooses its own.
+    /// Requests the newest messages to this number. A sender's number restricts the list; a messaging service selects
+    /// its own.
     ///
-    /// It does not filter by date: `DateSent` excludes queued messages.
+    /// The request has no date, because `DateSent` excludes queued messages.
     fn question(&self) -> Outbound {
         let mut request = self.endpoint.request(Vec::new(), &[]);
         let from = self.from.fields().find(|(name, _)| *name == "From");
@@ -44,7 +45,7 @@ impl Lookup for Twilio {
         })
     }
 
-    /// Messages with the same text that were made no earlier than the attempt.
+    /// Returns the messages with the same text that Twilio created after the attempt began.
     fn matches(&self, sent: &LostReply<'_>, reply: &Reply) -> Vec<ProviderMessage> {
         let (
             Outbound::Http(request),
@@ -84,13 +85,13 @@ fn is_same(message: &Value, body: &str) -> bool {
     })
 }
 
-/// The list contains incoming messages too.
+/// Whether this account sent the message. The list also contains messages from the number.
 fn is_outbound(message: &Value) -> bool {
     let direction = message.get("direction").and_then(Value::as_str);
     direction.is_none_or(|direction| direction.starts_with("outbound"))
 }
 
-/// `Mon, 16 Aug 2010 03:45:01 +0000`, in whole seconds.
+/// Parses `Mon, 16 Aug 2010 03:45:01 +0000`, in whole seconds.
 fn created(message: &Value) -> Option<SystemTime> {
     let date = message.get("date_created")?.as_str()?;
     let created = DateTimeParser::new().parse_timestamp(date).ok()?;
@@ -98,11 +99,11 @@ fn created(message: &Value) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// The elements of `messages`, as far as the text goes: a long list is cut where reading stops.
+/// Returns the complete elements of `messages`. A long list ends where the transport stopped reading.
 fn messages(json: &[u8]) -> Vec<Value> {
     let mut found = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(json);
-    // An error ends the list; what came before it is there.
+    // An error ends the list and leaves the earlier messages.
     let _ = reader.deserialize_map(Page(&mut found));
     found
 }

@@ -1,4 +1,4 @@
-//! SMS and WhatsApp by Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
+//! SMS and WhatsApp through Twilio <https://www.twilio.com/docs/messaging/api/message-resource>.
 
 mod account;
 mod address;
@@ -57,7 +57,7 @@ const WHATSAPP_CAPABILITIES: Capabilities = capabilities(WHATSAPP_MARKUP);
 const fn capabilities(markup: Markup) -> Capabilities {
     Capabilities {
         protocol: Protocol::Http,
-        // Each message has a price, and wakes somebody.
+        // Each message costs money and may wake the recipient.
         resend: ResendEffect::Forbidden,
         follow_ups: FollowUps::MESSAGES,
         attachments: Attachments::None,
@@ -65,9 +65,9 @@ const fn capabilities(markup: Markup) -> Capabilities {
     }
 }
 
-/// "Body: up to 1,600 characters" (Message resource); the unit is not said.
+/// "Body: up to 1,600 characters" (Message resource), without a unit.
 const LIMIT: Limit = Limit::utf16(1_600);
-/// Of WhatsApp <https://faq.whatsapp.com/539178204879377>. An SMS has none.
+/// WhatsApp's markup <https://faq.whatsapp.com/539178204879377>. An SMS has none.
 const WHATSAPP_MARKUP: Markup = Markup {
     fences: Fences::Plain,
     ..Markup::NONE
@@ -78,9 +78,9 @@ struct Twilio {
     endpoint: Endpoint,
     from: MessageSender,
     to: Secret,
-    /// Twilio may change the text, so that it cannot be found again by it.
+    /// Whether Twilio may change the text. A lookup by text then fails.
     smart_encoding: bool,
-    /// Sent in place of a text.
+    /// The content template that replaces the text.
     content: Option<Content>,
 }
 
@@ -95,7 +95,7 @@ impl Twilio {
         let account = account(fields, &sid)?;
         let from = MessageSender::read(fields, medium)?;
         let to = number(fields, &TO_NUMBER, medium)?;
-        // `sms` may send to a WhatsApp address as well.
+        // `sms` may also send to a WhatsApp address.
         let capabilities = match is_whatsapp(&to) {
             true => &WHATSAPP_CAPABILITIES,
             false => &SMS_CAPABILITIES,
@@ -130,7 +130,7 @@ impl Twilio {
         })
     }
 
-    /// A message that says this, by the names of Twilio's form.
+    /// Returns a message with these fields of Twilio's form.
     fn form<'a>(&'a self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
         let smart = self.smart_encoding.then_some(("SmartEncoded", "true"));
         let to = [("To", self.to.expose())].into_iter();
@@ -196,7 +196,7 @@ impl Channel for Twilio {
         })
     }
 
-    /// Who may see a dry run may not know the numbers by it: a receiver's are the operator's.
+    /// Masks the numbers: a receiver's numbers belong to the operator, and a dry run's reader may not know them.
     fn preview(&self, out: &Outbound) -> String {
         body::masked_form(&out.body(), |name, value| {
             let is_address = matches!(name, "To" | "From" | "MessagingServiceSid");
@@ -213,7 +213,7 @@ impl Channel for Twilio {
     }
 
     fn lookup(&self) -> Option<&dyn Lookup> {
-        // A message is found by its text, if that is what Twilio keeps.
+        // A lookup compares the text, so Twilio must store the same text.
         let has_text = self.content.is_none() && !self.smart_encoding;
         has_text.then_some(self as &dyn Lookup)
     }

@@ -78,14 +78,14 @@ pub const PARAMETERS: &[Parameter] = &[
     CONTENT_VARIABLES,
 ];
 
-/// `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
-/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may begin
-/// with MG as well.
+/// Whether the text is a service's SID. `MessagingServiceSid` has the pattern `^MG[0-9a-fA-F]{32}$`
+/// <https://www.twilio.com/docs/messaging/api/message-resource#create-a-message-resource>. An alphanumeric sender may
+/// also begin with MG.
 pub fn is_service(text: &str) -> bool {
     is_sid(text, "MG")
 }
 
-/// A kind of thing, and 32 hexadecimal digits.
+/// Whether the text is `kind` and 32 hexadecimal digits.
 fn is_sid(text: &str, kind: &str) -> bool {
     let digits = text.strip_prefix(kind);
     digits.is_some_and(|digits| {

@@ -1,4 +1,4 @@
-//! Classifies Twilio's codes <https://www.twilio.com/docs/api/errors>.
+//! Classifies Twilio's replies by their codes <https://www.twilio.com/docs/api/errors>.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const VARIABLES: &str = "Compare content_variables with the content template: ea
 const NO_TEXT: &str = "Give a text, or content_sid.";
 const SESSION_ONLY: &str = "Use a content template that WhatsApp has approved, of a type that may begin a conversation: not twilio/list-picker or twilio/location.";
 
-/// `has_content`: the message is a content template.
+/// Classifies a reply. `has_content` means that the message is a content template.
 pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Classification {
     let json = reply.json().unwrap_or(Value::Null);
     let code = json.get("code").and_then(Value::as_u64);
@@ -24,7 +24,7 @@ pub fn classify(reply: &HttpReply, has_content: bool, redactor: &Redactor) -> Cl
     let failure = |reason| Failure::new(reason).with_detail(detail());
     match (reply.status, code) {
         (200..=299, _) => taken(&json, has_content, redactor).into(),
-        // Never processed, both of them (docs: errors 20429, 20503).
+        // Twilio did not process the request in either case (docs: errors 20429, 20503).
         (429, _) => classify::by_status(reply, || redactor, detail),
         (503, Some(20503)) => AttemptResult::Retry {
             failure: failure(Reason::ServerError),
@@ -59,7 +59,7 @@ fn detail(
     }
 }
 
-/// Classifies a 2xx: Twilio has the message, unless the reply says that it failed.
+/// Classifies a 2xx: Twilio accepted the message, unless the reply reports an immediate failure.
 pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptResult {
     let text = |key| json.get(key).and_then(Value::as_str);
     let Some(status @ ("failed" | "undelivered" | "canceled")) = text("status") else {
@@ -78,7 +78,7 @@ pub fn taken(json: &Value, has_content: bool, redactor: &Redactor) -> AttemptRes
     )
 }
 
-/// Codes that refine the reason. Each has a page of its own, such as <https://www.twilio.com/docs/api/errors/21656>.
+/// Returns the reason of a code. Each code has its own page, such as <https://www.twilio.com/docs/api/errors/21656>.
 fn refusal(code: u64, has_content: bool) -> Option<Failure> {
     let (reason, hint) = match code {
         10001 | 20005 => (Reason::Forbidden, Some(ACCOUNT)),

@@ -6,7 +6,7 @@ use crate::channels::shared::rich::{LevelStyle, Truncations};
 use crate::model::notification::Notification;
 use crate::text::{Markup, Split, split_after};
 
-/// The first message has all parts. Numbered further messages have the rest of a long text.
+/// Composes the first message with all parts, and numbered messages for the rest of a long text.
 pub fn compose(
     notification: &Notification,
     text: &str,
@@ -29,14 +29,14 @@ pub fn compose(
     (split, cuts)
 }
 
-/// WhatsApp formats `*b*`, `_i_`, `~s~`, backticks and a leading `>`, and has no escape. So a similar character
-/// replaces each of them that would begin a format.
+/// Replaces WhatsApp's markup characters by similar ones at places where they would format text. WhatsApp formats
+/// `*b*`, `_i_`, `~s~`, backticks and a leading `>`, and it has no escape.
 fn literal(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 16);
     let mut before = '\n';
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
-        // Inside a word, as in `my_host_1`, and before a space they begin nothing.
+        // Inside a word, as in `my_host_1`, and before a space, they format nothing.
         let begins = !before.is_alphanumeric()
             && characters.peek().is_some_and(|next| !next.is_whitespace());
         literal.push(match character {

@@ -1,6 +1,6 @@
-//! The number of segments of an SMS.
+//! The number of segments of an SMS, which determines its cost.
 
-/// How many segments a text makes: GSM-7 160 septets alone and 153 each of several, otherwise UCS-2 70 and 67
+/// Returns a text's segments. One GSM-7 segment has 160 septets; each of several has 153. UCS-2 has 70 and 67 units
 /// (docs: glossary, SMS character limit).
 pub fn segments(text: &str) -> u32 {
     let septets = text.chars().map(gsm7_septets);
@@ -10,7 +10,7 @@ pub fn segments(text: &str) -> u32 {
     }
 }
 
-/// The number of segments that characters of these widths fill. No character is split.
+/// Returns the segments that characters of these widths fill. No character spans two segments.
 fn packed(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize) -> u32 {
     if widths.clone().sum::<usize>() <= alone {
         return 1;
@@ -27,11 +27,12 @@ fn packed(widths: impl Iterator<Item = usize> + Clone, alone: usize, each: usize
     count
 }
 
-/// The septets of a character in GSM 03.38, if it is in there; those of the extension table take two.
+/// Returns a character's septets in GSM 03.38, or `None` if GSM 03.38 lacks it. Characters of the extension table take
+/// two.
 fn gsm7_septets(character: char) -> Option<usize> {
     const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
     const EXTENSION: &str = "\u{c}^{}\\[~]|€";
-    // Most are, and a request may have millions.
+    // Most characters match here, and a request may have millions.
     if character.is_ascii_alphanumeric() || character == ' ' || BASIC.contains(character) {
         Some(1)
     } else {
@@ -53,7 +54,7 @@ mod tests {
             ("a", 307, 3),
             ("€", 80, 1),
             ("€", 81, 2),
-            // 76 of two septets in each 153.
+            // Each 153 septets hold 76 characters of two septets.
             ("€", 153, 3),
             ("ł", 70, 1),
             ("ł", 71, 2),
@@ -61,7 +62,7 @@ mod tests {
             ("ł", 135, 3),
             ("😀", 35, 1),
             ("😀", 36, 2),
-            // 33 of two units in each 67.
+            // Each 67 units hold 33 characters of two units.
             ("😀", 67, 3),
         ] {
             let text = character.repeat(count);

@@ -1,4 +1,4 @@
-//! Rate limits, blocks and edits, as replies tell of them.
+//! Tests of rate limits, blocks and edits.
 
 use std::time::SystemTime;
 

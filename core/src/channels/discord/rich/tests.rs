@@ -1,4 +1,4 @@
-//! Markdown and links in Discord's rich form.
+//! Tests of Markdown and links in Discord's rich form.
 
 use super::*;
 
