@@ -1,18 +1,20 @@
 //! influxdb3-notifier delivers notifications from inside InfluxDB 3.
 //!
-//! Each layer uses the layers below it, never above, never sideways:
+//! Each layer uses only the layers below it, never a layer above or beside it:
 //!
-//! - [`plugin`] is a call's whole path: in comes what the engine passed, out goes what the caller reads.
-//! - [`offline`] is what the command line asks of a configuration file: who would get what, without sending anything.
-//! - [`alerts`] makes notifications of events: state, groups, and what each destination was notified of.
-//! - [`routing`] makes a plan of a request: which notification goes to which destination, composed.
-//! - [`config`] resolves a trigger's arguments; [`api`] reads requests and renders answers; [`delivery`] runs plans.
-//! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends without knowing a channel;
-//!   [`store`] keeps accepted requests when the process ends; [`observe`] turns events into log lines and metrics.
-//! - [`model`] is the vocabulary of all of them.
-//! - [`json`], [`secret`], [`text`], [`warnings`], [`panics`] and [`time_limit`] are small libraries that know nothing of notifications.
+//! - [`plugin`] handles a call, from the engine's input to the response to the caller.
+//! - [`offline`] checks a configuration file and shows who would get which notification, without sending it.
+//! - [`alerts`] makes notifications from events. It keeps the alerts, the groups, and the last notification of each
+//!   destination.
+//! - [`routing`] plans a request: it selects destinations and composes messages.
+//! - [`config`] resolves a trigger's arguments; [`api`] reads requests and writes responses; [`delivery`] runs plans.
+//! - [`channels`] compose messages and classify replies without I/O; [`transport`] sends requests of any channel;
+//!   [`store`] preserves accepted requests after the end of the process; [`observe`] writes log lines and metrics.
+//! - [`model`] defines the types that all layers share.
+//! - [`json`], [`secret`], [`text`], [`warnings`], [`panics`] and [`time_limit`] are small libraries without knowledge
+//!   of notifications.
 //!
-//! The Python module and the stores on servers are crates of their own that use this one.
+//! The Python module and the stores on servers are separate crates that use this one.
 
 pub mod alerts;
 pub mod api;

@@ -1,6 +1,6 @@
-//! A body's bytes as text, in every encoding that Python's `json.loads(bytes)` takes.
+//! Decodes a request body in every encoding that Python's `json.loads(bytes)` accepts.
 
-/// Text that serde_json can read, and whether lone surrogates in it became U+FFFD.
+/// Text that serde_json can read, and whether U+FFFD replaced lone surrogates in it.
 #[derive(PartialEq, Eq)]
 pub struct Decoded {
     pub text: String,
@@ -8,13 +8,13 @@ pub struct Decoded {
 }
 
 impl std::fmt::Debug for Decoded {
-    /// A request's text holds secrets.
+    /// Hides the text, because a request contains secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} bytes of text", self.text.len())
     }
 }
 
-/// Why a body is no text: the offset of the first bad byte.
+/// The body is not text. Holds the offset of the first invalid byte.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NoText {
     pub encoding: &'static str,
@@ -28,7 +28,7 @@ enum Encoding {
     Utf32 { big: bool },
 }
 
-/// Decodes a body: UTF-8, UTF-16 or UTF-32, with a byte order mark or without (RFC 4627, section 3).
+/// Decodes a body in UTF-8, UTF-16 or UTF-32, with or without a byte order mark (RFC 4627, section 3).
 pub fn decode(bytes: &[u8]) -> Result<Decoded, NoText> {
     let (encoding, bom) = detect(bytes);
     let bytes = bytes.get(bom..).unwrap_or_default();
@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, NoText> {
     })
 }
 
-/// The encoding by its mark, else by where the zeros of the first characters, which are ASCII in JSON, stand.
+/// Detects the encoding by its byte order mark, or by the positions of zero bytes: JSON begins with ASCII characters.
 fn detect(bytes: &[u8]) -> (Encoding, usize) {
     let (utf16, utf32) = (|big| Encoding::Utf16 { big }, |big| Encoding::Utf32 { big });
     match *bytes {
@@ -77,7 +77,7 @@ fn utf8(bytes: &[u8]) -> Result<(String, bool), NoText> {
             Err(error) => {
                 let (valid, invalid) = rest.split_at(error.valid_up_to());
                 text.push_str(std::str::from_utf8(valid).unwrap_or_default());
-                // A surrogate in three bytes: no UTF-8, but Python's decoder lets it pass.
+                // A surrogate in three bytes is not valid UTF-8, but Python's decoder accepts it.
                 let [0xed, 0xa0..=0xbf, 0x80..=0xbf, after @ ..] = invalid else {
                     let offset = bytes.len() - invalid.len();
                     return Err(NoText {
@@ -147,8 +147,8 @@ fn utf32(bytes: &[u8], big: bool) -> Result<(String, bool), NoText> {
     Ok((text, replaced))
 }
 
-/// The text with each `\ud800`-like escape without a partner replaced by `\ufffd`; `None` if it has no such escape.
-/// Escapes occur only in strings, so all other positions stay the same.
+/// Replaces each `\ud800`-like escape without a partner by `\ufffd`. Returns `None` for a text without lone escapes.
+/// Escapes occur only inside strings, and all other offsets stay the same.
 fn without_lone_escapes(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut lone = Vec::new();
@@ -164,7 +164,7 @@ fn without_lone_escapes(text: &str) -> Option<String> {
                 lone.push(at);
                 6
             }
-            // Any other escape; of `\u` the digits that follow hold no backslash.
+            // Skip any other escape. The digits after `\u` contain no backslash.
             _ => 2,
         };
     }
@@ -182,7 +182,7 @@ fn without_lone_escapes(text: &str) -> Option<String> {
     Some(mended)
 }
 
-/// The code unit of a `\uXXXX` at a place.
+/// Returns the code unit of a `\uXXXX` escape at an offset.
 fn escaped_unit(bytes: &[u8], at: usize) -> Option<u16> {
     let [b'\\', b'u', digits @ ..] = bytes.get(at..at + 6)? else {
         return None;

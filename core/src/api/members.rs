@@ -1,4 +1,4 @@
-//! Reads a notification's members from text. Invalid values are left out, with a warning.
+//! Reads a notification's members from text. Omits invalid members with a warning.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use crate::model::read_options::ReadOptions;
 use crate::text::shown_value;
 use crate::warnings::Warnings;
 
-/// No channel takes longer ones.
+/// No channel accepts longer links.
 const MAX_LINK_BYTES: usize = 2000;
 
-/// One that cannot be read is an error: the worst of alerts must not pass for one without a level.
+/// Reads a level. An unreadable level becomes an error: the worst alert must not look like one without a level.
 pub fn level(text: &str, levels: &LevelMap, warnings: &mut Warnings) -> Option<Level> {
     if text.trim().is_empty() {
         return None;
@@ -25,7 +25,7 @@ pub fn level(text: &str, levels: &LevelMap, warnings: &mut Warnings) -> Option<L
     Some(level.unwrap_or_else(unknown))
 }
 
-/// The level of a notification whose own cannot be read.
+/// Returns the level for an unreadable one.
 pub fn unknown_level(found: impl Display, warnings: &mut Warnings) -> Level {
     warnings.push(|| {
         let known = Level::ALL.map(Level::word).join(", ");
@@ -48,7 +48,7 @@ pub fn link(text: &str, warnings: &mut Warnings) -> Option<String> {
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url.filter(|url| url.as_str().len() <= MAX_LINK_BYTES);
     if url.is_none() {
-        // Not quoted: it may be a webhook's, by mistake.
+        // Do not quote the link: it may be a webhook's by mistake.
         warnings.push(|| {
             format!(
                 "link: must be an http or https URL of at most {MAX_LINK_BYTES} bytes; left out"

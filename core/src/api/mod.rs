@@ -1,4 +1,4 @@
-//! The contract with callers: bytes to a request, a report to JSON.
+//! The interface to callers: parses requests from bytes and writes reports as JSON.
 
 mod encoding;
 mod members;

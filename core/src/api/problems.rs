@@ -1,15 +1,15 @@
-//! The problems of a request.
+//! Messages about invalid requests.
 
 use crate::json::Json;
 use crate::model::problem::{Location, Problem};
 use crate::text::{nearest, shown};
 
-/// Sentences that users of the Python plugin know.
+/// Messages that users of the Python plugin know.
 pub const NO_BODY: &str = "No request body provided.";
 pub const INVALID_JSON: &str = "Invalid JSON in request body.";
 const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
-/// A required field is missing. Suggests the unknown field that resembles its name.
+/// Reports a missing required field. Suggests the unknown field with the most similar name.
 pub fn missing(field: &str, unknown: &[String]) -> Problem {
     let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
     let hint = match meant {

@@ -1,4 +1,4 @@
-//! The members of a request's object, one after the other.
+//! Reads the members of a request's object in turn.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -28,9 +28,9 @@ const KNOWN: &[&str] = &[
     "dry_run",
 ];
 
-/// Takes the members of a request one after the other.
+/// Reads the members of a request in turn.
 pub(super) struct MemberReader {
-    /// By [`KNOWN`].
+    /// The members by their index in [`KNOWN`].
     members: [Option<Json>; KNOWN.len()],
     pub(super) unknown: Vec<String>,
     pub(super) warnings: Warnings,
@@ -73,7 +73,7 @@ impl MemberReader {
         self.place(name)?.take()
     }
 
-    /// A member that is neither `null` nor `""`.
+    /// Returns a member unless it is `null` or `""`.
     fn present(&mut self, name: &str) -> Option<Json> {
         self.take(name).filter(|value| !value.is_absent())
     }
@@ -116,7 +116,7 @@ impl MemberReader {
         match self.present("dry_run") {
             None => Ok(false),
             Some(Json::Bool(dry_run)) => Ok(dry_run),
-            // Rather no message than one that was meant as a test.
+            // An error is better than sending a message that was meant as a test.
             Some(other) => Err(wrong_type("dry_run", "true or false", &other)),
         }
     }
@@ -157,7 +157,7 @@ impl MemberReader {
         }
     }
 
-    /// The text with all optional members. Invalid values are left out, with a warning.
+    /// Reads the notification with its optional members. Omits invalid members with a warning.
     pub(super) fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
             text,
@@ -184,7 +184,7 @@ impl MemberReader {
         }
     }
 
-    /// Reads a member's text with `read`.
+    /// Reads a member with a text and parses it.
     fn read<T>(&mut self, name: &str, read: impl FnOnce(&str, &mut Warnings) -> T) -> Option<T> {
         let text = self.text(name)?;
         Some(read(&text, &mut self.warnings))

@@ -1,4 +1,4 @@
-//! A body's bytes to a request; every error with the place where it is.
+//! Parses a body as a request. Every error has its location.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,32 +16,32 @@ use crate::model::problem::Problem;
 use crate::model::read_options::ReadOptions;
 use crate::warnings::Warnings;
 
-/// Bodies beyond this are refused.
+/// The plugin refuses larger bodies.
 pub const MAX_BODY_BYTES: usize = 1_048_576;
 
-/// A request of a caller.
+/// A caller's request.
 #[derive(Debug)]
 pub struct Request {
     pub notification: Arc<Notification>,
-    /// Each sender with its configuration, in the order of the request; `None` where there is no `senders_config`.
+    /// Each sender with its configuration, in the order of the request. `None`: the request has no `senders_config`.
     pub senders: Option<Vec<(String, Json)>>,
-    /// Names of receivers, in order, each once.
+    /// The names of receivers in order, without duplicates.
     pub receivers: Vec<String>,
     pub dry_run: bool,
-    /// The template that makes the text, by name.
+    /// The name of the template that renders the text.
     pub template: Option<String>,
-    /// For templates.
+    /// The data for templates.
     pub data: Option<Arc<Json>>,
     pub idempotency_key: Option<String>,
-    /// Equal for all bodies with the same meaning: the order of members and the place of the key do not matter.
+    /// Equal for all bodies with the same meaning, whatever the position of the key and the order of the members.
     pub fingerprint: Fingerprint,
-    /// The first members that are not documented: one of them may be meant to be another.
+    /// The first undocumented members, which may be misspelt.
     pub unknown: Vec<String>,
     pub warnings: Warnings,
 }
 
 impl Request {
-    /// A notification that no caller asks for.
+    /// Returns a request for a notification without a caller.
     pub fn of_notification(notification: Arc<Notification>) -> Self {
         Self {
             notification,
@@ -57,8 +57,8 @@ impl Request {
         }
     }
 
-    /// The request with a notification as JSON, without whom it goes to: what may be kept as it is. A member that is not documented may be a
-    /// misspelt one of those, with secrets: it is not there.
+    /// Returns the request with a notification as JSON, but without destinations, so that it can be stored in plain
+    /// text. Omits undocumented members: one may be a misspelt destination with secrets.
     pub fn without_destinations(&self, notification: &Notification) -> String {
         let stored = StoredRequestJson {
             notification_text: &notification.text,
@@ -81,7 +81,7 @@ struct StoredRequestJson<'a> {
     data: Option<&'a Json>,
 }
 
-/// Reads a body and the headers that belong to it (names in lower case).
+/// Reads a body and its headers (names in lower case).
 pub fn read(
     bytes: &[u8],
     headers: &BTreeMap<String, String>,
@@ -102,12 +102,12 @@ pub fn read(
     of_text(&text, headers, options, warnings)
 }
 
-/// Reads what [`Request::without_destinations`] has written, which may be longer than a body.
+/// Reads the output of [`Request::without_destinations`], which may be longer than a body.
 pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
     of_text(text, &BTreeMap::new(), options, Warnings::default())
 }
 
-/// The problem of a body that is too long to be read.
+/// Reports a body that is too large to read.
 pub fn too_large(bytes: usize) -> Problem {
     error(
         "too_large",
@@ -170,7 +170,7 @@ fn of_text(
     }
 }
 
-/// Reads the members of a request's object, and adds to what there is to warn of.
+/// Reads the members of a request's object and adds warnings.
 fn of_members(
     members: Vec<(String, Json)>,
     headers: &BTreeMap<String, String>,
@@ -212,7 +212,7 @@ fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
     hash.finalize().into()
 }
 
-/// The request names no destination, where nothing else gives one.
+/// Reports a request without a destination.
 pub fn no_destination(request: &Request) -> Problem {
     missing("senders_config", &request.unknown)
 }

@@ -1,4 +1,4 @@
-//! The response to the caller: always a JSON object, always with `results`.
+//! The response to a caller. It is always a JSON object with `results`.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use crate::model::outcome::{Failure, Outcome, Reason};
 use crate::model::report::{DeliveryReport, RequestReport};
 
-/// The answer to a request that was taken charge of.
+/// The response to an accepted request.
 #[derive(Debug, Serialize)]
 pub struct RequestResponse {
     pub status: RequestStatus,
@@ -24,7 +24,7 @@ pub struct RequestResponse {
     joined: Option<String>,
 }
 
-/// The answer to what could not be taken.
+/// The response to a refused request.
 #[derive(Debug, Serialize)]
 pub struct ErrorResponse {
     pub status: RequestStatus,
@@ -43,7 +43,7 @@ pub struct ErrorDetail {
     pub hint: String,
 }
 
-/// All deliveries in one word.
+/// The status of all deliveries together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequestStatus {
@@ -53,10 +53,10 @@ pub enum RequestStatus {
     Failed,
 }
 
-/// One entry of `results`: a sender's, or a receiver's.
+/// One entry of `results`, for a sender or a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SenderResult {
-    // From the best to the worst: the worst of several stands.
+    // In order from best to worst. The worst of several results applies.
     Ignored,
     DryRun,
     Delivered,
@@ -67,7 +67,7 @@ pub enum SenderResult {
     Invalid,
 }
 
-/// Senders and their results in the order of the request.
+/// Senders with their results, in the order of the request.
 #[derive(Debug, Default)]
 pub struct Results(Vec<(String, SenderResult)>);
 
@@ -122,20 +122,20 @@ impl RequestResponse {
         }
     }
 
-    /// The number of deliveries.
+    /// Returns the number of deliveries in the report.
     pub const fn size(&self) -> usize {
         self.deliveries.len()
     }
 }
 
-/// Made while they are written: ten thousand at once would be some megabytes more.
+/// Creates each entry during serialization: ten thousand entries at once would need some megabytes more.
 fn entries<S: Serializer>(deliveries: &[DeliveryReport], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(deliveries.iter().map(DeliveryEntry::new))
 }
 
 impl RequestStatus {
-    /// The summary of all deliveries. A sender with one reached destination has not failed. If all deliveries are
-    /// ignored, nobody was notified.
+    /// Returns the status of all deliveries except ignored ones. A sender with at least one successful destination has
+    /// not failed. If all deliveries are ignored, the plugin sent nothing.
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let is = |wanted: fn(&Outcome) -> bool| {
             deliveries.iter().any(|delivery| wanted(&delivery.outcome))
@@ -164,7 +164,7 @@ impl RequestStatus {
 impl Results {
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let mut results: Vec<(String, SenderResult)> = Vec::new();
-        // A request may name ten thousand.
+        // A map, because a request may name ten thousand senders.
         let mut places: HashMap<&str, usize> = HashMap::new();
         for delivery in deliveries {
             let name = delivery.receiver.as_ref().unwrap_or(&delivery.sender);

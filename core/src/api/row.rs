@@ -1,4 +1,4 @@
-//! Makes a request of a table's row.
+//! Converts a row of a table to a request.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,11 +17,11 @@ use crate::model::row::{Columns, Row};
 use crate::text::{Limit, Unit, cut};
 use crate::warnings::Warnings;
 
-/// Longer values are cut: the whole of them is in the table.
+/// Longer values are cut. The table still has the whole value.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// Makes a request of a row. Invalid values of the row are left out, with a warning of the request. A row without a
-/// text shows all its fields; with a `template` it needs none.
+/// Converts a row to a request. Omits invalid values with a warning in the request. A row without a text uses all its
+/// fields as the text; with a `template` it needs no text.
 pub fn read(
     table: &Arc<str>,
     row: &Row,
@@ -39,7 +39,7 @@ pub fn read(
     let level = reader.text(columns.level.as_deref());
     let status = reader.text(columns.status.as_deref());
     let link = reader.text(columns.link.as_deref());
-    // Whole: two that differ in their ends are two.
+    // Not cut: two keys that differ only at the end are different.
     let dedup_key = reader.word(columns.dedup_key.as_deref());
     let receivers = reader.word(columns.receivers.as_deref());
     let mut warnings = reader.warnings;
@@ -81,7 +81,7 @@ struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    /// The columns without a meaning of their own.
+    /// Returns the columns without a special meaning.
     fn fields(&mut self, columns: &Columns) -> Vec<(String, Json)> {
         let row = self.row.columns.iter();
         let fields = row.filter(|(name, _)| !columns.has(name));
@@ -114,7 +114,7 @@ impl<'a> RowReader<'a> {
                 });
                 return value.as_word().unwrap_or_default().to_owned();
             }
-            // The template makes the text.
+            // The template renders the text.
             _ if has_template => {}
             Some(_) => self
                 .warnings
@@ -129,13 +129,13 @@ impl<'a> RowReader<'a> {
         format!("{table}:{}", fields.collect::<String>())
     }
 
-    /// A column's value as text that is not too long.
+    /// Returns a column's value as text, cut to the maximum length.
     fn text(&mut self, column: Option<&str>) -> Option<Cow<'a, str>> {
         let word = self.word(column)?;
         Some(self.bounded(column.unwrap_or_default(), word))
     }
 
-    /// A column's value as text, unless it is empty.
+    /// Returns a column's value as text, unless it is empty.
     fn word(&self, column: Option<&str>) -> Option<&'a str> {
         let word = self.row.get(column?)?.as_word();
         word.filter(|word| !word.is_empty())
@@ -152,7 +152,7 @@ impl<'a> RowReader<'a> {
     }
 }
 
-/// Each name once.
+/// Returns the names of a list without duplicates.
 fn names(list: &str) -> Vec<String> {
     let mut known = HashSet::new();
     list.split([' ', ','])
@@ -161,7 +161,7 @@ fn names(list: &str) -> Vec<String> {
         .collect()
 }
 
-/// The same for rows of a table that are equal.
+/// Returns a fingerprint that is equal for equal rows of a table.
 fn fingerprint(table: &str, row: &Row, template: Option<&str>) -> Fingerprint {
     let mut hash = Sha256::new();
     canonical_object(&row.columns, &mut |part| hash.update(part));

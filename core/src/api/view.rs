@@ -1,40 +1,40 @@
-//! The views, which send nothing: `?view=status`, `?view=metrics`.
+//! Views of the plugin's state, which send nothing: `?view=status`, `?view=metrics`.
 
 use serde::Serialize;
 
 use super::response::{ErrorDetail, Results};
 use crate::observe::RecentError;
 
-/// The views, by the query parameter's value.
+/// The views by the query parameter's value.
 pub const NAMES: &[&str] = &["status", "metrics"];
 
-/// How the notifier is.
+/// The plugin's status.
 #[derive(Debug, Serialize)]
 pub struct StatusView {
-    /// `ok`; `outdated` if the current configuration file is invalid and an earlier one is in use; `unusable` if there
-    /// are no settings.
+    /// `ok`; `outdated`: the present configuration file is invalid and the plugin uses its earlier content; `unusable`:
+    /// there are no settings.
     pub status: &'static str,
-    /// Always empty: every answer has the member.
+    /// Always empty, because every response has this member.
     pub results: Results,
     pub version: &'static str,
-    /// The plugin files that the library works with.
+    /// The versions of the plugin file that the library supports.
     pub plugin_api: &'static [i64],
     pub channels: Vec<&'static str>,
     pub receivers: Vec<String>,
-    /// Deliveries that have not ended.
+    /// The number of unfinished deliveries.
     pub in_flight: usize,
-    /// Of these, those whose call has been answered.
+    /// The number of unfinished deliveries after the response to their call.
     pub pending: usize,
-    /// Destinations that are paused or refuse.
+    /// The number of paused and disabled destinations.
     pub paused: usize,
-    /// The last deliveries that failed, the latest first, as log lines.
+    /// The last failed deliveries as log lines, latest first.
     pub last_errors: Vec<RecentError>,
     pub warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ViewError>,
 }
 
-/// Why the settings cannot be used.
+/// Why the settings are unusable.
 #[derive(Debug, Serialize)]
 pub struct ViewError {
     pub message: String,

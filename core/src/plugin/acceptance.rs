@@ -1,4 +1,4 @@
-//! The steps of a request before the dispatcher accepts it.
+//! Prepares a request for the dispatcher.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::routing::{self, Refusal};
 use crate::store::Store;
 use crate::warnings::Warnings;
 
-/// Maximum number of simultaneous requests with their own log lines. With more, only problems are logged.
+/// The number of simultaneous requests up to which each has its own log lines. Beyond it, the log contains only errors.
 pub const MAX_LOGGED: usize = 20;
 
-/// A request's plan, ready to be taken charge of.
+/// Plans a request for submission.
 pub fn acceptance(
     request: &Request,
     caller: Caller,
@@ -33,7 +33,7 @@ pub fn acceptance(
     warnings.extend_from(&settings.warnings);
     warnings.append(request.warnings.clone(), |warning| warning);
     let mut fingerprint = request.fingerprint;
-    // A dry run touches no state.
+    // A dry run changes no state.
     let alerts = alerts.filter(|_| !(request.dry_run || settings.dry_run));
     let (plan, observer, after) = match alerts {
         None => {
@@ -43,13 +43,14 @@ pub fn acceptance(
         Some(scope) => {
             let (event, written) = scope.plan(request, settings, &task_id, &mut warnings)?;
             if event.has_identity && request.idempotency_key.is_none() {
-                // Firing, resolved and firing again are three events, though the first and the last have equal bodies.
+                // Firing, resolved and firing again are three events, although the first and the last have equal
+                // content.
                 fingerprint = own_fingerprint(&task_id);
             }
             (event.plan, Some(scope.observer()), written)
         }
     };
-    // The store keeps how the deliveries of a key ended: another process may have to know.
+    // The store keeps the results of a key's deliveries, because another process may need them.
     let key = after.as_ref().map(|_| task_id.clone());
     let log = TaskLog::new(Some(task_id.clone()));
     Ok(SubmitRequest {

@@ -1,4 +1,4 @@
-//! When a call is answered, and with what.
+//! The time and the content of a response.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::delivery::{Caller, Task};
 use crate::model::report::RequestReport;
 
 impl Notifier {
-    /// Waits by the answer rule and says how everything stands.
+    /// Waits as the response rule requires, then returns the state of every delivery.
     pub(super) fn answer(
         &self,
         answering: Answering,
@@ -51,7 +51,8 @@ impl Notifier {
         }
     }
 
-    /// Until the moment to answer. The call's time runs from its beginning: ten thousand deliveries take a while to plan.
+    /// Waits until the time of the response. The time counts from the start of the call, because ten thousand
+    /// deliveries take a while to plan.
     fn wait(&self, task: &Task, begun: Instant, response_timeout: Duration, caller: Caller) {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
@@ -62,11 +63,11 @@ impl Notifier {
         }
     }
 
-    /// Waits until all deliveries have ended, at most for the given time, and returns the current state. For callers
-    /// that can block: [`Self::process_request`] responds to the engine's calls.
+    /// Waits for the end of every delivery, at most for `limit`. Returns the state at that time. For callers with no
+    /// other work; the engine's calls use [`Self::process_request`].
     pub fn wait_ended(&self, task: &Task, limit: Duration) -> RequestResponse {
         let ended = async { tokio::time::timeout(limit, task.ended()).await };
-        // Which of both it was is in the reports.
+        // The reports show whether the deliveries ended.
         let _ = self.runtime.block_on(ended);
         RequestResponse::new(RequestReport {
             task_id: task.id.clone(),

@@ -1,17 +1,17 @@
-//! The state that a call is answered with.
+//! The task whose state a response reports.
 
 use std::sync::Arc;
 
 use crate::delivery::Task;
 use crate::observe::{Event, Sink, TaskLog};
 
-/// The request whose state is the response of a call.
+/// The task whose state the response reports.
 pub(super) struct Answering {
     pub(super) task: Arc<Task>,
     pub(super) task_id: String,
     pub(super) replayed: bool,
     pub(super) joined: Option<String>,
-    /// The call's own lines where they are not the task's: those go where its own call has sent them.
+    /// The call's own log lines, if they are not the task's. The task's lines go to the log of its own call.
     pub(super) log: Option<TaskLog>,
 }
 

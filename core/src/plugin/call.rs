@@ -1,4 +1,4 @@
-//! The input and output of a call.
+//! The input and the output of a call.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,23 +11,23 @@ use crate::config::{Environment, Named, Settings};
 use crate::delivery::{Caller, Task};
 use crate::observe::{LogLine, LogPort, TaskLog};
 
-/// A copy of the arguments that the engine passes to `process_request`.
+/// A copy of what the engine passes to `process_request`.
 #[derive(Default)]
 pub struct Call {
     pub arguments: BTreeMap<String, String>,
     pub environment: Environment,
-    /// Variables that the configuration file names.
+    /// The environment variables that the configuration file names.
     pub named: Named,
     pub query: BTreeMap<String, String>,
-    /// Names in lower case.
+    /// Header names are in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Vec<u8>,
-    /// Tells the triggers of the process apart, where the engine does.
+    /// Identifies the trigger within the process, if the engine provides an identifier.
     pub trigger: Option<u64>,
 }
 
 impl Call {
-    /// The caller whose pace and share of the limits apply.
+    /// Returns the owner of the call's pace and of its share of the limits.
     pub(super) fn caller(&self, settings: &Settings) -> Caller {
         match self.trigger {
             Some(mark) => Caller::Trigger(mark),
@@ -35,7 +35,7 @@ impl Call {
         }
     }
 
-    /// The data to make the settings again.
+    /// Returns the data from which settings can be resolved again.
     pub(super) fn source(&self) -> TriggerContext {
         TriggerContext {
             arguments: self.arguments.clone(),
@@ -47,7 +47,7 @@ impl Call {
 }
 
 impl std::fmt::Debug for Call {
-    /// Shows only names: headers hold the caller's token, and arguments and the body may hold anything.
+    /// Shows names only: headers contain the caller's token, and arguments and the body may contain secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call")
             .field("arguments", &self.arguments.keys())
@@ -58,7 +58,7 @@ impl std::fmt::Debug for Call {
     }
 }
 
-/// The configuration file names variables of the environment, and the call did not bring them all.
+/// The configuration file names environment variables that the call did not pass.
 #[derive(Debug)]
 pub struct NeedsVariables(pub BTreeSet<String>);
 
@@ -67,11 +67,11 @@ pub struct Response {
     pub status: u16,
     pub retry_after: Option<Duration>,
     pub body: Body,
-    /// Lines of no request that the engine's log should have.
+    /// Lines for the engine's log that belong to no request.
     pub news: Vec<LogLine>,
-    /// Lines for the engine's log, and where those of later come from.
+    /// Lines for the engine's log, and the source of later lines.
     pub log: CallLog,
-    /// Where lines of deliveries come from that a former process has left.
+    /// The source of lines about deliveries of an earlier process.
     pub port: Option<Arc<LogPort>>,
 }
 
@@ -85,13 +85,13 @@ pub enum Body {
     RequestResponse(Box<RequestResponse>),
     Error(Box<ErrorResponse>),
     Status(Box<StatusView>),
-    /// Prometheus text.
+    /// Metrics in Prometheus text format.
     Metrics(String),
 }
 
 /// The log of one call.
 pub enum CallLog {
-    /// Nothing will come later.
+    /// No line follows.
     Closed(TaskLog),
     Task(Arc<Task>),
 }

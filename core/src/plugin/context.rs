@@ -1,4 +1,4 @@
-//! The data to continue without a call: that of the last call, and that of the process.
+//! The context for work without a call: data of the last call, and shared objects of the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct TriggerContext {
     pub arguments: BTreeMap<String, String>,
     pub environment: Environment,
     pub named: Named,
-    /// The `config_file_path` of the triggers whose requests are taken over, where they have it elsewhere.
+    /// The `config_file_path` of the triggers whose requests this process claims, if their path differs.
     pub claimed_config_path: Option<String>,
 }
 
@@ -29,7 +29,7 @@ impl TriggerContext {
         self.claimed_config_path.clone().unwrap_or_else(own)
     }
 
-    /// A request's arguments, with the file where it is here.
+    /// Returns a request's arguments, with the configuration file's path on this machine.
     pub fn arguments_of(&self, kept: &StoredRequest) -> BTreeMap<String, String> {
         let mut arguments = kept.arguments.clone();
         if let (Some(_), Some(file)) = (
@@ -42,7 +42,7 @@ impl TriggerContext {
     }
 }
 
-/// The dependencies for continuing a request.
+/// The shared objects for recovering a request.
 #[derive(Clone)]
 pub struct RecoveryDeps {
     pub settings: Arc<SettingsCache>,
@@ -52,7 +52,7 @@ pub struct RecoveryDeps {
 }
 
 impl RecoveryDeps {
-    /// The alert state of these settings, where it is on. Must be called on a runtime.
+    /// Returns the alert state of these settings, if it is on. The caller must be on a runtime.
     pub fn alerts(
         &self,
         settings: &Settings,

@@ -1,4 +1,4 @@
-//! The path of a call, from the engine's arguments to the response.
+//! The whole path of a call, from the engine's input to the response to the caller.
 
 mod acceptance;
 mod alerts;
@@ -46,32 +46,33 @@ use crate::panics::lock;
 use crate::store::{Backends, StoreError};
 use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 
-/// The plugin files that this library works with.
+/// The versions of the plugin file that this library supports.
 pub const PLUGIN_APIS: &[i64] = &[1];
-/// Threads that deliver. They never wait for Python.
+/// The number of threads for deliveries. They never wait for Python.
 const WORKERS: usize = 2;
-/// Threads for what else blocks, such as a NATS client's own look-ups: names that hang do not take these.
+/// The number of threads for other blocking work, such as a NATS client's own DNS lookups. Hanging lookups of the
+/// transport do not use them.
 const OTHER_BLOCKING: usize = 16;
-/// Lines that wait for a call which takes them to the engine's log.
+/// The maximum number of lines that wait for a call to write them to the engine's log.
 const MAX_NEWS: usize = 100;
 
-/// Everything that lives as long as the process.
+/// All objects that live as long as the process.
 pub struct Notifier {
     runtime: Runtime,
     dispatcher: Dispatcher,
     settings: Arc<SettingsCache>,
     outboxes: Arc<Outboxes>,
-    /// Rows of write triggers that wait.
+    /// The waiting rows of write triggers.
     lanes: Arc<Lanes>,
     alerts: Arc<AlertScopes>,
     pacing: Pacing,
     history: Arc<History>,
     sink: Sink,
-    /// Lines of no request, until one takes them to the engine's log: views write none.
+    /// Lines that belong to no request. The next request writes them to the engine's log; views write none.
     news: Mutex<Vec<LogLine>>,
 }
 
-/// A call's settings, and why the last state of its file is not used.
+/// A call's settings, and why the present content of its file is not in use.
 type Resolved = (SettingsResult, Option<Arc<Problem>>);
 
 impl Notifier {
@@ -119,7 +120,7 @@ impl Notifier {
         &self.history
     }
 
-    /// The variables of the environment that the configuration file of these arguments named when it was last read.
+    /// Returns the environment variables that the configuration file of these arguments named at its last reading.
     pub fn variables(
         &self,
         arguments: &BTreeMap<String, String>,
@@ -128,8 +129,8 @@ impl Notifier {
         self.settings.names(arguments, environment)
     }
 
-    /// Answers one call, unless it needs variables that it did not bring. Blocks for no longer than its settings'
-    /// `response_timeout`; the interpreter must not be held.
+    /// Handles one call, or returns the environment variables that it must also pass. Blocks at most for the settings'
+    /// `response_timeout`. The caller must not hold the interpreter.
     pub fn process_request(&self, call: &Call) -> Result<Response, NeedsVariables> {
         let begun = Instant::now();
         let (settings, broken) = self.settings(call)?;
@@ -144,7 +145,7 @@ impl Notifier {
         Ok(response)
     }
 
-    /// Takes over what former processes have left in the trigger's outbox. Waits for no delivery.
+    /// Recovers requests of earlier processes from the trigger's outbox. Does not wait for deliveries.
     pub fn process_scheduled_call(&self, call: &Call) -> Result<Scheduled, NeedsVariables> {
         let (settings, _) = self.settings(call)?;
         let log = TaskLog::new(None);
@@ -155,7 +156,7 @@ impl Notifier {
             Err(error) => refuse(error),
             Ok(settings) => match self.outbox(call, settings, RecoveryMode::Now) {
                 Err(error) => refuse(&outbox_error(&error)),
-                // It is for the rows of the history, or for alerts in memory, whose timers run by themselves.
+                // The call serves the history rows, or alerts in memory, whose timers run on their own.
                 Ok(None)
                     if settings.history_table.is_some() || settings.config.alerts.is_state_on() => {
                 }
@@ -165,7 +166,7 @@ impl Notifier {
                         refuse(&outbox_error(&error));
                     }
                     port = Some(Arc::clone(&open.port));
-                    // From now on its timers run.
+                    // This call starts the timers.
                     let _ = self.alerts(call, settings, Some(&open));
                 }
             },
@@ -192,7 +193,7 @@ impl Notifier {
         }
     }
 
-    /// Notes a change of the configuration file for the log.
+    /// Adds a change of the configuration file to the log.
     fn note(&self, news: Option<ConfigReload>) {
         let Some(news) = news else { return };
         let log = TaskLog::new(None);
@@ -225,7 +226,7 @@ impl Notifier {
             Err(error) => return self.refused(400, None, &error),
         };
         let open = match self.outbox(call, settings, RecoveryMode::Once) {
-            // If recovery failed, the response to this request says why it cannot be stored.
+            // After a failed recovery, the refusal of this request explains why the outbox cannot store it.
             Ok(open) => open.map(|(open, _)| open),
             Err(error) => return self.refused(503, None, &outbox_error(&error)),
         };
@@ -239,7 +240,7 @@ impl Notifier {
         response
     }
 
-    /// The trigger's outbox, if it has one, and the result of recovering its requests.
+    /// Returns the trigger's outbox, if it has one, and the result of recovering its requests.
     fn outbox(
         &self,
         call: &Call,
@@ -274,7 +275,7 @@ impl Notifier {
         }
     }
 
-    /// Plans a request and takes charge of all of it, or of nothing, unless it is known already.
+    /// Plans a request and accepts either all of it or nothing. A known request is not accepted again.
     fn accept(
         &self,
         request: Request,
@@ -295,7 +296,7 @@ impl Notifier {
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))
         })?;
-        // Its room is for what comes next.
+        // Free the memory for later work.
         drop(request);
         let task_id = acceptance.task_id.clone();
         let admission = self.runtime.block_on(self.dispatcher.submit(acceptance));
@@ -311,7 +312,7 @@ impl Notifier {
         }
     }
 
-    /// The alert state of a call's settings, where it is on, as the store has it.
+    /// Returns the alert state of a call's settings, if it is on, in this store.
     fn alerts(
         &self,
         call: &Call,
@@ -333,22 +334,22 @@ impl Notifier {
         Ok(scope)
     }
 
-    /// The engine's log has the lines of a call: what comes from now on comes late.
+    /// Notes that the engine's log has the call's lines. Later lines of the task arrive separately.
     pub fn handed_over(&self, task: &Arc<Task>) {
         let _runtime = self.runtime.enter();
         self.dispatcher.answered(task);
     }
 }
 
-/// An outbox in use, and how many requests were taken over, or why none could be.
+/// An outbox in use, and the number of recovered requests or the reason for a failed recovery.
 type OpenedStore = (Arc<OpenOutbox>, Result<usize, StoreError>);
 
-/// Whether a call takes over what others have left.
+/// When a call recovers requests of other processes.
 #[derive(Clone, Copy)]
 enum RecoveryMode<'a> {
-    /// At the first call of the process.
+    /// Only on the first call of the process.
     Once,
     Now,
-    /// Now, of triggers whose configuration file is this.
+    /// Now, for triggers with this configuration file.
     For(&'a str),
 }

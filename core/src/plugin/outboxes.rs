@@ -1,4 +1,4 @@
-//! The outboxes of the process. The first call that names one opens it and recovers its requests.
+//! The outboxes of the process. The first call that names an outbox opens it and recovers its requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -23,18 +23,18 @@ use crate::store::sqlite::SqliteStore;
 use crate::store::{Backends, MAX_HISTORY, Store, StoreError, StoredRequest};
 use crate::warnings::Warnings;
 
-/// Requests that are taken over at a time.
+/// The number of requests in one claim.
 const CLAIM_BATCH: usize = 64;
-/// A worker with this many deliveries in flight is busy: it leaves further requests to other workers.
+/// The deliveries in flight at which a worker stops claiming and leaves the rest to others.
 const BUSY_DELIVERIES: usize = 256;
-/// Maximum time that a call waits for the recovery of requests.
+/// The time that a call waits for recovery.
 const RECOVERY_WAIT: Duration = Duration::from_secs(1);
-/// How soon it is looked again whether there is room for requests for which there was none.
+/// The time after which recovery continues when it ran out of capacity.
 const CLAIM_RETRY_AFTER: Duration = Duration::from_secs(1);
-/// How long a view waits for a count.
+/// The time that a view waits for a count.
 const COUNT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// By their places.
+/// The open outboxes by their locations.
 pub struct Outboxes {
     backends: Backends,
     open: Mutex<HashMap<String, Arc<OpenOutbox>>>,
@@ -43,11 +43,11 @@ pub struct Outboxes {
 /// An outbox in use.
 pub struct OpenOutbox {
     pub outbox: Arc<dyn Store>,
-    /// Where lines of deliveries go that no call of this process has accepted.
+    /// The receiver of log lines about deliveries that no call of this process accepted.
     pub port: Arc<LogPort>,
-    /// The data to make the settings again, by configuration file, from its last call.
+    /// The data to resolve settings again, by configuration file, from the last call.
     sources: Mutex<HashMap<String, TriggerContext>>,
-    /// The outbox may hold requests for which there was no room.
+    /// Signals that the outbox may hold requests that exceeded the capacity.
     claim_wanted: Arc<Notify>,
 }
 
@@ -59,8 +59,8 @@ impl Outboxes {
         }
     }
 
-    /// Opens the outbox at the first time; from then on what other processes leave in it is taken over now and again, for
-    /// as long as this process lives.
+    /// Returns the outbox and opens it on the first call. Afterwards, a task periodically recovers requests of other
+    /// processes until this process ends.
     pub fn get(
         &self,
         place: &OutboxPlace,
@@ -83,14 +83,14 @@ impl Outboxes {
         Ok(outbox)
     }
 
-    /// From now on nothing is taken over.
+    /// Stops recovery in this process.
     pub fn stop_recovery(&self) {
         for open in lock(&self.open).values() {
             lock(&open.sources).clear();
         }
     }
 
-    /// Releases open deliveries to other processes.
+    /// Releases all unfinished deliveries to other processes.
     pub async fn release(&self) {
         let open: Vec<_> = lock(&self.open).values().cloned().collect();
         for open in open {
@@ -99,7 +99,7 @@ impl Outboxes {
         }
     }
 
-    /// Deliveries in all of them that have not ended.
+    /// Returns the number of unfinished deliveries in all outboxes.
     pub async fn depth(&self) -> usize {
         let open: Vec<_> = lock(&self.open).values().cloned().collect();
         let mut depth = 0;
@@ -122,12 +122,12 @@ fn open_outbox(
     })
 }
 
-/// Looks for what belongs to nobody.
+/// Periodically recovers requests without an owner.
 async fn watch(outbox: Weak<OpenOutbox>, recovery_deps: RecoveryDeps) {
     let every = |open: Arc<OpenOutbox>| (open.outbox.claim_every(), Arc::clone(&open.claim_wanted));
     while let Some((every, claim_wanted)) = outbox.upgrade().map(every) {
         if timeout(every, claim_wanted.notified()).await.is_ok() {
-            // A moment ago there was no room.
+            // There was no capacity a moment ago.
             sleep(CLAIM_RETRY_AFTER).await;
         }
         let Some(outbox) = outbox.upgrade() else {
@@ -141,13 +141,13 @@ async fn watch(outbox: Weak<OpenOutbox>, recovery_deps: RecoveryDeps) {
 }
 
 impl OpenOutbox {
-    /// The parts that the alert state needs.
+    /// Returns the store and the log receiver for the alert state.
     pub fn for_alerts(&self) -> (&Arc<dyn Store>, &Arc<LogPort>) {
         (&self.outbox, &self.port)
     }
 
-    /// Stores the data of a call. The first call under a configuration file, and each `scheduled` call, recovers the
-    /// requests under it first, so that older requests are sent first. Returns the number of recovered requests.
+    /// Stores the data of a call. The first call under a configuration file and each `scheduled` call also recover
+    /// requests, so that earlier requests come first. Returns the number of recovered requests.
     pub async fn register_call(
         self: &Arc<Self>,
         scheduled: bool,
@@ -159,7 +159,7 @@ impl OpenOutbox {
             return Ok(0);
         }
         let (outbox, recovery_deps) = (Arc::clone(self), recovery_deps());
-        // Its own task: claimed requests continue even if the call stops waiting.
+        // A separate task, so that claimed requests continue after the call stops waiting.
         let taking = tokio::spawn(async move { outbox.recover(&source, &recovery_deps).await });
         match timeout(RECOVERY_WAIT, taking).await {
             Ok(Ok(recovered)) => recovered,
@@ -167,18 +167,18 @@ impl OpenOutbox {
         }
     }
 
-    /// This process has left a request for which it had no room.
+    /// Schedules a claim for a request that this process stored for lack of capacity.
     pub fn claim_soon(&self) {
         self.claim_wanted.notify_one();
     }
 
-    /// Goes on with what belongs to nobody: requests, then history rows. Gives back how many requests.
+    /// Recovers requests without an owner, then history rows. Returns the number of requests.
     async fn recover(
         &self,
         source: &TriggerContext,
         recovery_deps: &RecoveryDeps,
     ) -> Result<usize, StoreError> {
-        // Without settings nothing can continue: the requests wait.
+        // Without settings, the requests wait in the outbox.
         let Some(settings) = recovery_deps.resolve(source, &source.arguments) else {
             return Ok(0);
         };
@@ -193,7 +193,7 @@ impl OpenOutbox {
         Ok(recovered)
     }
 
-    /// Goes on with requests, as long as there is room for them.
+    /// Recovers requests while there is capacity.
     async fn recover_requests(
         &self,
         source: &TriggerContext,
@@ -218,7 +218,7 @@ impl OpenOutbox {
         let max_in_flight = settings.policy.max_in_flight;
         let room = || match dispatcher.has_much_capacity(&caller, max_in_flight) {
             true => CLAIM_BATCH,
-            // Deliveries in flight may wait for an older one that no process has.
+            // The deliveries that use the capacity may wait for a request without an owner.
             false => usize::from(dispatcher.waits_for_older(max_in_flight)),
         };
         let mut recovered = 0;
@@ -234,7 +234,7 @@ impl OpenOutbox {
             recovered += count;
             let least = self.log_recovery(&claimed, dispatcher.sink());
             for stored_request in claimed {
-                // The arguments of the trigger that accepted it; where they cannot be used any more, this one's.
+                // Use the arguments of the trigger that accepted the request, or this call's if those are invalid.
                 let own = recovery_deps.resolve(source, &source.arguments_of(&stored_request));
                 let settings = (&**own.as_ref().unwrap_or(settings), caller.clone());
                 self.resume(stored_request, asked, settings, dispatcher, history, least);
@@ -252,7 +252,7 @@ impl OpenOutbox {
         Ok(recovered)
     }
 
-    /// One line for many recovered requests. Returns the lowest level at which each has its own lines.
+    /// Logs one line for a large number of recovered requests. Returns the minimum level of the lines of each request.
     fn log_recovery(&self, claimed: &[StoredRequest], sink: &Sink) -> LogLevel {
         if claimed.len() <= MAX_LOGGED {
             return LogLevel::Info;
@@ -267,14 +267,14 @@ impl OpenOutbox {
         LogLevel::Error
     }
 
-    /// For lines of no request.
+    /// Returns a log for lines that belong to no request.
     fn log(&self) -> TaskLog {
         let log = TaskLog::new(None);
         log.hand_over(Arc::<LogPort>::clone(&self.port));
         log
     }
 
-    /// Lines up the history rows that a process has left.
+    /// Queues the history rows of an earlier process.
     async fn recover_history(&self, config: &str, history: &History) -> Result<(), StoreError> {
         for row in self.outbox.claim_history(config, MAX_HISTORY).await? {
             history.push(row, Some(forget_row(Arc::<dyn Store>::clone(&self.outbox))));
@@ -292,13 +292,13 @@ impl OpenOutbox {
         least: LogLevel,
     ) {
         let mut warnings = Warnings::default();
-        // It was read once.
+        // The request was valid when it was stored.
         let request =
             request::read_stored(&stored_request.request_json, &settings.config.read_options).ok();
         let plan =
             |request| routing::recover_plan(&stored_request, request, settings, &mut warnings);
         let planned = catch_panic(|| request.as_ref().map(plan));
-        // Every claimed request comes to an end, even an invalid one.
+        // Every claimed request must end, whatever its error.
         let planned = planned
             .ok()
             .flatten()
@@ -343,7 +343,7 @@ impl OpenOutbox {
     }
 }
 
-/// The deliveries of a request that cannot be made again.
+/// Returns a plan that rejects the open deliveries of a request that cannot be planned again.
 fn unrecoverable_plan(stored_request: &StoredRequest) -> RecoveredPlan {
     let open = stored_request.deliveries.iter().enumerate();
     let open = open.filter(|(_, delivery)| delivery.work.is_some());

@@ -1,4 +1,4 @@
-//! The responses to requests that were not accepted.
+//! Responses and problems for refused calls.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::model::problem::{Location, Problem};
 use crate::observe::{Event, Sink, TaskLog};
 use crate::store::StoreError;
 
-/// The response to a refused request, with its log line.
+/// Returns the response to a refused request, with its log line.
 pub fn refused(
     sink: &Sink,
     status: u16,
@@ -83,7 +83,7 @@ pub fn outbox_error(error: &StoreError) -> Problem {
     }
 }
 
-/// The rows of a call that are one too many.
+/// Reports rows that exceed the memory limit.
 pub fn no_room_for_rows() -> Problem {
     Problem {
         code: "overloaded",
@@ -94,7 +94,7 @@ pub fn no_room_for_rows() -> Problem {
     }
 }
 
-/// The problem of rows whose batch ended with a panic.
+/// Reports the loss of rows after a panic in their batch.
 pub fn internal() -> Problem {
     Problem {
         code: "internal",
@@ -104,7 +104,7 @@ pub fn internal() -> Problem {
     }
 }
 
-/// When to come again after a 503: most deliveries take less.
+/// When to retry after a 503. Most deliveries take less time.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 
 pub fn no_room(full: CapacityError) -> Problem {

@@ -1,4 +1,4 @@
-//! The time by which alerts wait.
+//! The clock for waiting alerts.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::alerts::alert::{Now, later};
 
-/// The longest sleep of timers.
+/// The maximum sleep of timers.
 pub const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// Wall and steady time: the latter begins as the wall clock, and nobody sets it.
+/// Wall time and steady time. The steady clock starts at the wall time, and clock changes do not affect it.
 pub struct SteadyClock {
     wall: Timestamp,
     began: Instant,

@@ -1,4 +1,4 @@
-//! The views of the notifier's state.
+//! The views of the plugin's state.
 
 use super::refusals::{error_detail, silent};
 use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};

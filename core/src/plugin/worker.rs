@@ -9,7 +9,7 @@ use super::{Call, NeedsVariables, Notifier, RecoveryMode, outbox_error};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{LogLine, LogPort};
 
-/// How often a stop looks whether all has ended.
+/// How often a stopping worker checks for the end of all deliveries.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The result of one claim.
@@ -82,7 +82,7 @@ impl Notifier {
         })
     }
 
-    /// Prometheus text.
+    /// Returns the metrics in Prometheus text format.
     pub fn metrics_text(&self) -> String {
         self.sink.metrics.render(self.gauges())
     }

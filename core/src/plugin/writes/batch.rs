@@ -1,4 +1,4 @@
-//! The rows of one table that were written together, on their way to deliveries.
+//! Accepts the rows of one table from one call.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -31,11 +31,11 @@ use crate::plugin::refusals::{internal, not_kept, outbox_error};
 use crate::routing::Refusal;
 use crate::store::{StoreError, StoreErrorKind};
 
-/// Rows that are on their way into an outbox at once.
+/// The number of rows that a batch stores in an outbox concurrently.
 const AT_ONCE: usize = 64;
-/// Rows after which others are let to the processor.
+/// The number of rows after which the task yields the processor.
 const TURN: usize = 16;
-/// How long to wait before an outbox that does not work is tried again: twice as long each time.
+/// The first pause before a retry with a failing outbox. Each further pause is twice as long.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -46,11 +46,11 @@ pub struct RowBatch {
     pub context: BatchContext,
 }
 
-/// Common data of the rows of one call.
+/// The context that all rows of one call share.
 #[derive(Clone)]
 pub struct BatchContext {
     pub dispatcher: Dispatcher,
-    /// The caller whose share of the limits they use.
+    /// The owner of the rows' share of the limits.
     pub caller: Caller,
     pub outboxes: Arc<Outboxes>,
     pub recovery_deps: RecoveryDeps,
@@ -62,7 +62,7 @@ pub struct BatchContext {
     pub late: Arc<dyn LogReceiver>,
 }
 
-/// A batch while its rows are accepted.
+/// A batch while the task accepts its rows.
 struct Acceptor {
     context: BatchContext,
     table: Arc<str>,
@@ -70,15 +70,15 @@ struct Acceptor {
     alerts: Option<Arc<AlertScope>>,
     /// The batch that limits single notifications.
     digests: Arc<delivery::ThrottleBatch>,
-    /// For lines of deliveries.
+    /// The receiver of lines about deliveries.
     lines: Arc<DeliveryLines>,
     min_level: LogLevel,
-    /// Whether the log has why rows wait for the outbox.
+    /// Whether the log already contains the reason why rows wait for the outbox.
     has_logged_reason: AtomicBool,
 }
 
 impl RowBatch {
-    /// Accepts every row. The ends of their deliveries are waited for by a task of their own.
+    /// Accepts every row. A separate task waits for the end of the deliveries.
     pub async fn accept(self) {
         let Self {
             table: TableRows { table, rows },
@@ -106,7 +106,7 @@ impl RowBatch {
         }
     }
 
-    /// Says that the notifier has failed, for when it has.
+    /// Returns a function that reports an internal error for all rows, for use after a panic.
     pub fn report_panic(&self) -> impl FnOnce() + use<> {
         let (table, rows) = (self.table.table.clone(), self.table.rows.len());
         let context = self.context.clone();
@@ -121,8 +121,7 @@ impl RowBatch {
 }
 
 impl BatchContext {
-    /// The outbox of the settings, where they have one: opened, and what former processes have left there taken over, so that
-    /// it goes before the rows.
+    /// Opens the outbox of the settings, if any, and recovers its requests, so that these precede the rows.
     async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, StoreError> {
         let Some(outbox) = &self.settings.outbox else {
             return Ok(None);
@@ -147,14 +146,14 @@ impl BatchContext {
             self.late.push(line);
         }
         let recovery_deps = || self.recovery_deps.clone();
-        // Where nothing could be taken over, the rows cannot be stored either, and the log says why.
+        // After a failed recovery, storing the rows fails as well, and the log shows the reason.
         let _ = open
             .register_call(false, self.source.clone(), recovery_deps)
             .await;
         Ok(Some(open))
     }
 
-    /// Until when a row waits for an outbox that does not work.
+    /// Returns the time until which a row waits for a failing outbox.
     fn deadline(&self) -> Instant {
         self.arrived + self.settings.policy.delivery_timeout
     }
@@ -191,7 +190,7 @@ impl Acceptor {
         }
     }
 
-    /// The tasks of those that are new.
+    /// Accepts all rows and returns the tasks of new requests.
     async fn accept_all(
         &self,
         rows: Vec<Row>,
@@ -214,7 +213,7 @@ impl Acceptor {
                 continue;
             };
             let key = request.notification.dedup_key.clone();
-            // Rows with one key keep their order.
+            // Rows with the same key must be accepted, and so delivered, in their order.
             while accepting.len() >= at_once
                 || key.as_ref().is_some_and(|key| under_way.contains(key))
             {
@@ -237,7 +236,7 @@ impl Acceptor {
         tasks
     }
 
-    /// The request of a row; `None` if the filter excludes it.
+    /// Converts a row to a request. Returns `None` for a row that the filter excludes.
     fn request(&self, row: &Row, summary: &mut Summary) -> Option<Request> {
         let rows = &self.context.settings.rows;
         let options = &self.context.settings.config.read_options;
@@ -261,7 +260,7 @@ impl Acceptor {
         }
     }
 
-    /// Waits for room, and for an outbox that works again.
+    /// Accepts a request. Waits for capacity and for a failing outbox.
     async fn accept_or_wait(&self, request: &Request, warnings: &mut Vec<String>) -> RowOutcome {
         let (mut need, mut pause) = (Need::LEAST, LEAST_PAUSE);
         loop {
@@ -292,7 +291,7 @@ impl Acceptor {
                 // No call waits.
                 persistence.wait = None;
             }
-            // Logged once for all rows.
+            // The summary logs warnings once for all rows.
             *warnings = std::mem::take(&mut acceptance.warnings);
             acceptance.log = acceptance.log.from_level(self.min_level);
             let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);
@@ -322,7 +321,8 @@ impl Acceptor {
         }
     }
 
-    /// Whether the alert state is loaded, where it is on. Where it is not, the row waits a moment.
+    /// Returns the policy for a row without capacity: an outbox stores it. A row for a digest waits in memory, because
+    /// a stored row would become a separate notification.
     async fn wait_for_alerts(&self) -> Result<bool, Problem> {
         let Some(alerts) = &self.alerts else {
             return Ok(true);
@@ -339,8 +339,7 @@ impl Acceptor {
         Ok(false)
     }
 
-    /// A row for which there is no room is stored where there is an outbox. Where a digest is to tell of it, it waits in
-    /// memory: once it was stored it would be a notification of its own.
+    /// Waits for the store without a limit. Logs a wait that takes long.
     async fn capacity(&self, need: Need) -> CapacityPolicy {
         let policy = &self.context.settings.policy;
         if self.open.is_some() && policy.max_per_batch.is_none() {
@@ -352,7 +351,7 @@ impl Acceptor {
         CapacityPolicy::Reserved(permits.await)
     }
 
-    /// Waits for the store however long it takes, and says so where it takes long.
+    /// With few rows, each delivery has its own line.
     async fn stored<T>(&self, accepting: impl Future<Output = T>) -> T {
         tokio::pin!(accepting);
         let Some(open) = &self.open else {
@@ -382,7 +381,7 @@ impl Acceptor {
 
     async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
         self.context.dispatcher.follow(tasks).await;
-        // Of a few rows each delivery's line says it.
+        // Returns whether a retry would be useless.
         if self.min_level > LogLevel::Info {
             summary.ended(&self.context.sink, log, tasks, self.lines.left_out());
         }

@@ -1,5 +1,5 @@
-//! Rows that wait to be accepted. Rows of one trigger are accepted in the order of its calls; triggers do not wait for
-//! each other.
+//! Queues of rows that wait to become deliveries. The rows of one trigger are accepted in the order of its calls, and
+//! no trigger waits for another.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
@@ -16,13 +16,13 @@ use super::waiting::{WaitingCounts, WaitingRows};
 use crate::delivery::{ByteReservation, Caller};
 use crate::panics::lock;
 
-/// How often it is looked whether all rows are stored.
+/// How often to check whether all rows are stored.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// The batches of all triggers.
+/// The waiting batches of all triggers.
 #[derive(Default)]
 pub struct Lanes {
-    /// By trigger, of those that have a task of theirs at work.
+    /// The batches by trigger, for triggers with a running task.
     lanes: Mutex<HashMap<Caller, VecDeque<RowBatch>>>,
     waiting: Arc<WaitingCounts>,
 }
@@ -32,7 +32,7 @@ impl Lanes {
         WaitingRows::new(&self.waiting, rows, has_outbox, room)
     }
 
-    /// Puts a batch behind those of the same trigger. Waits for nothing.
+    /// Appends a batch to its trigger's queue. Does not wait.
     pub fn push(self: &Arc<Self>, caller: Caller, batch: RowBatch, runtime: &Handle) {
         let mut lanes = self.lock();
         if let Some(lane) = lanes.get_mut(&caller) {
@@ -55,7 +55,7 @@ impl Lanes {
         }
     }
 
-    /// The next batch of a trigger. Without one the trigger's task ends.
+    /// Returns the next batch of a trigger. Without one, removes the queue, and the trigger's task ends.
     fn next(&self, caller: &Caller) -> Option<RowBatch> {
         let mut lanes = self.lock();
         let batch = lanes.get_mut(caller)?.pop_front();
@@ -65,12 +65,12 @@ impl Lanes {
         batch
     }
 
-    /// Rows that wait.
+    /// Returns the number of waiting rows.
     pub fn waiting(&self) -> usize {
         self.waiting.rows.load(Ordering::Relaxed)
     }
 
-    /// Waits until all rows for an outbox are stored, at most for `limit`.
+    /// Waits until no row waits for an outbox, at most for `limit`.
     pub async fn stored(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         while self.waiting.to_store.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {

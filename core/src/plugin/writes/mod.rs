@@ -1,5 +1,5 @@
-//! A write trigger's call: each row of its table becomes a notification. The call waits for nothing: it leaves the rows to a
-//! task of the trigger's, which accepts them in their order.
+//! Handles calls of write triggers. Each row of a table becomes a notification. The call does not wait: a task of the
+//! trigger accepts the rows in order.
 
 mod batch;
 mod lanes;
@@ -20,11 +20,12 @@ use crate::model::row::{Row, TableRows};
 use crate::observe::{Event, LogReceiver, TaskLog};
 use crate::panics::lock;
 
-/// The rows of one call, until they are taken.
+/// The rows of one call, until the library takes them.
 pub type Tables = Mutex<Vec<TableRows>>;
 
 impl Notifier {
-    /// Accepts rows without waiting. Later lines go to `late`. If variables are missing, the rows stay in `tables`.
+    /// Accepts rows without waiting. Later log lines go to `late`. If environment variables are missing, the rows stay
+    /// in `tables`.
     pub fn process_writes(
         &self,
         call: &Call,
@@ -37,7 +38,7 @@ impl Notifier {
         for table in tables.into_iter().filter(|table| !table.rows.is_empty()) {
             let (name, rows) = (table.table.clone(), table.rows.len());
             let admission = match &settings {
-                // Its own rows would make rows for ever.
+                // Notifications about history rows would create history rows without end.
                 Ok(settings) if settings.history_table.as_deref() == Some(name.as_str()) => {
                     continue;
                 }
@@ -58,7 +59,7 @@ impl Notifier {
         Ok(Scheduled { lines, port: None })
     }
 
-    /// Takes charge of all rows of a table, or of none.
+    /// Accepts all rows of a table or none.
     fn take(
         &self,
         table: TableRows,
@@ -93,7 +94,7 @@ impl Notifier {
         Ok(())
     }
 
-    /// Waits until all rows for an outbox are stored, at most for `limit`. For the end of the process.
+    /// Waits until the outbox has all rows that wait for it, at most for `limit`. Used at the end of the process.
     pub fn store_waiting_rows(&self, limit: Duration) {
         self.runtime.block_on(self.lanes.stored(limit));
     }

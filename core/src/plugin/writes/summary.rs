@@ -1,4 +1,4 @@
-//! The log lines of a batch of rows: one for each kind of result, with the number of rows.
+//! Log lines for a batch of rows: one line for each kind of event, for any number of rows.
 
 use std::sync::Arc;
 
@@ -12,30 +12,30 @@ use crate::observe::{
 };
 use crate::text::did_you_mean;
 
-/// A row that was seen to.
+/// A processed row.
 pub struct RowAdmission {
-    /// Its dedup key.
+    /// The row's dedup key.
     pub key: Option<DedupKey>,
-    /// Of the row.
+    /// The size of the row.
     pub bytes: usize,
     pub warnings: Vec<String>,
     pub became: RowOutcome,
 }
 
-/// The result of a row.
+/// The result of accepting a row.
 pub enum RowOutcome {
     Task(Arc<Task>),
-    /// It is stored, and delivered by a worker, or when there is room.
+    /// The outbox has the row. A worker delivers it, or this process does when it has capacity.
     Left,
-    /// It is under way already: the engine has passed it twice.
+    /// The request is already in progress: the engine has passed the row twice.
     Known,
-    /// No receiver is named, routed to or a default.
+    /// The row names no receiver, no route matches, and there is no default receiver.
     Nobody,
-    /// It could not be taken; why.
+    /// The row was not accepted, for this reason.
     Lost(Problem),
 }
 
-/// Different things that one batch warns of.
+/// The maximum number of different warnings in one batch.
 const MAX_WARNINGS: usize = 20;
 
 /// The lines of one batch's deliveries.
@@ -52,7 +52,7 @@ impl DeliveryLines {
         }
     }
 
-    /// Lines that are not written.
+    /// Returns the number of omitted lines.
     pub fn left_out(&self) -> usize {
         self.limiter.left_out()
     }
@@ -66,7 +66,7 @@ impl LogReceiver for DeliveryLines {
     }
 }
 
-/// Counts of one batch, for its lines.
+/// The counts of one batch for its log lines.
 pub struct Summary {
     table: String,
     rows: usize,
@@ -75,7 +75,7 @@ pub struct Summary {
     known: usize,
     nobody: usize,
     left: usize,
-    /// Warnings, with the number of their rows.
+    /// The warnings by kind and column, each with its number of rows.
     warnings: Vec<(String, usize)>,
     more_warnings: usize,
     lost: Vec<(Problem, usize)>,
@@ -97,7 +97,7 @@ impl Summary {
         }
     }
 
-    /// Warns of columns that the settings name and no row has.
+    /// Warns of columns that the settings name and no row contains.
     pub fn look_for_columns(&mut self, columns: &Columns, rows: &[Row]) {
         for column in columns.named() {
             if rows.iter().any(|row| row.get(column).is_some()) {
@@ -110,7 +110,7 @@ impl Summary {
         }
     }
 
-    /// Counts a row's warnings.
+    /// Counts the warnings of a row.
     fn warn(&mut self, warnings: &[String]) {
         for warning in warnings {
             let room = self.warnings.len() < MAX_WARNINGS;
@@ -123,7 +123,7 @@ impl Summary {
         }
     }
 
-    /// Counts a row, and returns its task if that is new.
+    /// Counts a row. Returns its task if the request is new.
     pub fn note(&mut self, admission: RowAdmission) -> Option<Arc<Task>> {
         self.warn(&admission.warnings);
         match admission.became {
@@ -142,7 +142,7 @@ impl Summary {
         None
     }
 
-    /// Counts rows that cause no notification.
+    /// Counts rows that become no notification, with the reason.
     pub fn lost(&mut self, error: Problem, rows: usize) {
         let mut known = self.lost.iter_mut();
         match known.find(|(known, _)| known.message == error.message) {
@@ -151,7 +151,7 @@ impl Summary {
         }
     }
 
-    /// Says what became of the rows. Where the filter kept back all of them there is nothing to say.
+    /// Logs the results of the rows. Logs nothing if the filter excludes all of them.
     pub fn accepted(&self, sink: &Sink, log: &TaskLog) {
         let table = self.table.as_str();
         for (warning, rows) in &self.warnings {
@@ -192,7 +192,7 @@ impl Summary {
         }
     }
 
-    /// Logs the ends of the deliveries in one line; `left_out` of them have no line of their own.
+    /// Logs the results of all deliveries in one line. `left_out` of them have no line of their own.
     pub fn ended(&self, sink: &Sink, log: &TaskLog, tasks: &[Arc<Task>], left_out: usize) {
         if left_out > 0 {
             let table = &self.table;
@@ -228,7 +228,7 @@ impl Summary {
     }
 }
 
-/// A warning without the found value: rows with different values share a warning.
+/// Returns a warning without the value that it quotes, so that rows with different values share one line.
 fn gist(warning: &str) -> &str {
     warning.split(", found '").next().unwrap_or(warning)
 }

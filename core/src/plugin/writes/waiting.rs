@@ -1,19 +1,19 @@
-//! Counts of rows that wait until they are deliveries.
+//! Counts rows that wait to become deliveries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::delivery::ByteReservation;
 
-/// In all triggers.
+/// The counts of all triggers.
 #[derive(Default)]
 pub struct WaitingCounts {
     pub rows: AtomicUsize,
-    /// Of these, rows for an outbox.
+    /// The waiting rows that go to an outbox.
     pub to_store: AtomicUsize,
 }
 
-/// Rows of a batch that wait: counted, and their bytes reserved.
+/// The waiting rows of a batch, with their count and their reserved bytes.
 pub struct WaitingRows {
     waiting: Arc<WaitingCounts>,
     room: ByteReservation,
@@ -39,7 +39,7 @@ impl WaitingRows {
         }
     }
 
-    /// A row of this size waits no longer.
+    /// Removes a row of this size from the counts.
     pub fn done(&mut self, bytes: usize) {
         self.room.shrink(bytes);
         self.subtract(1);
