@@ -8,7 +8,7 @@ const ONE: &str = "[receivers.one]\nslack.webhook_url = \"https://one.example\"\
 const TWO: &str = "[receivers.two]\nslack.webhook_url = { env = \"TWO\" }\n";
 const BROKEN: &str = "[receivers.two]\nslack.webhook_url = 5\n";
 
-/// A trigger and its file, which can be written as if it had been so for a while.
+/// A trigger and its file. The tests write the file with an older time of change.
 struct World {
     directory: tempfile::TempDir,
     arguments: BTreeMap<String, String>,
@@ -54,9 +54,9 @@ impl World {
             .insert(name.to_owned(), Some(Secret::new(value)));
     }
 
-    /// What a call comes to: as the entry does it, with the variables that are asked for.
+    /// Resolves a call like the plugin's entry point, including the variables that the cache requests.
     fn call(&self) -> (Result<Vec<String>, String>, Option<ConfigReload>, bool) {
-        // Nobody has looked just now.
+        // Make the next call check the files again.
         let slot = self.cache.slot(&self.arguments, &self.environment);
         lock(&slot.entry).looked = None;
         drop(slot);
@@ -105,7 +105,7 @@ fn a_changed_file_is_taken_up_also_where_it_names_new_variables() {
     world.write("notifier.toml", TWO);
     world.has("two", true, false);
     world.has("two", false, false);
-    // A variable that changes needs no change of the file.
+    // A changed variable needs no change of the file.
     world.set("TWO", "https://another.example");
     world.has("two", true, false);
     world.write("notifier.toml", ONE);

@@ -56,7 +56,7 @@ fn state_is_on_for_a_file_with_any_of_its_keys() {
     ] {
         assert_eq!(on_by(settings, route), expected, "{settings} {route}");
     }
-    // The first of the file, wherever [settings] stands.
+    // The first key in the file, independent of the position of [settings].
     let text = format!(
         "[[routes]]\nreceivers = \"a\"\ngroup_by = []\n{RECEIVERS}[settings]\nresolve_timeout = \"1min\"\n"
     );

@@ -59,7 +59,7 @@ weekly = ["Sat 00:00-24:00", "Sun 00:00-24:00"]
 time_zone = "Europe/Berlin"
 "#;
 
-/// A directory with the file `token`, and the two variables.
+/// Returns a directory with the file `token`, and the two variables.
 fn world() -> (tempfile::TempDir, BTreeMap<String, Option<Secret>>) {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("token"), "tw1lio\n").unwrap();
@@ -146,7 +146,7 @@ fn a_field_called_env_is_no_variable_of_the_environment() {
     assert!(names.iter().eq(["KEY", "URL"]), "{names:?}");
 }
 
-/// A part of a file, and what must be said of it: line, column, path, words.
+/// A part of a file with the expected error: line, column, path, message.
 const BAD: &[(&str, usize, usize, &str, &str)] = &[
     (
         "[recievers.a]",

@@ -6,7 +6,7 @@ use crate::model::notification::AlertStatus;
 const RECEIVERS: &str = "[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n\
                          [receivers.b]\nslack = { webhook_url = \"https://b.example\" }\n";
 
-/// The routes of a file with the receivers a and b.
+/// Returns the routes of a file with the receivers a and b.
 fn routes(text: &str) -> Vec<Route> {
     let loaded = read(&format!("{RECEIVERS}{text}"));
     loaded
@@ -15,7 +15,7 @@ fn routes(text: &str) -> Vec<Route> {
         .routes
 }
 
-/// What is wrong with the routes of such a file.
+/// Returns the problems of the routes of a file with these receivers.
 fn problems(text: &str) -> Vec<String> {
     let loaded = read(&format!("{RECEIVERS}{text}"));
     let errors = loaded.config.map(drop).err().unwrap_or_default().errors;
@@ -136,7 +136,7 @@ fn a_child_inherits_receivers_and_the_keys_of_groups() {
             .all(|route| route.group.group_by == region)
     );
     assert_eq!(routes.last().unwrap().group.group_by, None);
-    // What is not inherited.
+    // Routes do not inherit these settings.
     let continues: Vec<_> = routes.iter().map(|route| route.continue_matching).collect();
     assert_eq!(continues, [false, true, false, false, false]);
 }
@@ -157,18 +157,18 @@ fn the_key_of_a_routes_groups_is_its_name_or_the_matchers_of_its_path() {
         "{}",
     ];
     assert_eq!(keys(TREE), expected);
-    // A route that comes before the others changes no key.
+    // A new route before the others changes no key.
     let before = "[[routes]]\nmatch = { level = \"ok\" }\nreceivers = \"a\"\n";
     let edited = TREE.replacen("[[routes]]", &format!("{before}[[routes]]"), 1);
     assert_eq!(keys(&edited)[1..], expected);
-    // Nor does the way in which a matcher is written.
+    // The notation of a matcher does not change the key.
     let one =
         keys("[[routes]]\nmatch = { fields.a = \"1\", level = \"crit\" }\nreceivers = \"a\"\n");
     let other = keys(
         "[[routes]]\nmatch = { level = \"=critical\", fields = { a = 1 } }\nreceivers = \"a\"\n",
     );
     assert_eq!(one, other);
-    // A long one is short, and a name that looks like a key takes nobody's.
+    // A long key is shortened. A name that equals a generated key does not collide with it.
     let long = format!(
         "[[routes]]\nmatch = {{ text = \"{}\" }}\nreceivers = \"a\"\n",
         "x".repeat(10_000)
@@ -254,7 +254,7 @@ fn a_tree_has_a_depth_that_people_can_follow() {
         problem.ends_with("routes stand in each other more than 16 deep"),
         "{problem}"
     );
-    // Deeper than any stack.
+    // Deeper than any stack allows.
     assert!(!problems(&tree(1_000)).is_empty());
 }
 

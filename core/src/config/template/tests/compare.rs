@@ -1,8 +1,8 @@
-//! Comparisons of texts with numbers are warned of: when a template is read, and when it is rendered.
+//! Tests the warnings of comparisons of texts with numbers, both on loading and on rendering.
 
 use super::*;
 
-/// What a template makes of a field `cpu`, and the warnings.
+/// Renders a template with a field `cpu`. Returns the result and the warnings.
 fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<String>) {
     let (templates, template, findings) = template(source);
     let template = template.unwrap_or_else(|| panic!("{source}: {findings:?}"));

@@ -5,7 +5,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Ways to put a value into a new one twice.
+/// Statements that put a value into a new one twice.
 const DOUBLED: &[&str] = &[
     "{% set a = [a, a] %}",
     "{% set a = (a, a) %}",
@@ -24,7 +24,7 @@ const DOUBLED: &[&str] = &[
     "{% set a = [a] | chain([a]) | sort | list %}",
 ];
 
-/// Uses that go through all of a value.
+/// Expressions that visit everything in a value.
 const USES: &[&str] = &[
     "{{ a }}",
     "{{ a == b }}",
@@ -45,7 +45,7 @@ const USES: &[&str] = &[
     "{{ debug() }}",
 ];
 
-/// Templates that build a value which contains itself, or one that is far larger than the template.
+/// Returns templates that build a cyclic value, or a value that is far larger than the template.
 fn hostile() -> Vec<String> {
     let grown = |statement: &str, times| format!("{{% set a = [1] %}}{}", statement.repeat(times));
     let mut sources: Vec<_> = DOUBLED
@@ -53,13 +53,13 @@ fn hostile() -> Vec<String> {
         .map(|statement| grown(statement, 60) + "{{ a }}")
         .collect();
     for use_of_it in USES {
-        // As large as it may be.
+        // Values of the maximum size.
         let a = grown("{% set a = [a, a] %}", 13);
         let b = a.replace('a', "b");
         sources.push(format!("{a}{b}{use_of_it}"));
     }
     let loops = [
-        // By loops, macros and recursion instead of by many statements.
+        // Growth by loops, macros and recursion instead of by many statements.
         "{% set ns = namespace(a=[1]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}{% endfor %}{{ ns.a }}",
         "{% set ns = namespace(a=[]) %}{% for i in range(9000) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a }}",
         "{% set ns = namespace(a=[]) %}{% for i in range(60) %}{% set ns.a = ns.a + ns.a %}{% endfor %}{{ ns.a | length }}",
@@ -84,7 +84,7 @@ fn hostile() -> Vec<String> {
         "{% set ns = namespace() %}{% for k, v in ns | items %}{{ v }}{% endfor %}{% for x in [1, 2] %}{{ loop.changed(loop) }}{% endfor %}",
         "{% set ns = namespace() %}{% for x in [1, 2] %}{{ loop.changed(ns) }}{{ loop.changed(*[loop]) }}{% endfor %}",
         "{% set ns = namespace() %}{% call(x) ns.m() %}{% endcall %}{{ ns }}",
-        // Long work that fuel pays little for.
+        // Long work that costs little fuel.
         "{% set a = range(9000) | list %}{% for i in range(9000) %}{% if a == range(9000) | list %}{% endif %}{% endfor %}",
         "{% set a = [range(9000) | list] * 20 %}{% for i in range(9000) %}{% if a in [a, [a] * 2] %}{% endif %}{% endfor %}",
         "{% set a = [range(900) | list] * 50 %}{% for i in a %}{% for j in a %}{{ a | unique | length }}{% endfor %}{% endfor %}",
@@ -188,7 +188,7 @@ fn what_can_change_cannot_be_put_into_a_value() {
             "{source}: {error}"
         );
     }
-    // Where the source shows it, nothing has to be rendered.
+    // If the source shows the error, the template need not render.
     for source in [
         "{% set ns = namespace() %}{% set ns.me = ns %}",
         "{% set ns = namespace() %}{% set other = namespace() %}{% set ns.me = other %}",
@@ -201,7 +201,7 @@ fn what_can_change_cannot_be_put_into_a_value() {
             "{findings:?}"
         );
     }
-    // A variable of the same name that is something else.
+    // The two variables share a name but have different values.
     let (_, template, _) = template(
         "{% set ns = namespace() %}{% for n in [1] %}{% set ns.n = n %}{% endfor %}{% set n = namespace() %}",
     );
@@ -210,7 +210,7 @@ fn what_can_change_cannot_be_put_into_a_value() {
 
 #[test]
 fn a_template_that_takes_too_long_ends_with_its_line() {
-    // Fuel pays for each comparison as for one of numbers.
+    // The engine charges each comparison like a comparison of numbers.
     let slow = "{% set a = [range(9000) | list] %}{% set b = [range(9000) | list] %}\n\
         {% for i in range(9000) %}{% if a == b %}{% endif %}{% endfor %}";
     let started = Instant::now();
@@ -237,11 +237,11 @@ fn the_templates_of_one_request_may_take_so_long_together() {
     assert!(whats[11].contains("too long already"), "{whats:?}");
 }
 
-/// A list, an object or another value, made of the variables.
+/// Generates a list, an object or another value from the variables.
 fn value() -> impl Strategy<Value = [String; 3]> {
     let list = select(vec!["a", "b", "ns.a", "[1]", "range(20)"]);
     let object = select(vec!["c", "ns.c", "{}", "notification.fields"]);
-    // What makes most templates fail stands here once.
+    // Values that make most templates fail occur only once.
     let other = select(vec![
         "ns.b", "ns.b", "ns.b", "data", "'x'", "data.n", "a", "c", "loop", "ns",
     ]);
@@ -311,7 +311,7 @@ fn value() -> impl Strategy<Value = [String; 3]> {
     })
 }
 
-/// Statements, some in loops and macros.
+/// Generates statements, some in loops and macros.
 fn program() -> impl Strategy<Value = String> {
     let statement = (value(), 0..9_usize).prop_map(|([list, object, other], which)| match which {
         0 => format!("{{% set a = {list} %}}"),

@@ -56,7 +56,7 @@ fn a_template_sees_the_notification_and_the_data() {
     }
 }
 
-/// 2 to the 40th bytes, if it were let.
+/// Without limits, this template builds 2 to the 40th bytes.
 const DOUBLED: &str = "{% set a = 'xxxxxxxx' ~ 'xxxxxxxx' %}{% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}\
     {% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}{% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}\
     {% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}{% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}\
@@ -203,7 +203,7 @@ fn what_is_never_there_is_warned_of() {
     }
 }
 
-/// Each of these nests thousands deep, which a stack of the usual size does not hold.
+/// Each template nests thousands of levels, more than the usual stack allows.
 #[test]
 fn what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else() {
     let sources = [
@@ -286,9 +286,9 @@ fn the_templates_of_one_request_may_take_so_much_together() {
         .iter()
         .filter(|message| message.contains("already"))
         .count();
-    // By the fuel, or by the time where the machine is busy.
+    // Because of the fuel limit, or of the time limit on a busy machine.
     assert!((10..20).contains(&refused), "{errors:?}");
-    // A new request begins anew.
+    // A new request has new limits.
     let error = Renderer::new(&templates)
         .render(&made[0], &seen)
         .unwrap_err();
