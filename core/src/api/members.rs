@@ -12,7 +12,7 @@ use crate::model::read_options::ReadOptions;
 use crate::text::shown_value;
 use crate::warnings::Warnings;
 
-/// No channel accepts longer links.
+/// The maximum length of a link. No channel accepts longer ones.
 const MAX_LINK_BYTES: usize = 2000;
 
 /// Reads a level. An unreadable level becomes an error: the worst alert must not look like one without a level.

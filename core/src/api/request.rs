@@ -33,7 +33,8 @@ pub struct Request {
     /// The data for templates.
     pub data: Option<Arc<Json>>,
     pub idempotency_key: Option<String>,
-    /// Equal for all bodies with the same meaning, whatever the position of the key and the order of the members.
+    /// A value that is equal for all bodies with the same meaning. It does not depend on the key's position or the
+    /// members' order.
     pub fingerprint: Fingerprint,
     /// The first undocumented members, which may be misspelt.
     pub unknown: Vec<String>,

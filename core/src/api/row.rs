@@ -17,7 +17,7 @@ use crate::model::row::{Columns, Row};
 use crate::text::{Limit, Unit, cut};
 use crate::warnings::Warnings;
 
-/// Longer values are cut. The table still has the whole value.
+/// The maximum length of a value. Longer values are cut; the table still has the whole value.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
 /// Converts a row to a request. Omits invalid values with a warning in the request. A row without a text uses all its

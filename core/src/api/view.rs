@@ -34,7 +34,7 @@ pub struct StatusView {
     pub error: Option<ViewError>,
 }
 
-/// Why the settings are unusable.
+/// The reason why the settings are unusable.
 #[derive(Debug, Serialize)]
 pub struct ViewError {
     pub message: String,

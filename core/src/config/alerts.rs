@@ -36,9 +36,9 @@ pub struct StateKey {
 pub struct GroupSettings {
     /// Alerts with equal values of these names form one group. `None`: each alert forms its own group.
     pub group_by: Option<Arc<[Name]>>,
-    /// How long a new group waits for more alerts.
+    /// The time that a new group waits for more alerts.
     pub group_wait: Duration,
-    /// How long a group waits between two notifications.
+    /// The time that a group waits between two notifications.
     pub group_interval: Duration,
     /// An alert without a report for this long resolves. `None`: it never resolves by itself.
     pub resolve_timeout: Option<Duration>,

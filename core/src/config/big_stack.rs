@@ -5,7 +5,8 @@
 
 use std::thread;
 
-/// More than the longest source can nest. The system allocates memory only for the used part.
+/// The stack's size, which exceeds what the longest source can nest. The system allocates memory only for the used
+/// part.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// The system had no thread, or the work panicked.

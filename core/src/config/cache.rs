@@ -13,17 +13,17 @@ use crate::model::problem::Problem;
 use crate::panics::lock;
 use crate::time_limit::files::{self, FileError, FileStamp};
 
-/// More triggers than one plugin has in practice.
+/// The maximum number of cached triggers. One plugin has fewer in practice.
 const MAX_ENTRIES: usize = 64;
-/// How often the cache checks files for changes.
+/// The interval at which the cache checks files for changes.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// The cache reloads an edited file only after this time without changes: an editor may write it in pieces.
+/// The time without changes after which the cache reloads an edited file: an editor may write it in pieces.
 const REST: Duration = Duration::from_secs(1);
 
 /// A cache of settings by arguments and environment.
 #[derive(Default)]
 pub struct SettingsCache {
-    /// In order of use; the most recently used entry is last.
+    /// The entries in order of use; the most recently used entry is last.
     entries: Mutex<Vec<(CacheKey, Arc<CacheSlot>)>>,
 }
 
@@ -132,7 +132,7 @@ struct CacheSlot {
 struct CachedSettings {
     current: Option<SettingsResult>,
     broken: Option<Arc<Problem>>,
-    /// Why the cache could not check the files. The cache reports it once.
+    /// The reason why the cache could not check the files. The cache reports it once.
     no_answer: Option<Arc<Problem>>,
     named: Named,
     /// The configuration file and the files that it names, with their stamps at the last reading.

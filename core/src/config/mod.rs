@@ -52,7 +52,7 @@ pub struct Settings {
     pub policy: Arc<DeliveryPolicy>,
     /// `None`: deliveries in flight end with the process.
     pub outbox: Option<OutboxSettings>,
-    /// How the plugin makes notifications from rows.
+    /// The settings for making notifications from rows.
     pub rows: RowSettings,
     /// The table that gets one row for each delivery.
     pub history_table: Option<Arc<str>>,

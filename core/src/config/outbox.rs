@@ -35,14 +35,14 @@ pub enum OutboxPlace {
 /// The outbox settings of a configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxConfig {
-    /// Encrypts the destinations of requests in the store.
+    /// The key that encrypts the destinations of requests in the store.
     pub key: Option<Arc<Seal>>,
     pub nats: NatsAccess,
     /// Whether workers, and not the server, deliver the stored requests.
     pub for_workers: bool,
 }
 
-/// How to connect to NATS servers.
+/// The settings of a connection to NATS servers.
 #[derive(Clone, Debug, Default)]
 pub struct NatsAccess {
     pub credentials: Option<Secret>,

@@ -27,9 +27,9 @@ pub struct Silence {
 pub struct WeeklyWindow {
     first: Weekday,
     last: Weekday,
-    /// Minutes since midnight.
+    /// The start in minutes since midnight.
     from: u16,
-    /// 1,440 is the end of the day.
+    /// The end in minutes since midnight. 1,440 is the end of the day.
     until: u16,
 }
 

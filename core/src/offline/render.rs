@@ -31,13 +31,13 @@ pub struct RenderedDelivery {
     pub messages: Vec<String>,
     /// The number of SMS segments.
     pub segments: Option<u32>,
-    /// Why there are no messages: `ignored`, or the reason of a failure.
+    /// The reason why there are no messages: `ignored`, or the reason of a failure.
     pub reason: Option<&'static str>,
     pub detail: Option<String>,
     pub path: Option<String>,
 }
 
-/// Part of keys, but of no body.
+/// The task id, which is part of keys but of no body.
 const TASK_ID: &str = "render";
 
 impl RenderReport {

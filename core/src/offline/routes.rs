@@ -57,7 +57,7 @@ pub struct RoutedDestination {
 #[derive(Debug, Serialize)]
 pub struct SenderUse {
     pub sender: String,
-    /// `used`, `ignored` or `denied`, according to `request_destinations`.
+    /// The use of the sender: `used`, `ignored` or `denied`, according to `request_destinations`.
     pub becomes: &'static str,
 }
 

@@ -344,7 +344,7 @@ impl Notifier {
 /// An outbox in use, and the number of recovered requests or the reason for a failed recovery.
 type OpenedStore = (Arc<OpenOutbox>, Result<usize, StoreError>);
 
-/// When a call recovers requests of other processes.
+/// The time at which a call recovers requests of other processes.
 #[derive(Clone, Copy)]
 enum RecoveryMode<'a> {
     /// Only on the first call of the process.

@@ -104,7 +104,7 @@ pub fn internal() -> Problem {
     }
 }
 
-/// When to retry after a 503. Most deliveries take less time.
+/// The time after which to retry after a 503. Most deliveries take less time.
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 
 pub fn no_room(full: CapacityError) -> Problem {

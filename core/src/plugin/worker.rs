@@ -9,7 +9,7 @@ use super::{Call, NeedsVariables, Notifier, RecoveryMode, outbox_error};
 use crate::model::problem::{Location, Problem};
 use crate::observe::{LogLine, LogPort};
 
-/// How often a stopping worker checks for the end of all deliveries.
+/// The interval at which a stopping worker checks for the end of all deliveries.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The result of one claim.
@@ -21,7 +21,7 @@ pub struct ClaimReport {
     pub error: Option<ClaimError>,
 }
 
-/// Why no request was claimed.
+/// The reason why no request was claimed.
 pub struct ClaimError {
     pub error: Problem,
     /// Whether a later claim may succeed without a change, such as when the servers are reachable again.

@@ -18,7 +18,7 @@ pub struct RouteMatch {
     pub why: MatchedBy,
 }
 
-/// Why the rules select a receiver.
+/// The reason why the rules select a receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
     /// The route at this index in the list of routes.

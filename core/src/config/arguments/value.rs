@@ -114,7 +114,7 @@ impl Argument {
     }
 }
 
-/// Longer than any real table name.
+/// The maximum length of a table name. It exceeds any real name.
 const MAX_TABLE_BYTES: usize = 250;
 
 /// Returns the words of a list.

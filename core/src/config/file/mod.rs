@@ -181,7 +181,7 @@ impl<'a> Loader<'a> {
         look_up: bool,
     ) -> Self {
         if !look_up {
-            // Without lookup, credentials from the environment count as present.
+            // Without lookup, the loader assumes that Twilio's credentials are present.
             let given = || Some(Secret::new("AC"));
             operator.twilio_sid = operator.twilio_sid.or_else(given);
             operator.twilio_token = operator.twilio_token.or_else(given);

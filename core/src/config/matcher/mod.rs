@@ -15,7 +15,7 @@ use crate::model::notification::{AlertStatus, Level, Notification};
 /// A set of conditions, which must all hold. An empty matcher matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Matcher {
-    /// In the order of their names, with fields in the order of the file.
+    /// The conditions in the order of their names, with fields in the order of the file.
     conditions: Vec<(Name, Patterns)>,
 }
 
@@ -38,7 +38,7 @@ enum FieldIndex<'a> {
     Many(HashMap<&'a str, &'a Json>),
 }
 
-/// Up to this number of fields, a linear search is used.
+/// The number of fields up to which a linear search is used.
 const FEW: usize = 16;
 
 impl<'a> MatchInput<'a> {

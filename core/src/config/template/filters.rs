@@ -225,7 +225,7 @@ fn age(state: &State<'_, '_>, value: &Value) -> Result<f64, Error> {
     Ok(milliseconds as f64 / 1e3)
 }
 
-/// Longer than any useful format.
+/// The maximum length of a format. It exceeds any useful one.
 const MAX_FORMAT_BYTES: usize = 200;
 
 fn time(

@@ -16,7 +16,7 @@ use super::waiting::{WaitingCounts, WaitingRows};
 use crate::delivery::{ByteReservation, Caller};
 use crate::panics::lock;
 
-/// How often to check whether all rows are stored.
+/// The interval at which to check whether all rows are stored.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The waiting batches of all triggers.
