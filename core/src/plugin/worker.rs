@@ -29,8 +29,8 @@ pub struct ClaimError {
 }
 
 impl Notifier {
-    /// Claims requests without an owner, of triggers whose `config_file_path` is `claimed_config_path`. Delivers them with the
-    /// configuration file of this call. Does not wait for deliveries.
+    /// Claims requests without an owner, of triggers whose `config_file_path` is `claimed_config_path`. Delivers them
+    /// with the configuration file of this call. Does not wait for deliveries.
     pub fn work(
         &self,
         call: &Call,
@@ -67,8 +67,8 @@ impl Notifier {
         })
     }
 
-    /// Stops claiming, waits at most `limit` for deliveries in flight, and releases the rest to other processes. Returns the
-    /// number of released deliveries.
+    /// Stops claiming, waits at most `limit` for deliveries in flight, and releases the rest to other processes.
+    /// Returns the number of released deliveries.
     pub fn stop_work(&self, limit: Duration) -> usize {
         self.outboxes.stop_recovery();
         self.runtime.block_on(async {
