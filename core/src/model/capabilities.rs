@@ -5,22 +5,22 @@ use std::time::Duration;
 use super::wire::ResendEffect;
 use crate::text::{Limit, Markup};
 
-/// The capabilities of a channel in one configuration. A literal or [`Self::messages`] sets every field, so that none
-/// is forgotten.
+/// The capabilities of a channel in one configuration. A literal or [`Self::messages`] sets every field, so no channel
+/// can omit one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     pub protocol: Protocol,
-    /// The effect of sending a message twice. A message of another kind has its own.
+    /// The effect of sending a message twice. A message may override it.
     pub resend: ResendEffect,
     pub follow_ups: FollowUps,
     pub attachments: Attachments,
     pub limits: Limits,
 }
 
-/// How a channel's messages travel.
+/// The protocol of a channel's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// A proxy can carry it.
+    /// A proxy can forward it.
     Http,
     Smtp,
 }
@@ -28,7 +28,7 @@ pub enum Protocol {
 /// The provider's treatment of a notification with the dedup key of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowUps {
-    /// It takes the earlier message's place.
+    /// It replaces the earlier message.
     pub edits: bool,
     pub threads: Threading,
     pub incidents: Option<Incidents>,
@@ -38,13 +38,13 @@ pub struct FollowUps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threading {
     No,
-    /// The message names the thread, which follows from the dedup key.
+    /// The message names the thread, which the dedup key determines.
     ByKey,
     /// The message names the earlier message.
     ByReference,
 }
 
-/// The provider keeps an incident or alert for each dedup key.
+/// The provider stores an incident or alert for each dedup key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incidents {
     /// A `resolved` closes it.
@@ -65,24 +65,24 @@ pub enum Attachments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub text: Length,
-    /// Attempts at once to one destination, where the provider allows fewer than is usual.
+    /// The maximum number of concurrent attempts to one destination, if the provider allows fewer than the default.
     pub in_flight: Option<usize>,
-    /// The shortest wait before a retry, where the provider asks for more than the operator does.
+    /// The minimum wait before a retry, if the provider requires more than the operator's setting.
     pub least_backoff: Duration,
 }
 
-/// How long the text of one message may be.
+/// The maximum length of one message's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     Any,
     /// A longer text continues in further messages, and no cut breaks its markup.
     Split(Limit, Markup),
-    /// A longer text is cut short, and the response says so.
+    /// A longer text is shortened, with a warning in the response.
     Cut(Limit),
 }
 
 impl Capabilities {
-    /// Independent messages by HTTP: no later one changes or joins them, and a second sending is shown twice.
+    /// Independent messages over HTTP. No later message edits or joins them, and a repeated message is shown twice.
     pub const fn messages(limits: Limits) -> Self {
         Self {
             protocol: Protocol::Http,
@@ -98,12 +98,12 @@ impl Capabilities {
         self.follow_ups.edits || matches!(self.follow_ups.threads, Threading::ByReference)
     }
 
-    /// Whether the provider keeps incidents: no limit on messages holds up a notification that changes one.
+    /// Whether the provider stores incidents. Message limits do not delay a notification that changes an incident.
     pub const fn keeps_incidents(&self) -> bool {
         self.follow_ups.incidents.is_some()
     }
 
-    /// The markup that a text may have.
+    /// Returns the markup that a text may contain.
     pub const fn markup(&self) -> Markup {
         match self.limits.text {
             Length::Split(_, markup) => markup,
@@ -113,7 +113,7 @@ impl Capabilities {
 }
 
 impl FollowUps {
-    /// A further message, without any tie to the earlier one.
+    /// A separate message, unrelated to the earlier one.
     pub const MESSAGES: Self = Self {
         edits: false,
         threads: Threading::No,
@@ -132,7 +132,7 @@ impl FollowUps {
         }
     }
 
-    /// An incident that a `resolved` closes.
+    /// Returns incidents that a `resolved` closes.
     pub const fn incidents(acknowledges: bool) -> Self {
         Self {
             incidents: Some(Incidents {
@@ -145,7 +145,7 @@ impl FollowUps {
 }
 
 impl Limits {
-    /// A limit on the text alone.
+    /// Returns a limit on the text only.
     pub const fn text(text: Length) -> Self {
         Self {
             text,

@@ -1,4 +1,4 @@
-//! The joint between channels and delivery: what delivery asks of a channel.
+//! The interface between channels and delivery.
 
 use std::fmt::{self, Debug};
 use std::sync::Arc;
@@ -13,50 +13,51 @@ use super::outcome::{AttemptResult, Classification, Failure, MessageRef};
 use super::wire::{Destination, Outbound, Reply};
 use crate::text::hex;
 
-/// One configured destination. Pure: it composes messages and classifies replies, and does no I/O.
+/// One configured destination. It composes messages and classifies replies without I/O.
 ///
-/// No method has a default that a channel could forget to override: [`Capabilities`] declares the channel's features.
+/// No method has a default implementation: [`Capabilities`] declares the channel's features.
 pub trait Channel: Send + Sync + Debug {
-    /// The channel's capabilities in this configuration.
+    /// Returns the channel's capabilities in this configuration.
     fn capabilities(&self) -> &'static Capabilities;
 
-    /// Label, queue key, account key: carries no secret.
+    /// Returns label, queue key and account key, all without secrets.
     fn destination(&self) -> &Destination;
 
-    /// All messages of one delivery in sending order, before the first byte leaves. Deterministic: same inputs, same bytes.
+    /// Composes all messages of one delivery in sending order, before the first one is sent. Deterministic: equal
+    /// inputs make equal bytes.
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure>;
 
     /// Signs and dates a message before each attempt; an earlier attempt may have signed it. Pure.
     fn sign(&self, out: &mut Outbound, now: Timestamp);
 
-    /// Classifies the reply to this message. Total: every status, every body, no panic.
+    /// Classifies the reply to this message, whatever its status and body. Never panics.
     fn classify(&self, sent: &Outbound, reply: &Reply) -> Classification;
 
-    /// The message's body in a dry run, with secrets masked.
+    /// Returns the message's body for a dry run, with secrets masked.
     fn preview(&self, out: &Outbound) -> String;
 
-    /// How to ask the provider about a message whose reply was lost. `None`: it cannot be asked.
+    /// Returns the lookup of a message whose reply was lost. `None` means that the provider has no lookup.
     fn lookup(&self) -> Option<&dyn Lookup>;
 }
 
 /// Finds out whether the provider has a message whose reply was lost.
 pub trait Lookup: Send + Sync {
-    /// The question to the provider.
+    /// Returns the request to the provider.
     fn question(&self) -> Outbound;
 
-    /// The messages in the reply to the question that may be the one.
+    /// Returns the messages in the provider's reply that may be the sent message.
     fn matches(&self, sent: &LostReply<'_>, reply: &Reply) -> Vec<ProviderMessage>;
 }
 
-/// A message that left, and whose reply was lost.
+/// A sent message whose reply was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct LostReply<'a> {
     pub message: &'a Outbound,
-    /// The wall clock when its attempt began.
+    /// The wall-clock time at which its attempt began.
     pub at: SystemTime,
 }
 
-/// A message that the provider has, and what became of it.
+/// A message in the provider's list, with its result.
 #[derive(Clone, Debug)]
 pub struct ProviderMessage {
     pub message: MessageRef,
@@ -66,20 +67,20 @@ pub struct ProviderMessage {
 /// The input of a message besides the notification.
 #[derive(Clone)]
 pub struct ComposeContext {
-    /// Whether a text may mention people and groups as the provider's own default allows.
+    /// Whether a text may mention people and groups, as the provider's default allows.
     pub allow_mentions: bool,
     /// The caller's idempotency key, or the task's id.
     pub key: Arc<str>,
-    /// The delivery's place in the request.
+    /// The delivery's index in the request.
     pub index: usize,
-    /// The rendered parameters, by name.
+    /// The rendered parameters by name.
     pub rendered: Vec<(&'static str, Arc<str>)>,
-    /// The last message of the same dedup key at this destination, where there is one that can be referred to.
+    /// The last message with the same dedup key at this destination, if the channel can refer to it.
     pub earlier: Option<MessageRef>,
 }
 
 impl Debug for ComposeContext {
-    /// Rendered values may be secret, so it shows only the parameters' names.
+    /// Shows only the parameters' names, because rendered values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.rendered.iter().map(|(name, _)| *name);
         f.debug_struct("ComposeContext")
@@ -93,7 +94,7 @@ impl Debug for ComposeContext {
 }
 
 impl ComposeContext {
-    /// The first delivery of a request under this key, with nothing set.
+    /// Returns the context of a request's first delivery with this key and without options.
     pub fn new(key: &str) -> Self {
         Self {
             allow_mentions: true,
@@ -104,13 +105,14 @@ impl ComposeContext {
         }
     }
 
-    /// The rendered value of a parameter; `None` without a template or if that failed.
+    /// Returns the rendered value of a parameter, or `None` if it has no template or its rendering failed.
     pub fn rendered(&self, parameter: &str) -> Option<&str> {
         let found = self.rendered.iter().find(|(name, _)| *name == parameter);
         found.map(|(_, text)| text.as_ref())
     }
 
-    /// The idempotency key of one message: the same on every attempt and after a restart; 32 hexadecimal digits.
+    /// Returns the idempotency key of one message: 32 hexadecimal digits. The key is the same on every attempt and
+    /// after a restart.
     pub fn message_key(&self, part: usize) -> String {
         let digest = Sha256::new()
             .chain_update(self.key.as_bytes())
@@ -128,9 +130,9 @@ impl ComposeContext {
 pub struct Messages {
     /// In sending order.
     pub parts: Vec<Outbound>,
-    /// How many SMS segments they make, where the provider charges by segment.
+    /// The number of SMS segments, if the provider charges by segment.
     pub segments: Option<u32>,
-    /// Such as how much of a text was left out.
+    /// Such as the length of a text's missing end.
     pub warnings: Vec<String>,
 }
 
@@ -143,7 +145,7 @@ impl Messages {
         }
     }
 
-    /// SHA-256 of the messages' bodies. Equal parts have equal hashes.
+    /// Returns the SHA-256 of the messages' bodies. Equal bodies have equal hashes.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for message in &self.parts {
@@ -154,7 +156,7 @@ impl Messages {
         hash.finalize().into()
     }
 
-    /// Bytes that all its messages take.
+    /// Returns the size of all messages in bytes.
     pub fn size(&self) -> usize {
         self.parts.iter().map(Outbound::size).sum()
     }

@@ -1,4 +1,4 @@
-//! Fields from a notification's text: named groups of regular expressions.
+//! Extracts fields from a notification's text with named groups of regular expressions.
 
 use std::sync::Arc;
 
@@ -8,29 +8,30 @@ use super::notification::Notification;
 use crate::json::Json;
 use crate::text::{Limit, Unit, cut, head};
 
-/// Regular expressions search at most this much of a text.
+/// The maximum length of text that regular expressions search.
 pub const MAX_SEARCHED_BYTES: usize = 16 * 1024;
-/// Named groups of one expression.
+/// The maximum number of named groups in one expression.
 pub const MAX_GROUPS: usize = 16;
-/// Fields that expressions make for one notification.
+/// The maximum number of extracted fields of one notification.
 pub const MAX_FIELDS: usize = 64;
-/// Longer values are cut.
+/// The maximum length of a value. Longer values are shortened.
 pub const MAX_VALUE_BYTES: usize = 1024;
 
-/// An expression that makes a field of each of its named groups.
+/// An expression that makes a field of each named group.
 #[derive(Clone, Debug)]
 pub struct Extraction(Regex);
 
 impl Extraction {
-    /// `None`: it has no named group, or too many.
+    /// Returns `None` if the expression has no named group or too many.
     pub fn new(regex: Regex) -> Option<Self> {
         let groups = regex.capture_names().flatten().count();
         (1..=MAX_GROUPS).contains(&groups).then_some(Self(regex))
     }
 }
 
-/// Adds the fields of all matching expressions, which search the first bytes of the text. Existing fields win, so that
-/// nothing is added twice. Returns whether there are new ones. Other owners of the notification keep the old one.
+/// Adds the fields of all matching expressions, which search the first bytes of the text. An existing field with the
+/// same name takes precedence. Returns whether there are new fields. Other owners of the notification keep the old
+/// version.
 pub fn extract(
     extractions: &[Extraction],
     notification: &mut Arc<Notification>,
@@ -71,7 +72,7 @@ mod tests {
         Extraction::new(Regex::new(expression).unwrap()).unwrap()
     }
 
-    /// The fields of a text, which has a field `rack` already.
+    /// Returns the fields of a text in a notification that already has a field `rack`.
     fn fields(expressions: &[&str], text: Json, left: usize) -> Vec<String> {
         let mut notification = Notification::plain(text);
         notification.fields = vec![("rack".to_owned(), Json::Number("7".to_owned()))];

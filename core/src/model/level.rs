@@ -1,10 +1,10 @@
-//! How bad something is, and the words that others use for it.
+//! The severity levels, and the words of other systems for them.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-/// How bad it is; a later one is worse.
+/// The severity; later variants are more severe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     Ok,
@@ -14,17 +14,20 @@ pub enum Level {
     Critical,
 }
 
-/// The levels of common systems' words, besides the levels' own names. Words are compared as [`folded`] returns them.
+/// The words of common systems for levels, besides the levels' own names. [`folded`] normalises words for the
+/// comparison.
 ///
 /// - syslog: RFC 5424, section 6.2.1, with the keywords of syslog.conf(5) (`emerg`, `panic`, `err`, `warn`)
 /// - PagerDuty: severities of the Events API v2 and incident priorities,
-///   <https://support.pagerduty.com/main/docs/incident-priority> (P1 to P5, SEV-1 to SEV-5), which Opsgenie has as P1 to P5
+///   <https://support.pagerduty.com/main/docs/incident-priority> (P1 to P5, SEV-1 to SEV-5); Opsgenie also has P1 to
+///   P5
 /// - Prometheus: `page` as in the alerting rules of its documentation,
-///   <https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/>; `none` as in kube-prometheus' Watchdog
+///   <https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/>; `none` as in kube-prometheus'
+///   Watchdog
 /// - ITU-T X.733, Alerta and ServiceNow: `major`, `minor`, `cleared`, `normal`; Zabbix: `disaster`, `information`
 /// - loggers: `fatal`, `debug`, `trace`, `verbose`
 ///
-/// Words that mean different things in different systems, such as `high` or `severe`, and plain numbers are not here.
+/// The list omits plain numbers and words with different meanings in different systems, such as `high` or `severe`.
 pub const ALIASES: &[(Level, &[&str])] = &[
     (Level::Ok, &["normal", "clear", "cleared"]),
     (
@@ -64,7 +67,7 @@ pub const ALIASES: &[(Level, &[&str])] = &[
     ),
 ];
 
-/// Longer words are no level.
+/// The maximum length of a level's word.
 pub const MAX_WORD_BYTES: usize = 64;
 
 impl Level {
@@ -76,7 +79,7 @@ impl Level {
         Level::Critical,
     ];
 
-    /// A level by its name, or by one of [`ALIASES`].
+    /// Parses a level's name, or one of [`ALIASES`].
     pub fn parse(word: &str) -> Option<Self> {
         let folded = folded(word)?;
         let is_named = |level: &Level| level.word() == folded;
@@ -102,7 +105,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// A word as levels compare it: without case, and without what joins its parts, so that `SEV-1` is `sev1`.
+/// Returns a word in lower case and without separators, so that `SEV-1` is `sev1`.
 fn folded(word: &str) -> Option<Cow<'_, str>> {
     let word = word.trim();
     if word.is_empty() || word.len() > MAX_WORD_BYTES {
@@ -115,12 +118,12 @@ fn folded(word: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(parts.collect::<String>().to_lowercase()))
 }
 
-/// The operator's own words for levels. They win over [`ALIASES`].
+/// The operator's own words for levels. They take precedence over [`ALIASES`].
 #[derive(Clone, Debug, Default)]
 pub struct LevelMap(HashMap<String, Level>);
 
 impl LevelMap {
-    /// Whether the word is new, and can be one.
+    /// Adds a word. Returns false if the word is a duplicate or invalid.
     pub fn insert(&mut self, word: &str, level: Level) -> bool {
         let Some(word) = folded(word).filter(|word| !word.is_empty()) else {
             return false;
@@ -128,12 +131,12 @@ impl LevelMap {
         self.0.insert(word.into_owned(), level).is_none()
     }
 
-    /// The level that a word means.
+    /// Returns the level of a word.
     pub fn parse(&self, word: &str) -> Option<Level> {
         self.mapped(word).or_else(|| Level::parse(word))
     }
 
-    /// The level that the operator gave a word.
+    /// Returns the level that the operator assigned to a word.
     fn mapped(&self, word: &str) -> Option<Level> {
         if self.0.is_empty() {
             return None;
@@ -141,13 +144,13 @@ impl LevelMap {
         self.0.get(&*folded(word)?).copied()
     }
 
-    /// The level that the operator gave the word in brackets that a text begins with.
+    /// Returns the level that the operator assigned to the bracketed word at the text's beginning.
     pub fn in_text(&self, text: &str) -> Option<Level> {
         self.mapped(word_in_text(text)?)
     }
 }
 
-/// The word in brackets that a text begins with, as in `[CRITICAL] cpu`, where it is short enough for a level.
+/// Returns the bracketed word at the text's beginning, as in `[CRITICAL] cpu`, if it is short enough for a level.
 pub fn word_in_text(text: &str) -> Option<&str> {
     let text = text.trim_start().strip_prefix('[')?;
     let mut bytes = text.bytes().take(MAX_WORD_BYTES);

@@ -1,4 +1,4 @@
-//! The vocabulary: what every other module speaks of. No I/O, and no use of any other module.
+//! The types that all other modules share. They do no I/O and use no other module.
 
 pub mod capabilities;
 pub mod channel;

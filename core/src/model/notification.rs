@@ -14,60 +14,61 @@ pub use super::level::{Level, LevelMap};
 use crate::json::{Json, size_of_members};
 use crate::text::hex;
 
-/// One notification, as the request gave it.
+/// One notification as the request describes it.
 #[derive(Clone, Debug)]
 pub struct Notification {
-    /// `notification_text`: any JSON value, since the `http` channel passes it on unchanged.
+    /// `notification_text`: any JSON value, because the `http` channel sends it unchanged.
     pub text: Json,
     pub title: Option<String>,
     pub level: Option<Level>,
-    /// The level of the operator's word at the beginning of the text. It does not make a notification rich.
+    /// The level of the operator's word at the text's beginning. This level does not make a notification rich.
     pub level_in_text: Option<Level>,
     pub status: Option<AlertStatus>,
-    /// In the order of the request: strings, numbers, booleans.
+    /// The fields in the request's order: strings, numbers, booleans.
     pub fields: Vec<(String, Json)>,
     /// An `http` or `https` URL.
     pub link: Option<String>,
-    /// When it happened.
+    /// The time of the event.
     pub timestamp: Option<Timestamp>,
-    /// Deliveries with the same key to one destination go one after another.
+    /// Deliveries with the same key to one destination run one after another.
     pub dedup_key: Option<DedupKey>,
-    /// The table whose row it comes from.
+    /// The table of the notification's row.
     pub table: Option<Arc<str>>,
-    /// The alerts of a group, the worst and oldest first; `None`: it is about one event.
+    /// The alerts of a group, the most severe and oldest first. `None` means that the notification is about one event.
     pub alerts: Option<Arc<[GroupedAlert]>>,
 }
 
-/// One alert of a notification about several.
+/// One alert of a group's notification.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupedAlert {
     pub title: Option<String>,
     pub text: String,
     pub level: Option<Level>,
     pub status: AlertStatus,
-    /// Its fields.
+    /// Its fields as labels.
     pub labels: Vec<(String, Json)>,
     pub link: Option<String>,
     pub starts_at: Timestamp,
     pub ends_at: Option<Timestamp>,
 }
 
-/// A dedup key, which every delivery of its notification shares.
+/// A dedup key, shared by all deliveries of its notification.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DedupKey(Arc<str>);
 
 impl DedupKey {
-    /// A longer text becomes its SHA-256: a key is kept, compared and hashed many times.
+    /// The maximum length of a key. The SHA-256 of a longer text replaces it, because keys are often stored, compared
+    /// and hashed.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Whether a text is too long to be a key itself.
+    /// Whether a text is too long for a key.
     pub const fn is_too_long(text: &str) -> bool {
         text.len() > Self::MAX_BYTES
     }
 }
 
 impl From<&str> for DedupKey {
-    /// The only way to a key, wherever its text comes from.
+    /// Every key is made here, whatever the text's source.
     fn from(text: &str) -> Self {
         match Self::is_too_long(text) {
             true => Self(hex(&Sha256::digest(text)).into()),
@@ -94,12 +95,12 @@ impl Deref for DedupKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AlertStatus {
     Firing,
-    /// Somebody sees to it.
+    /// Somebody is working on it.
     Acknowledged,
     Resolved,
 }
 
-/// The state of an alert, from its notification.
+/// An alert's state according to its notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AlertState {
     pub level: Option<Level>,
@@ -107,7 +108,7 @@ pub struct AlertState {
 }
 
 impl Notification {
-    /// A notification that has only a text.
+    /// Returns a notification with only a text.
     pub const fn plain(text: Json) -> Self {
         Self {
             text,
@@ -124,7 +125,7 @@ impl Notification {
         }
     }
 
-    /// Whether the channels' rich forms are for it; without, a text goes as it always did.
+    /// Whether the channels use their rich forms. Other notifications are sent as plain text.
     pub fn is_rich(&self) -> bool {
         self.title.is_some()
             || self.level.is_some()
@@ -133,7 +134,7 @@ impl Notification {
             || self.link.is_some()
     }
 
-    /// Bytes that keeping it costs, roughly.
+    /// Returns the approximate memory size in bytes.
     pub fn size(&self) -> usize {
         let texts = [
             self.title.as_deref(),
@@ -146,8 +147,8 @@ impl Notification {
         size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields) + alerts
     }
 
-    /// The text for channels that send text: a string, or a number's or boolean's JSON text.
-    /// `None` for `null`, arrays, objects and blank strings, which cannot be sent.
+    /// Returns the text for channels that send text: a string, or a number's or boolean's JSON text. Returns `None`
+    /// for `null`, arrays, objects and blank strings, which cannot be sent.
     pub fn as_text(&self) -> Option<Cow<'_, str>> {
         match &self.text {
             Json::String(text) if !text.trim().is_empty() => Some(Cow::Borrowed(text)),
@@ -157,13 +158,14 @@ impl Notification {
         }
     }
 
-    /// The level that rules go by: the notification's own, or the one that its text begins with, as in `[CRITICAL] cpu`.
+    /// Returns the level for routing rules: the notification's own, or the level at the text's beginning, as in
+    /// `[CRITICAL] cpu`.
     pub fn level_for_rules(&self) -> Option<Level> {
         let in_text = || Level::parse(word_in_text(self.text.as_str()?)?);
         self.level.or(self.level_in_text).or_else(in_text)
     }
 
-    /// By the level that rules go by.
+    /// Returns the state with the level for routing rules.
     pub fn state(&self) -> AlertState {
         AlertState {
             level: self.level_for_rules(),
@@ -187,7 +189,7 @@ impl AlertStatus {
         AlertStatus::Resolved,
     ];
 
-    /// In any case.
+    /// Parses a status in upper or lower case.
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word.trim().to_ascii_lowercase().as_str() {
             "firing" => AlertStatus::Firing,
@@ -197,7 +199,7 @@ impl AlertStatus {
         })
     }
 
-    /// Whether it continues an earlier notification.
+    /// Whether it follows an earlier notification.
     pub const fn is_follow_up(self) -> bool {
         matches!(self, AlertStatus::Acknowledged | AlertStatus::Resolved)
     }
@@ -217,7 +219,7 @@ impl fmt::Display for AlertStatus {
     }
 }
 
-/// All of a notification but its text, under the names and in the order of a request.
+/// All members of a notification except its text, with the names and the order of a request.
 #[derive(Serialize)]
 pub struct NotificationMembers<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,11 +4,11 @@ use std::fmt::Debug;
 
 use super::outcome::Outcome;
 
-/// Learns how the deliveries of a task end.
+/// Observes the ends of a task's deliveries.
 pub trait DeliveryObserver: Send + Sync + Debug {
-    /// A delivery has ended, by its place in the task. Must not block.
+    /// Reports the end of the delivery at this index in the task. Must not block.
     fn ended(&self, task: &str, index: usize, outcome: &Outcome);
 
-    /// The task was not accepted, and none of its deliveries begins.
+    /// Reports that the task was not accepted. None of its deliveries begins.
     fn not_accepted(&self, task: &str);
 }

@@ -8,32 +8,33 @@ use super::wire::HttpRequest;
 use crate::secret::Redactor;
 use crate::text::{head, printable, without_page};
 
-/// Declares [`Reason`] with one row a reason: variant, code, sentence, hint.
+/// Declares [`Reason`] with one row for each reason: variant, code, sentence, hint.
 macro_rules! reasons {
     ($($variant:ident $code:literal $sentence:literal $hint:literal;)*) => {
-        /// Why something was not delivered. Closed: the codes are part of the contract, docs/reasons.md has a section for each.
+        /// The reason of a failed delivery. The set is closed: the codes are part of the contract, and docs/reasons.md
+        /// describes each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($variant),* }
 
         impl Reason {
             pub const ALL: &'static [Reason] = &[$(Reason::$variant),*];
 
-            /// The stable code that programs compare.
+            /// Returns the stable code for programs.
             pub const fn code(self) -> &'static str {
                 match self { $(Reason::$variant => $code),* }
             }
 
-            /// The reason as an English sentence.
+            /// Returns the reason as an English sentence.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Reason::$variant => $sentence),* }
             }
 
-            /// The reason with this code.
+            /// Returns the reason with this code.
             pub fn from_code(code: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|reason| reason.code() == code)
             }
 
-            /// The advice to the reader.
+            /// Returns the advice to the reader.
             pub const fn hint(self) -> &'static str {
                 match self { $(Reason::$variant => $hint),* }
             }
@@ -42,7 +43,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    // Found before anything is sent.
+    // Errors before sending.
     InvalidConfig "invalid_config" "The sender's configuration cannot be used."
         "Correct the field that `path` names.";
     InvalidText "invalid_text" "The channel cannot send this notification_text."
@@ -55,7 +56,7 @@ reasons! {
         "Use a receiver that the configuration file names.";
     AddressDenied "address_denied" "The operator's policy or the address guard does not allow this address."
         "Ask who runs the trigger: allowed_hosts and private_addresses decide; link-local and metadata addresses are always denied.";
-    // On the way.
+    // Errors on the network.
     Dns "dns" "The host's name could not be resolved."
         "Check the host's name in the URL, and this server's name servers.";
     Connect "connect" "No connection could be made."
@@ -99,7 +100,7 @@ reasons! {
         "Shorten notification_text.";
     QuotaExhausted "quota_exhausted" "The account's quota is used up."
         "Raise the quota at the provider, or wait for the next period.";
-    // Twilio's.
+    // Twilio's replies.
     InvalidNumber "invalid_number" "The number to send to is not valid."
         "Give twilio_to_number in E.164 form, such as +15005550006.";
     InvalidSenderNumber "invalid_sender_number" "The number to send from cannot be used."
@@ -129,16 +130,17 @@ reasons! {
         "Please report it, with the log line of the same time.";
 }
 
-/// A provider's own words, fit to be shown: printable, without secrets, at most 300 characters. Of a page of HTML the title.
+/// A provider's own words: printable, without secrets, at most 300 characters. For an HTML page, its title.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detail(String);
 
 impl Detail {
     pub const MAX_CHARACTERS: usize = 300;
-    /// How much of a text is looked at; providers' errors are shorter, and a bound keeps hostile ones cheap.
+    /// The maximum length of text that is read. Providers' errors are shorter, and the limit makes hostile replies
+    /// cheap.
     const READ_BYTES: usize = 4 * 1024;
 
-    /// `None` where nothing printable is left.
+    /// Returns `None` if no printable character remains.
     pub fn new(text: &str, redactor: &Redactor) -> Option<Self> {
         let read = head(text, Self::READ_BYTES);
         let redacted = redactor.redact(read);
@@ -163,7 +165,7 @@ impl Detail {
 }
 
 impl From<&'static str> for Detail {
-    /// A sentence of our own.
+    /// Makes a detail of a constant sentence.
     fn from(sentence: &'static str) -> Self {
         Self(sentence.to_owned())
     }
@@ -174,7 +176,7 @@ impl From<&'static str> for Detail {
 pub struct Failure {
     pub reason: Reason,
     pub detail: Option<Detail>,
-    /// Where the reason's own hint is not the best one.
+    /// A hint that replaces the reason's own hint.
     pub hint: Option<Cow<'static, str>>,
 }
 
@@ -203,7 +205,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// `unknown_destination: Slack: no_service`
+    /// Formats the failure as `unknown_destination: Slack: no_service`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match &self.detail {
             Some(detail) => detail.as_str(),
@@ -213,11 +215,11 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The provider's name for a message that it took.
+/// The provider's name for an accepted message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MessageRef(pub String);
 
-/// The result of an attempt for its message.
+/// The result of an attempt for the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
     Delivered {
@@ -225,24 +227,24 @@ pub enum AttemptResult {
         /// A warning to the caller and the operator.
         warning: Option<&'static str>,
     },
-    /// Certainly not delivered; worth another attempt, not before `after`.
+    /// The message was certainly not delivered. A retry is useful, but not before `after`.
     Retry {
         failure: Failure,
         after: Option<Duration>,
     },
-    /// The provider may have taken it.
+    /// The provider may have accepted the message.
     Ambiguous(Failure),
-    /// Permanent.
+    /// The failure is permanent.
     Reject(Failure),
-    /// The earlier message that it refers to is gone or cannot be changed: to be composed again without it. Where it refers
-    /// to none, it is refused.
+    /// The earlier message no longer exists or cannot be changed, so the message is composed again without the
+    /// reference. A message without a reference is rejected.
     Stale(Failure),
-    /// The destination has another address now.
+    /// The destination has a new address.
     Moved(Box<Moved>),
 }
 
 impl AttemptResult {
-    /// Why the message was not delivered.
+    /// Returns the reason why the message was not delivered.
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             AttemptResult::Delivered { .. } => None,
@@ -255,14 +257,14 @@ impl AttemptResult {
     }
 }
 
-/// A destination that has another address now.
+/// A destination with a new address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// The message as it goes there.
+    /// The message to the new address.
     pub next: HttpRequest,
-    /// The change that the operator should make.
+    /// The change for the operator to make.
     pub warning: String,
-    /// Where the message has moved before.
+    /// The failure if the message has already moved before.
     pub failure: Failure,
 }
 
@@ -282,10 +284,10 @@ impl From<AttemptResult> for Classification {
     }
 }
 
-/// Directives that stop other deliveries for a while.
+/// Directives that delay or end other deliveries to the destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueDirective {
-    /// Nothing leaves before `wait` has passed, and no sooner than the queue's own backoff.
+    /// Sends nothing before `wait` and the queue's own backoff have passed.
     Pause {
         wait: Option<Duration>,
         scope: PauseScope,
@@ -300,7 +302,7 @@ pub enum PauseScope {
     Account,
 }
 
-/// The end of a delivery, or how far it is.
+/// The result or the progress of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Delivered {
@@ -313,7 +315,7 @@ pub enum Outcome {
         rule: String,
     },
     DryRun,
-    /// The operator lets requests bring no destinations.
+    /// The operator ignores destinations in requests.
     Ignored,
 }
 
@@ -330,10 +332,10 @@ impl Outcome {
         }
     }
 
-    /// The rule of an event that changes nothing.
+    /// The rule name of an event that changes nothing.
     pub const UNCHANGED: &str = "unchanged";
 
-    /// Whether an event repeats that an alert fires.
+    /// Whether an event repeats that an alert is firing.
     pub fn is_unchanged(&self) -> bool {
         matches!(self, Outcome::Suppressed { rule } if rule == Self::UNCHANGED)
     }

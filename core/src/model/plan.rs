@@ -1,4 +1,4 @@
-//! Plans: routing makes them and delivery runs them.
+//! Plans: routing creates them and delivery executes them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::wire::Outbound;
 use crate::secret::Secret;
 use crate::warnings::Warnings;
 
-/// All deliveries of one request, in the order of the answer.
+/// All deliveries of one request, in the response's order.
 #[derive(Debug)]
 pub struct Plan {
-    /// With the fields that routes made of its text.
+    /// The notification with the fields that routes extracted from its text.
     pub notification: Arc<Notification>,
     pub deliveries: Vec<PlannedDelivery>,
-    /// Bytes that they hold together.
+    /// The size of the deliveries' shared data in bytes.
     pub shared_bytes: usize,
 }
 
 impl Plan {
-    /// The delivery is suppressed by `rule`.
+    /// Returns the delivery as suppressed by `rule`.
     pub fn suppressed(mut self, rule: &str) -> Self {
         for delivery in &mut self.deliveries {
             delivery.suppress(rule);
@@ -32,8 +32,8 @@ impl Plan {
         self
     }
 
-    /// A silence suppresses what would have been sent. An `acknowledged` for a provider that keeps alerts waits for its turn
-    /// instead: by then it is known whether the provider has the alert.
+    /// Suppresses a planned message by a silence. An `acknowledged` for a provider with incidents waits for its turn
+    /// instead: only then is it known whether the provider has the alert.
     pub fn silenced(mut self, silence: &str) -> Self {
         for delivery in &mut self.deliveries {
             match &mut delivery.disposition {
@@ -47,20 +47,20 @@ impl Plan {
     }
 }
 
-/// The identity of a request, by which a repeat is recognised.
+/// A request's identity, which identifies repeated requests.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Stands for the settings that it came under.
+    /// Identifies the settings of the request.
     pub scope: Arc<str>,
     /// The caller's idempotency key.
     pub key: Option<String>,
     pub fingerprint: Fingerprint,
 }
 
-/// How long a key is known after its request has ended.
+/// How long a key remains known after its request has ended.
 pub const KEEP_KEY: Duration = Duration::from_secs(24 * 3600);
 
-/// SHA-256 of a request's meaning.
+/// The SHA-256 of a request's meaning.
 pub type Fingerprint = [u8; 32];
 
 /// One notification to one destination.
@@ -84,7 +84,7 @@ impl PlannedDelivery {
         };
     }
 
-    /// Whether it reports nothing new: metrics alone count it.
+    /// Whether it reports nothing new. Only metrics count such a delivery.
     pub fn is_quiet(&self) -> bool {
         match &self.disposition {
             Disposition::Decided { outcome, .. } => outcome.is_unchanged(),
@@ -92,7 +92,7 @@ impl PlannedDelivery {
         }
     }
 
-    /// Messages that an earlier process has delivered.
+    /// Returns the number of messages that an earlier process delivered.
     pub fn parts_done(&self) -> usize {
         match &self.disposition {
             Disposition::Send(sending) => sending.parts_done(),
@@ -100,12 +100,13 @@ impl PlannedDelivery {
         }
     }
 
-    /// Bytes that it holds until it has ended, its report among them; of what several deliveries share, none.
+    /// Returns the delivery's own size in bytes until it ends, with its report. Excludes data that several deliveries
+    /// share.
     pub fn size(&self) -> usize {
         let receiver = self.receiver.as_ref().map_or(0, String::len);
         let disposition = match &self.disposition {
             Disposition::Send(sending) => sending.size(),
-            // Its report has the bodies as well.
+            // The report contains the bodies too.
             Disposition::Preview(sending) => sending.size() + sending.messages.size(),
             Disposition::Suppress { rule, .. } => rule.len(),
             Disposition::Decided { label, .. } => label.len(),
@@ -115,7 +116,7 @@ impl PlannedDelivery {
         DeliveryReport::LEAST_BYTES + self.sender.len() + receiver + disposition
     }
 
-    /// How a delivery stands when it is accepted.
+    /// Returns the report of a newly accepted delivery.
     pub fn report(&self, index: usize) -> DeliveryReport {
         let (outcome, sending, path) = match &self.disposition {
             Disposition::Send(sending) => (Outcome::Pending(None), Some(sending), None),
@@ -149,35 +150,35 @@ impl PlannedDelivery {
     }
 }
 
-/// The planned action of a delivery. Boxed, as planning copies lists of ten thousand.
+/// The planned action of a delivery. Boxed, because planning copies lists of ten thousand.
 #[derive(Debug)]
 pub enum Disposition {
     Send(Box<PlannedSend>),
-    /// Composed, and then left: a dry run.
+    /// Composed but not sent, for a dry run.
     Preview(Box<PlannedSend>),
-    /// Composed, and then left: a rule forbids it.
+    /// Composed but not sent, because a rule forbids it.
     Suppress {
         sending: Box<PlannedSend>,
         rule: String,
     },
-    /// Nothing is composed: the alert state has decided that it is sent later, or not.
+    /// Not composed: the alert state decided to send it later or never.
     Decided {
-        /// The destination's.
+        /// The destination's label.
         label: String,
         outcome: Outcome,
     },
-    /// Not used: the operator lets requests bring no destinations.
+    /// Not used: the operator ignores destinations in requests.
     Ignore,
-    /// It cannot even be tried.
+    /// The delivery cannot be attempted.
     Reject {
         failure: Failure,
-        /// Where in the request the fault is.
+        /// The path of the error in the request.
         path: Option<String>,
     },
 }
 
 impl Disposition {
-    /// Whether something is still to leave.
+    /// Whether a message remains to be sent.
     pub const fn should_send(&self) -> bool {
         matches!(self, Disposition::Send(_))
     }
@@ -187,30 +188,31 @@ impl Disposition {
 pub struct PlannedSend {
     pub channel: Arc<dyn Channel>,
     pub messages: Messages,
-    /// The trigger's rule for destinations that a request chose; the operator's destinations are not checked.
+    /// The trigger's rule for destinations in requests. The operator's own destinations are not checked.
     pub private_addresses: PrivateAddresses,
-    /// Deliveries with one key go to a destination one after another.
+    /// Deliveries with the same key to one destination run one after another.
     pub dedup_key: Option<DedupKey>,
-    /// Its input, if it may be composed again: in its turn, or as one of many in a digest.
+    /// The input of a delivery that may be composed again: at its turn, or as part of a digest.
     pub input: Option<Box<ComposeInput>>,
     pub own: OwnPolicy,
-    /// Finds the destination again after a restart; `None` without an outbox.
+    /// Identifies the destination after a restart. `None` without an outbox.
     pub configured_in: Option<Box<ConfiguredIn>>,
-    /// Bytes of its configuration, where that is its own: the channel keeps about as much.
+    /// The size of its own configuration in bytes, which approximates the channel's size. Zero for a shared
+    /// configuration.
     pub configuration_bytes: usize,
-    /// None: nothing of it has been done.
+    /// `None` means that no message has been sent.
     pub resume: Option<Box<Resume>>,
-    /// A silence that suppresses it unless its provider keeps the alert that it acknowledges.
+    /// The silence that suppresses it, unless its provider has the alert that it acknowledges.
     pub silence: Option<Arc<str>>,
 }
 
 impl PlannedSend {
-    /// How the alert stands; `None`: it is not known any more.
+    /// Returns the alert's state, or `None` if it is no longer known.
     pub fn state(&self) -> Option<AlertState> {
         Some(self.input.as_ref()?.notification.state())
     }
 
-    /// Bytes that are held for it alone.
+    /// Returns the size of the data that only this delivery owns, in bytes.
     fn size(&self) -> usize {
         let configured_in = match self.configured_in.as_deref() {
             Some(ConfiguredIn::Receiver { name, .. }) => name.len(),
@@ -220,7 +222,7 @@ impl PlannedSend {
         size_of::<Self>() + self.messages.size() + self.configuration_bytes + configured_in
     }
 
-    /// Whether it acknowledges an alert that its provider may keep.
+    /// Whether it acknowledges an alert that its provider may have.
     fn acknowledges_open_alert(&self) -> bool {
         let status = self.state().and_then(|state| state.status);
         status == Some(AlertStatus::Acknowledged)
@@ -228,22 +230,22 @@ impl PlannedSend {
             && self.dedup_key.is_some()
     }
 
-    /// Messages that an earlier process has delivered.
+    /// Returns the number of messages that an earlier process delivered.
     pub fn parts_done(&self) -> usize {
         self.resume.as_ref().map_or(0, |resume| resume.parts_done)
     }
 
-    /// The start of an attempt of an earlier process that must not be repeated and has no recorded result.
+    /// Returns the start of an earlier process's attempt that must not be repeated and has no recorded result.
     pub fn attempting(&self) -> Option<SystemTime> {
         self.resume.as_ref()?.attempting
     }
 
-    /// Whether an earlier process has sent something of it, as far as that is known.
+    /// Whether an earlier process recorded the sending of a message.
     pub fn has_begun(&self) -> bool {
         self.parts_done() > 0 || self.attempting().is_some()
     }
 
-    /// The message in a dry run: no URL, no headers.
+    /// Returns the messages' bodies for a dry run, without URL and headers.
     fn preview(&self) -> Preview {
         let messages = &self.messages.parts;
         let bodies = messages.iter().map(|message| self.channel.preview(message));
@@ -257,38 +259,38 @@ impl PlannedSend {
     }
 }
 
-/// Where a destination is configured.
+/// The source of a destination's configuration.
 #[derive(Clone, Debug)]
 pub enum ConfiguredIn {
-    /// A receiver of the file, and the destination's place in it.
+    /// A receiver of the file, and the destination's index in it.
     Receiver { name: String, index: usize },
-    /// The request itself: the sender's configuration as JSON.
+    /// The request: the sender's configuration as JSON.
     Request(Secret),
 }
 
 /// The progress of a delivery in an earlier process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Messages that the destination has.
+    /// The number of messages that the destination has accepted.
     pub parts_done: usize,
-    /// The start of an attempt of the next message that must not be repeated and has no recorded result.
+    /// The start of the next message's attempt, which must not be repeated and has no recorded result.
     pub attempting: Option<SystemTime>,
-    /// From the claim until the last attempt must have ended; in place of `delivery_timeout`.
+    /// The time from the claim to the end of the last attempt. It replaces `delivery_timeout`.
     pub time_left: Duration,
 }
 
-/// The input that a delivery is composed from.
+/// The input for composing a delivery.
 #[derive(Clone, Debug)]
 pub struct ComposeInput {
     pub notification: Arc<Notification>,
     pub context: ComposeContext,
-    /// Makes `rendered` in the context of a digest; `None` without templates.
+    /// Renders the parameters again for a digest. `None` without templates.
     pub parameters: Option<Arc<dyn Parameters>>,
 }
 
 /// The templates of a destination's parameters.
 pub trait Parameters: Send + Sync + Debug {
-    /// Renders the parameters for another notification, by name. A failed one is left out, with a warning.
+    /// Renders the parameters by name for another notification. Omits a failed parameter, with a warning.
     fn render(
         &self,
         notification: &Notification,
@@ -301,7 +303,7 @@ impl ComposeInput {
         channel.compose(&self.notification, &self.context)
     }
 
-    /// The message that follows up on `earlier`, the last one of the same dedup key.
+    /// Composes the message that follows `earlier`, the last message with the same dedup key.
     pub fn follow_up(
         &self,
         channel: &dyn Channel,
@@ -315,7 +317,7 @@ impl ComposeInput {
     }
 }
 
-/// The policy of a receiver in the file, which replaces the trigger's.
+/// A receiver's policy in the file. It replaces the trigger's policy.
 #[derive(Clone, Debug, Default)]
 pub struct OwnPolicy {
     pub rate_limit: Option<Rate>,
@@ -323,48 +325,48 @@ pub struct OwnPolicy {
     pub tls: Option<Arc<TlsFiles>>,
 }
 
-/// The rules of one trigger for how deliveries are run.
+/// One trigger's rules for deliveries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryPolicy {
-    /// From acceptance to the last try.
+    /// The time from acceptance to the last attempt.
     pub delivery_timeout: Duration,
-    /// For each message; a 429 is not counted.
+    /// The limit for each message. A reply with 429 does not count.
     pub max_attempts: u32,
     pub initial_backoff: Duration,
     pub max_backoff: Duration,
     pub attempt_timeout: Duration,
-    /// Deliveries in flight in the whole process.
+    /// The maximum number of deliveries in flight in the process.
     pub max_in_flight: usize,
-    /// Attempts under way in the whole process.
+    /// The maximum number of concurrent attempts in the process.
     pub max_connections: usize,
-    /// For each destination.
+    /// The limit for each destination.
     pub rate_limit: Option<Rate>,
-    /// How long an identical request is not sent again once it was delivered.
+    /// How long identical requests are suppressed after a delivery.
     pub dedup_window: Duration,
-    /// How long a destination is not told the same again under one dedup key.
+    /// How long identical notifications to a destination with one dedup key are suppressed.
     pub repeat_interval: Option<Duration>,
-    /// Rows of one batch for each receiver's destination; the rest goes as one digest.
+    /// The maximum number of a batch's rows for each receiver's destination. One digest contains the rest.
     pub max_per_batch: Option<u32>,
-    /// Notifications for each receiver's destination; the rest goes as one digest.
+    /// The maximum number of notifications a minute for each receiver's destination. One digest contains the rest.
     pub max_per_minute: Option<u32>,
     pub on_ambiguous: OnAmbiguous,
     pub connect_timeout: Duration,
     pub proxy: Arc<ProxySettings>,
 }
 
-/// The action if a message that must not be repeated may have been sent.
+/// The action after an attempt that may have sent a message that must not be repeated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnAmbiguous {
-    /// Look it up at the provider, then report the result.
+    /// Looks up the message at the provider and reports the result.
     #[default]
     Lookup,
-    /// Say at once that it is not known.
+    /// Reports immediately that the result is unknown.
     Report,
-    /// Look for it, and send it again where it is not found.
+    /// Looks up the message, and sends it again if the provider does not have it.
     Resend,
 }
 
-/// So many messages in a time.
+/// A number of messages in a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {
     pub messages: u32,
@@ -372,7 +374,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// The time between two messages.
+    /// Returns the time between two messages.
     pub fn interval(self) -> Duration {
         self.per / self.messages.max(1)
     }

@@ -1,11 +1,11 @@
-//! The options that select a client, and so the connections of a message.
+//! The options that select a client and thereby a message's connections.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::secret::Secret;
 
-/// Whether private addresses may be reached. Link-local and cloud metadata addresses never may.
+/// Whether private addresses are allowed. Link-local and cloud metadata addresses are always forbidden.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PrivateAddresses {
     #[default]
@@ -13,21 +13,21 @@ pub enum PrivateAddresses {
     Deny,
 }
 
-/// Which addresses and hosts a destination may have.
+/// The addresses and hosts that a destination may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AddressPolicy {
     pub private_addresses: PrivateAddresses,
-    /// Empty: any host. Else normalised host names, or `*.suffix`.
+    /// Normalised host names, or `*.suffix`. An empty list allows any host.
     pub allowed_hosts: Vec<String>,
 }
 
 impl AddressPolicy {
-    /// Whether `host` (normalised: lower case, punycode, no trailing dot) is one of the allowed hosts.
+    /// Whether the list allows `host` (normalised: lower case, punycode, no trailing dot).
     pub fn allows_host(&self, host: &str) -> bool {
         self.allowed_hosts.is_empty()
             || self.allowed_hosts.iter().any(|allowed| {
                 match allowed.strip_prefix("*.") {
-                    // The suffix itself is not below the suffix.
+                    // `*.suffix` does not match the suffix itself.
                     Some(suffix) => host
                         .strip_suffix(suffix)
                         .is_some_and(|head| head.len() > 1 && head.ends_with('.')),
@@ -37,7 +37,7 @@ impl AddressPolicy {
     }
 }
 
-/// The proxies of the environment, read with the other variables (`HTTP_PROXY` and its kin), as they are written there.
+/// The proxies of the environment variables (`HTTP_PROXY` and similar), unparsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ProxySettings {
     pub http: Option<Secret>,
@@ -45,22 +45,22 @@ pub struct ProxySettings {
     pub no_proxy: String,
 }
 
-/// Certificates beside the system's, for one receiver.
+/// One receiver's certificates, in addition to the system's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TlsFiles {
-    /// Of authorities to trust besides, in PEM.
+    /// Certificates of additional trusted authorities, in PEM.
     pub authorities: Option<Vec<u8>>,
-    /// A certificate and its key to show to the server, in PEM.
+    /// A client certificate and its key, in PEM.
     pub identity: Option<Secret>,
 }
 
-/// Clients are shared by all who have the same key, and connections by all who share a client: no connection that one
-/// policy opened is ever used under another.
+/// The key of a client. Requests with equal keys share a client and its connections. No request uses a connection that
+/// another policy opened.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     pub private_addresses: PrivateAddresses,
-    /// Whether connections are kept for the next message. Off where a message must not be repeated: a pooled connection
-    /// that died unnoticed would leave it unknown whether the message was taken.
+    /// Whether the client reuses connections. Off for a message that must not be repeated: if a pooled connection was
+    /// already dead, the message's result would be unknown.
     pub reuse: bool,
     pub connect_timeout: Duration,
     pub proxy: Arc<ProxySettings>,

@@ -4,35 +4,35 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Something that cannot be used: in a request, an argument, the configuration file, a command line or a store.
+/// An unusable value in a request, an argument, the configuration file, a command line or a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// For programs, such as `invalid_field`. The member `error.code` of an answer.
+    /// The code for programs, such as `invalid_field`. The response's member `error.code`.
     pub code: &'static str,
-    /// The problem. Holds no secret.
+    /// The description, without secrets.
     pub message: String,
     #[serde(flatten)]
     pub location: Location,
-    /// The correction. Empty if the message has it.
+    /// The correction. Empty if the message contains it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub hint: String,
 }
 
-/// The location of a problem. Unknown parts are left out.
+/// The location of a problem. Unknown parts are omitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Location {
-    /// The members or keys that lead there, such as `receivers.oncall.slack.webhook_url`, or the name of an argument.
+    /// The path of members or keys, such as `receivers.oncall.slack.webhook_url`, or an argument's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Box<str>>,
-    /// In the configuration file.
+    /// The position in the configuration file.
     #[serde(flatten)]
     pub place: Option<FilePosition>,
-    /// Where the value comes from, if the configuration file only names it: `the file secrets/slack`.
+    /// The source of the value, if the configuration file only names it: `the file secrets/slack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<str>>,
 }
 
-/// Line and column count from 1, columns in characters.
+/// A line and a column, both from 1. The column counts characters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct FilePosition {
     pub line: usize,
@@ -40,7 +40,7 @@ pub struct FilePosition {
 }
 
 impl Location {
-    /// An empty path is the whole.
+    /// Returns the location of a path. An empty path means the whole.
     pub fn path(path: impl Into<Box<str>>) -> Self {
         Self {
             path: Some(path.into()).filter(|path| !path.is_empty()),
@@ -48,7 +48,7 @@ impl Location {
         }
     }
 
-    /// In the configuration file.
+    /// Returns a location in the configuration file.
     pub fn in_file(place: FilePosition, path: impl Into<Box<str>>) -> Self {
         Self {
             place: Some(place),
@@ -58,7 +58,7 @@ impl Location {
 }
 
 impl fmt::Display for Problem {
-    /// `line 3, column 9: receivers.oncall.slack: …`, as far as these are known.
+    /// Formats the known parts: `line 3, column 9: receivers.oncall.slack: …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Location {
             path,

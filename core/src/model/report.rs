@@ -1,4 +1,4 @@
-//! The report of a request, which `api` renders.
+//! The report of a request, which the module `api` renders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ pub struct DeliveryReport {
     pub index: usize,
     pub sender: String,
     pub receiver: Option<String>,
-    /// The destination's label; none where the configuration could not be used.
+    /// The destination's label. `None` if the configuration is invalid.
     pub destination: Option<String>,
     pub outcome: Outcome,
-    /// Where in the request the fault is.
+    /// The path of the error in the request.
     pub path: Option<String>,
     pub http_status: Option<u16>,
     pub attempts: u32,
@@ -22,13 +22,13 @@ pub struct DeliveryReport {
     pub parts_delivered: usize,
     pub segments: Option<u32>,
     pub elapsed: Duration,
-    /// Until the next attempt, where one is waited for.
+    /// The time until the next attempt, if one is scheduled.
     pub next_attempt_in: Option<Duration>,
     pub preview: Option<Preview>,
 }
 
 impl DeliveryReport {
-    /// A delivery before its first attempt.
+    /// Returns the report before the first attempt.
     pub const fn new(index: usize, sender: String, outcome: Outcome) -> Self {
         Self {
             index,
@@ -48,10 +48,10 @@ impl DeliveryReport {
         }
     }
 
-    /// The memory of any report, with the longest failure.
+    /// The size of a report with the longest failure.
     pub const LEAST_BYTES: usize = size_of::<Self>() + Detail::MAX_CHARACTERS;
 
-    /// Bytes that keeping it costs, roughly.
+    /// Returns the approximate memory size in bytes.
     pub fn size(&self) -> usize {
         let preview = self
             .preview
@@ -66,9 +66,9 @@ impl DeliveryReport {
 /// One row of the history table, as line protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRow {
-    /// The configuration file of the triggers whose calls may write it.
+    /// The configuration file of the triggers whose calls may write the row.
     pub config: Arc<str>,
-    /// Lines are unique: each has its own time.
+    /// The unique line; each line has its own time.
     pub line: String,
 }
 
@@ -76,7 +76,7 @@ pub struct HistoryRow {
 #[derive(Clone, Debug)]
 pub struct Preview {
     pub content_type: String,
-    /// The messages' bodies, a line each.
+    /// The messages' bodies, one on each line.
     pub body: String,
 }
 
@@ -86,8 +86,8 @@ pub struct RequestReport {
     pub task_id: String,
     pub deliveries: Vec<DeliveryReport>,
     pub warnings: Vec<String>,
-    /// An earlier request under the same idempotency key: this is its state now.
+    /// Whether the idempotency key is that of an earlier request, whose current state this is.
     pub replayed: bool,
-    /// The task of an identical request in flight that this one joined.
+    /// The task of the identical request in flight that this request joined.
     pub joined: Option<String>,
 }

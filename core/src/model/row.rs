@@ -1,25 +1,25 @@
-//! Rows of tables, as a write trigger gets them, and which of their columns are what of a notification.
+//! Rows of tables from a write trigger, and the columns that are members of a notification.
 
 use crate::json::Json;
 
-/// Rows of one table that were written together.
+/// Rows of one table from one write.
 #[derive(Debug, Default)]
 pub struct TableRows {
     pub table: String,
     pub rows: Vec<Row>,
 }
 
-/// One row: its tags and fields, which the engine does not tell apart.
+/// One row with its tags and fields, which the engine does not distinguish.
 #[derive(Debug, Default)]
 pub struct Row {
-    /// Strings, numbers and booleans, in the engine's order; null values are left out.
+    /// Strings, numbers and booleans in the engine's order. Null values are omitted.
     pub columns: Vec<(String, Json)>,
     /// Nanoseconds since 1970.
     pub time: Option<i64>,
 }
 
 impl Row {
-    /// A column's value.
+    /// Returns a column's value.
     pub fn get(&self, column: &str) -> Option<&Json> {
         let mut columns = self.columns.iter();
         columns
@@ -27,7 +27,7 @@ impl Row {
             .map(|(_, value)| value)
     }
 
-    /// Bytes that keeping it costs, roughly.
+    /// Returns the approximate memory size in bytes.
     pub fn size(&self) -> usize {
         let size = |value: &Json| match value {
             Json::String(text) | Json::Number(text) => text.len(),
@@ -40,7 +40,7 @@ impl Row {
     }
 }
 
-/// The columns that have a meaning; all others are fields of the notification.
+/// The columns with a meaning. All other columns are fields of the notification.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns {
     pub text: String,
@@ -49,12 +49,12 @@ pub struct Columns {
     pub status: Option<String>,
     pub dedup_key: Option<String>,
     pub link: Option<String>,
-    /// Of names, separated by spaces or commas.
+    /// A column of receivers' names, separated by spaces or commas.
     pub receivers: Option<String>,
 }
 
 impl Columns {
-    /// The named ones.
+    /// Returns the configured column names.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         let rest = [
             &self.level,
@@ -67,7 +67,7 @@ impl Columns {
         rest.into_iter().flatten().map(String::as_str)
     }
 
-    /// Whether a column is more than a field.
+    /// Whether a column has a meaning besides a field.
     pub fn has(&self, column: &str) -> bool {
         self.text == column || self.named().any(|name| name == column)
     }

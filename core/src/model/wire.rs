@@ -11,44 +11,44 @@ use url::Url;
 
 use crate::secret::{MASK, Secret};
 
-/// One address of a channel, without its secrets.
+/// One address of a channel, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// For people: `slack hooks.slack.com#9c41`, `sms +1***90`.
+    /// The label for people: `slack hooks.slack.com#9c41`, `sms +1***90`.
     pub label: String,
-    /// The queue's key: the same for all deliveries to this address.
+    /// The queue's key. All deliveries to this address have the same key.
     pub key: String,
-    /// The host that the configuration chose, normalised; none where the operator chooses it (Twilio).
+    /// The configuration's host, normalised. `None` if the operator sets the host (Twilio).
     pub host: Option<String>,
-    /// The host that the configuration's `Host` header names, normalised.
+    /// The host of the configuration's `Host` header, normalised.
     pub host_header: Option<String>,
-    /// For pauses that hold for more than one destination: Discord for this host's address, a Twilio account.
+    /// The account for pauses of several destinations: Discord for this host's address, a Twilio account.
     pub account: Option<String>,
-    /// How many attempts may be under way at once, where the provider allows fewer than is usual.
+    /// The maximum number of concurrent attempts, if the provider allows fewer than the default.
     pub at_once: Option<usize>,
 }
 
 /// The effect of sending a message twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResendEffect {
-    /// The provider recognises it.
+    /// The provider recognises the repeated message.
     Deduplicated,
-    /// People see the message twice; better than not at all.
+    /// People see the message twice, which is better than not at all.
     ShownTwice,
-    /// It must not happen (an SMS costs money, and wakes somebody twice).
+    /// A repetition is forbidden: an SMS costs money and wakes the recipient twice.
     Forbidden,
 }
 
-/// One message on its way out.
+/// One outgoing message.
 #[derive(Clone, Debug)]
-#[allow(clippy::large_enum_variant)] // Nearly all are requests.
+#[allow(clippy::large_enum_variant)] // Nearly all messages are requests.
 pub enum Outbound {
     Http(HttpRequest),
     Mail(Box<Mail>),
 }
 
 impl Outbound {
-    /// The request, where it is one.
+    /// Returns the request of an HTTP message.
     pub const fn http(&self) -> Option<&HttpRequest> {
         match self {
             Outbound::Http(request) => Some(request),
@@ -56,7 +56,7 @@ impl Outbound {
         }
     }
 
-    /// The effect of sending it twice.
+    /// Returns the effect of sending the message twice.
     pub const fn resend(&self) -> ResendEffect {
         match self {
             Outbound::Http(request) => request.resend,
@@ -64,7 +64,7 @@ impl Outbound {
         }
     }
 
-    /// Bytes that keeping it costs, roughly: not its body alone.
+    /// Returns the approximate memory size in bytes, with body and headers.
     pub fn size(&self) -> usize {
         let within = match self {
             Outbound::Http(request) => request.size(),
@@ -73,7 +73,7 @@ impl Outbound {
         size_of::<Self>() + within
     }
 
-    /// The content, without the address.
+    /// Returns the content without the address.
     pub fn body(&self) -> Cow<'_, [u8]> {
         match self {
             Outbound::Http(request) => Cow::Borrowed(&request.body),
@@ -86,7 +86,7 @@ impl Outbound {
         }
     }
 
-    /// Of the body; empty where it has none, or one that is no text.
+    /// Returns the body's content type. Empty if there is none, or if its value is not text.
     pub fn content_type(&self) -> &str {
         match self {
             Outbound::Http(request) => {
@@ -108,7 +108,7 @@ pub enum Reply {
     Smtp(SmtpReply),
 }
 
-/// A request; `sign` completes it. `url` never has userinfo.
+/// An HTTP request; `sign` completes it. `url` never contains userinfo.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpRequest {
     pub method: Method,
@@ -126,11 +126,11 @@ impl HttpRequest {
     }
 }
 
-/// Memory of a header in a map besides its name and value.
+/// The memory of a header in a map, besides its name and value.
 const HEADER_BYTES: usize = 64;
 
 impl fmt::Debug for HttpRequest {
-    /// Shows no secret: path, query, headers and body may all hold one.
+    /// Omits path, query, headers and body, which may all contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -143,12 +143,12 @@ impl fmt::Debug for HttpRequest {
     }
 }
 
-/// A mail to one recipient, before it has its form for the wire.
+/// A mail to one recipient, not yet encoded.
 #[derive(Clone)]
 pub struct Mail {
     pub server: MailServer,
     pub from: Mailbox,
-    /// The address that gets it, which no header need show.
+    /// The envelope's recipient, which the headers may omit.
     pub recipient: String,
     /// The recipients in the headers.
     pub to: Vec<Mailbox>,
@@ -157,11 +157,11 @@ pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: Option<String>,
-    /// Without the angle brackets; the same on every attempt.
+    /// The id without angle brackets. The same on every attempt.
     pub message_id: String,
-    /// The id of the first message of its thread, in the same form.
+    /// The id of the thread's first message, in the same form.
     pub thread: Option<String>,
-    /// When the attempt began; set just before it.
+    /// The start of the attempt, set just before it.
     pub date: Option<Timestamp>,
     pub resend: ResendEffect,
 }
@@ -181,7 +181,8 @@ impl Mail {
                 .sum::<usize>()
     }
 
-    /// Whether an address in it is beyond ASCII, in its envelope or its headers: not every server takes such a mail.
+    /// Whether an address in the envelope or the headers has non-ASCII characters. Not every server accepts such a
+    /// mail.
     pub fn needs_smtputf8(&self) -> bool {
         let mut addresses = self.mailboxes().map(|mailbox| &mailbox.address);
         !self.recipient.is_ascii() || addresses.any(|address| !address.is_ascii())
@@ -193,7 +194,7 @@ impl Mail {
     }
 }
 
-/// A mail address, with a name that people read or without.
+/// A mail address, with or without a display name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mailbox {
     pub name: Option<String>,
@@ -207,32 +208,32 @@ impl Mailbox {
 }
 
 impl fmt::Debug for Mailbox {
-    /// It may be secret.
+    /// Masks the address, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }
 }
 
-/// Who takes a mail, and how.
+/// The mail server and its connection settings.
 #[derive(Clone)]
 pub struct MailServer {
-    /// A name in ASCII, or an address.
+    /// A name in ASCII, or an IP address.
     pub host: String,
     pub port: u16,
     pub tls: MailTls,
     pub credentials: Option<Credentials>,
-    /// The name that we give in `EHLO`. None: our own address.
+    /// The name in `EHLO`. `None` means the client's own address.
     pub hello: Option<String>,
 }
 
-/// How the connection is encrypted.
+/// The encryption of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTls {
-    /// After a greeting in clear.
+    /// Encrypted after an unencrypted greeting.
     StartTls,
-    /// From the first byte.
+    /// Encrypted from the first byte.
     Implicit,
-    /// Not at all: to a private address alone, and without credentials.
+    /// Not encrypted: only to a private address and without credentials.
     Clear,
 }
 
@@ -243,7 +244,7 @@ pub struct Credentials {
 }
 
 impl fmt::Debug for Mail {
-    /// Shows no secret: addresses and texts may be.
+    /// Omits addresses and texts, which may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MailServer { host, port, .. } = &self.server;
         write!(f, "mail by {host}:{port} ({} bytes)", self.text.len())
@@ -253,22 +254,22 @@ impl fmt::Debug for Mail {
 /// The last reply of a mail server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SmtpReply {
-    /// The command that it replies to.
+    /// The command before the reply.
     pub stage: SmtpStage,
-    /// Three digits.
+    /// The code's three digits.
     pub code: u16,
-    /// Its lines without the code, joined by spaces.
+    /// The reply's lines without the code, joined by spaces.
     pub text: String,
 }
 
 impl fmt::Debug for SmtpReply {
-    /// Without the text, which may quote the command.
+    /// Omits the text, which may quote the command.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} to {:?}", self.code, self.stage)
     }
 }
 
-/// The steps of a mail's way.
+/// The stages of a mail's transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpStage {
     Greeting,
@@ -277,37 +278,37 @@ pub enum SmtpStage {
     Auth,
     Sender,
     Recipient,
-    /// The message was announced.
+    /// The client announced the message.
     Data,
-    /// The message was sent, to its final dot.
+    /// The client sent the message to its final dot.
     Message,
 }
 
-/// The head of a reply and as much of its body as was read.
+/// A reply's status and headers, and the part of its body that the client read.
 #[derive(Clone)]
 pub struct HttpReply {
     pub status: u16,
     pub headers: HeaderMap,
-    /// At most 64 KiB, decoded.
+    /// The decoded body, at most 64 KiB.
     pub body: Bytes,
     /// False if the body was lost, late, too long or in an unknown coding. Then only the status counts.
     pub complete: bool,
-    /// The wall clock when the head came: what an HTTP date in `Retry-After` is held against.
+    /// The wall-clock time at which the headers arrived. An HTTP date in `Retry-After` is relative to it.
     pub received: SystemTime,
 }
 
 impl HttpReply {
-    /// The body as text; invalid UTF-8 becomes U+FFFD.
+    /// Returns the body as text, with invalid UTF-8 as U+FFFD.
     pub fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The body as JSON, if it is that.
+    /// Returns the body as JSON, or `None` if it is not JSON.
     pub fn json(&self) -> Option<serde_json::Value> {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// A header's value, where it is text.
+    /// Returns a header's value, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
