@@ -1,4 +1,4 @@
-//! Panics: the location is reported. The message is not, since it may contain a secret.
+//! Handles panics: reports the location, but not the message, which may contain a secret.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ thread_local! {
     static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Runs `f`; of a panic comes the place.
+/// Runs `f`. If `f` panics, returns the location of the panic.
 pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
         let place = PANICKED_AT.with_borrow_mut(Option::take);
@@ -16,12 +16,13 @@ pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-/// Locks a mutex, also after a panic of an earlier holder: other deliveries continue with the locked value.
+/// Locks a mutex even if an earlier holder panicked, so that other deliveries continue.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The panic hook of this library's own copy of the standard library: it notes the place, and prints nothing else.
+/// Installs the panic hook in this library's own copy of the standard library. The hook stores and prints only the
+/// location.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
         let place = info

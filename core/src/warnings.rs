@@ -1,19 +1,19 @@
-//! Warnings to a caller, bounded in number.
+//! Warnings to a caller, limited in number.
 
 use super::text::truncate;
 
-/// The first [`MAX_WARNINGS`] warnings. Further ones are only counted, and never made.
+/// The first [`MAX_WARNINGS`] warnings. Further warnings are counted but not created.
 ///
-/// All warnings of a request go into one of these, so that no request can make more than a response has.
+/// One list collects all warnings of a request, so that a response contains at most this many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warnings<T = String> {
     told: Vec<T>,
     more: usize,
 }
 
-/// Warnings of one answer; more would say nothing new.
+/// The maximum number of warnings in a response. More would contain nothing new.
 pub const MAX_WARNINGS: usize = 100;
-/// Characters of one warning: a path may be as deep as a request.
+/// The maximum length of a warning, because a path may be as deep as a request.
 const MAX_CHARACTERS: usize = 1_000;
 
 impl<T> Default for Warnings<T> {
@@ -26,7 +26,7 @@ impl<T> Default for Warnings<T> {
 }
 
 impl<T: PartialEq> Warnings<T> {
-    /// Adds a warning, which is made only if it will be shown. Equal warnings are added once.
+    /// Adds a warning and creates it only if it will be shown. Adds equal warnings once.
     pub fn push(&mut self, warning: impl FnOnce() -> T) {
         if self.told.len() >= MAX_WARNINGS {
             self.more += 1;
@@ -38,7 +38,7 @@ impl<T: PartialEq> Warnings<T> {
         }
     }
 
-    /// Adds those of another list, in words of this one.
+    /// Adds the warnings of another list, converted by `words`.
     pub fn append<U>(&mut self, other: Warnings<U>, mut words: impl FnMut(U) -> T) {
         for warning in other.told {
             self.push(|| words(warning));
@@ -50,21 +50,21 @@ impl<T: PartialEq> Warnings<T> {
         self.told.is_empty()
     }
 
-    /// The kept warnings.
+    /// Returns the stored warnings.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.told.iter()
     }
 }
 
 impl Warnings {
-    /// Adds warnings that were made before.
+    /// Adds existing warnings.
     pub fn extend_from(&mut self, warnings: &[String]) {
         warnings
             .iter()
             .for_each(|warning| self.push(|| warning.clone()));
     }
 
-    /// For the answer and the log; the last line says how many more there are.
+    /// Returns the lines for the response and the log. The last line contains the number of further warnings.
     pub fn into_lines(self) -> Vec<String> {
         let more = (self.more > 0).then(|| format!("and {} more warnings", self.more));
         let told = self

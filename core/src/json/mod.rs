@@ -1,4 +1,4 @@
-//! A JSON tree of our own: it keeps the text of numbers, knows of duplicate keys, and says where in it something is.
+//! A JSON tree that stores the text of numbers, reports duplicate keys, and knows the path of each value.
 
 mod read;
 
@@ -19,16 +19,16 @@ pub enum Json {
     #[default]
     Null,
     Bool(bool),
-    /// As it was written: nothing is lost to a double.
+    /// The number as written, because a double could lose digits.
     Number(String),
     String(String),
     Array(Vec<Json>),
-    /// In the order of the text; each key once (the last value wins).
+    /// The members in the order of the text. Each key occurs once, with its last value.
     Object(Vec<(String, Json)>),
 }
 
 impl Json {
-    /// For messages: `a string`, `an object`.
+    /// Returns the type for messages: `a string`, `an object`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
@@ -40,7 +40,7 @@ impl Json {
         }
     }
 
-    /// `null` and `""` mean that a field is absent.
+    /// Whether the value means an absent field: `null` or `""`.
     pub fn is_absent(&self) -> bool {
         match self {
             Json::Null => true,
@@ -56,7 +56,7 @@ impl Json {
         }
     }
 
-    /// The text of a string, a number or a boolean.
+    /// Returns the text of a string, a number or a boolean.
     pub fn as_word(&self) -> Option<&str> {
         match self {
             Json::String(text) | Json::Number(text) => Some(text),
@@ -73,7 +73,7 @@ impl Json {
         }
     }
 
-    /// A member of an object.
+    /// Returns a member of an object.
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.as_object()?
             .iter()
@@ -81,7 +81,7 @@ impl Json {
             .map(|(_, value)| value)
     }
 
-    /// Bytes that keeping it costs, roughly.
+    /// Returns the approximate memory size in bytes.
     pub fn size(&self) -> usize {
         let within = match self {
             Json::Null | Json::Bool(_) => 0,
@@ -92,7 +92,8 @@ impl Json {
         size_of::<Self>() + within
     }
 
-    /// Feeds `sink` a form that is the same for all texts that mean the same: members sorted by key.
+    /// Writes the canonical form to `sink`, with members sorted by key. Texts with the same meaning have the same
+    /// form.
     pub fn canonical(&self, sink: &mut impl FnMut(&[u8])) {
         match self {
             Json::Null => sink(b"n"),
@@ -109,13 +110,13 @@ impl Json {
     }
 }
 
-/// [`Json::size`] of an object's members.
+/// Returns [`Json::size`] of an object's members.
 pub fn size_of_members(members: &[(String, Json)]) -> usize {
     let size = |(name, value): &(String, Json)| size_of::<String>() + name.len() + value.size();
     members.iter().map(size).sum()
 }
 
-/// [`Json::canonical`] of an object with these members.
+/// Writes [`Json::canonical`] of an object with these members.
 pub fn canonical_object<'a>(
     members: impl IntoIterator<Item = &'a (String, Json)>,
     sink: &mut impl FnMut(&[u8]),
@@ -131,7 +132,7 @@ pub fn canonical_object<'a>(
 }
 
 impl fmt::Debug for Json {
-    /// The shape alone: a request's values may all be secrets.
+    /// Shows only the structure, because all values of a request may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Json::Array(items) => f.debug_list().entries(items).finish(),
@@ -144,7 +145,7 @@ impl fmt::Debug for Json {
     }
 }
 
-/// The length first, so that no text can pass for a structure.
+/// Writes the length first, so that no text can imitate a structure.
 fn canonical_text(tag: u8, text: &str, sink: &mut impl FnMut(&[u8])) {
     sink(&[tag]);
     sink(&text.len().to_le_bytes());
@@ -178,7 +179,7 @@ impl Serialize for Json {
     }
 }
 
-/// Where in a tree something stands: `senders_config.slack[1].slack_webhook_url`.
+/// The path of a value in a tree: `senders_config.slack[1].slack_webhook_url`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(String);
 
@@ -188,7 +189,7 @@ impl Path {
     }
 
     pub fn key(&self, key: &str) -> Self {
-        // A key is the caller's: a long or strange one must not spoil the message.
+        // The caller chooses the key. A long or strange key must not make the message unreadable.
         let key = shown(key);
         let dot = if self.0.is_empty() { "" } else { "." };
         Self([self.as_str(), dot, key.as_ref()].concat())

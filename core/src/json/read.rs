@@ -1,4 +1,4 @@
-//! Parses a text into a tree in one pass; every error says where it is.
+//! Parses a text into a tree in one pass. Every error contains its position.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,18 +7,18 @@ use serde_json::value::RawValue;
 use super::{Json, MAX_DEPTH, Path};
 use crate::warnings::Warnings;
 
-/// Why a text cannot be parsed.
+/// The reason why a text cannot be parsed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct JsonError {
-    /// From 1, in characters.
+    /// The line and column, both from 1. The column counts characters.
     pub line: usize,
     pub column: usize,
-    /// Quotes nothing of the text.
+    /// The message, which quotes nothing of the text.
     pub message: String,
 }
 
 impl JsonError {
-    /// An error at a byte of the text.
+    /// Returns an error at a byte of the text.
     fn at(text: &str, offset: usize, message: String) -> Self {
         let head = text.get(..offset).unwrap_or(text);
         let line = head.rsplit('\n').next().unwrap_or_default();
@@ -29,8 +29,8 @@ impl JsonError {
         }
     }
 
-    /// The error of serde_json for the part of the text that begins at `start`. Its syntax errors quote nothing, unlike
-    /// errors about a type; its columns count bytes.
+    /// Converts serde_json's error for the part of the text from `start` on. Its syntax errors quote nothing, unlike
+    /// its type errors. Its columns count bytes.
     fn of_syntax(text: &str, start: usize, error: &serde_json::Error) -> Self {
         let part = text.get(start..).unwrap_or_default();
         let lines = part.split_inclusive('\n').map(str::len);
@@ -42,20 +42,19 @@ impl JsonError {
     }
 }
 
-/// A tree, and what in it JSON does not have.
+/// A tree and the parts of the text that are not valid JSON.
 #[derive(Debug)]
 pub struct Parsed {
     pub json: Json,
-    /// Keys that stand twice or more in one object.
+    /// The paths of keys that occur more than once in an object.
     pub duplicates: Warnings<Path>,
-    /// `NaN`, `Infinity`, and numbers that a double does not hold: they are strings in the tree.
+    /// The paths of `NaN`, `Infinity`, and numbers beyond a double. The tree contains them as strings.
     pub not_finite: Warnings<Path>,
 }
 
-/// Parses a text, in time and memory that grow with its length alone. Lone surrogates in escapes must have been replaced
-/// before.
+/// Parses a text in linear time and memory. The caller must first replace lone surrogates in escapes.
 pub fn parse(text: &str) -> Result<Parsed, JsonError> {
-    // One pass over the whole text finds every syntax error, without recursion.
+    // One pass over the whole text finds every syntax error without recursion.
     if let Err(error) = serde_json::from_str::<&RawValue>(text) {
         let syntax_error = |error| JsonError::of_syntax(text, 0, &error);
         let replaced = replace_words(text).ok_or_else(|| syntax_error(error))?;
@@ -75,12 +74,13 @@ pub fn parse(text: &str) -> Result<Parsed, JsonError> {
     })
 }
 
-/// Words for numbers that JSON does not have, in any case, each with a number of the same length. Python's `json.dumps` writes
-/// `NaN` and `Infinity`, <https://docs.python.org/3/library/json.html#infinite-and-nan-number-values>; C's `printf`, and so awk
-/// and shells, `nan` and `inf`.
+/// Words for numbers that JSON does not have, in upper or lower case, each with a number of the same length. Python's
+/// `json.dumps` writes `NaN` and `Infinity`,
+/// <https://docs.python.org/3/library/json.html#infinite-and-nan-number-values>. C's `printf`, and therefore awk and
+/// shells, write `nan` and `inf`.
 const WORDS: [(&str, &str); 3] = [("nan", "0.0"), ("infinity", "0.000000"), ("inf", "0.0")];
 
-/// The text with a number in place of each of [`WORDS`] outside strings. `None`: it has none.
+/// Replaces each of [`WORDS`] outside strings by a number. Returns `None` if there is none.
 fn replace_words(text: &str) -> Option<String> {
     let mut replaced = String::with_capacity(text.len());
     let (mut copied, mut in_string) = (0, false);
@@ -105,7 +105,7 @@ fn replace_words(text: &str) -> Option<String> {
     (copied > 0).then_some(replaced)
 }
 
-/// The one of [`WORDS`] that stands here alone, with a minus before it or without.
+/// Returns the one of [`WORDS`] that is the whole word here, with or without a minus.
 fn word_at(text: &str, at: usize) -> Option<&'static (&'static str, &'static str)> {
     let (before, rest) = text.split_at_checked(at)?;
     if before.ends_with(|c| is_of_number(c) && c != '-') {
@@ -119,21 +119,21 @@ fn word_at(text: &str, at: usize) -> Option<&'static (&'static str, &'static str
     })
 }
 
-/// Whether it can be part of a number or of a literal.
+/// Whether the character may be part of a number or a literal.
 const fn is_of_number(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')
 }
 
-/// Reads a text whose syntax is known to be right, each byte once.
+/// Reads a text with valid syntax, each byte once.
 struct JsonReader<'a> {
     text: &'a str,
-    /// The next byte.
+    /// The index of the next byte.
     at: usize,
     duplicates: Warnings<Path>,
     not_finite: Warnings<Path>,
 }
 
-/// The reader's position. It becomes a path only for an error.
+/// The reader's position. An error or a warning converts it to a path.
 enum ReadPath<'a> {
     Root,
     Key(&'a ReadPath<'a>, &'a str),
@@ -187,7 +187,7 @@ impl JsonReader<'_> {
         Ok(Json::Array(items))
     }
 
-    /// Each key once: at its first place, with its last value.
+    /// Removes repeated keys: each key has its first position and its last value.
     fn unique(
         &mut self,
         members: Vec<(String, Json)>,
@@ -212,7 +212,7 @@ impl JsonReader<'_> {
         unique
     }
 
-    /// The string that begins here.
+    /// Reads the string that begins here.
     fn string(&mut self) -> Result<String, JsonError> {
         self.next();
         let start = self.at;
@@ -223,7 +223,8 @@ impl JsonReader<'_> {
         string.map_err(|error| JsonError::of_syntax(self.text, start, &error))
     }
 
-    /// A number or a literal. A number beyond a finite double becomes a string: no channel could send it as a number.
+    /// Reads a number or a literal. A number beyond a finite double becomes a string, because no channel could send it
+    /// as a number.
     fn word(&mut self, place: &ReadPath<'_>) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
@@ -243,7 +244,7 @@ impl JsonReader<'_> {
         }
     }
 
-    /// Goes into an object or an array.
+    /// Enters an object or an array.
     fn open(&mut self, depth: usize) -> Result<(), JsonError> {
         if depth >= MAX_DEPTH {
             let message = format!("objects and arrays are nested more than {MAX_DEPTH} deep");
@@ -253,7 +254,7 @@ impl JsonReader<'_> {
         Ok(())
     }
 
-    /// Whether a further member comes before the closing bracket. Goes behind the bracket, or the comma.
+    /// Whether another member precedes the closing bracket. Skips the bracket or the comma.
     fn has_more(&mut self, closing: u8) -> bool {
         self.skip(b',');
         let next = self.next();
@@ -263,14 +264,14 @@ impl JsonReader<'_> {
         next.is_some_and(|byte| byte != closing)
     }
 
-    /// Goes behind a byte, if it is the next.
+    /// Skips the next byte if it is `expected`.
     fn skip(&mut self, expected: u8) {
         if self.next() == Some(expected) {
             self.at += 1;
         }
     }
 
-    /// The next byte that is no white space.
+    /// Returns the next byte that is not white space.
     fn next(&mut self) -> Option<u8> {
         let rest = self.text.as_bytes().get(self.at..)?;
         let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
@@ -279,7 +280,8 @@ impl JsonReader<'_> {
     }
 }
 
-/// Sorts the keys: few are compared directly, and many take no longer than a hash of each.
+/// Whether a key is repeated. Sorts the keys: this compares few keys directly, and for many it is as fast as hashing
+/// each.
 fn has_repeated_key(members: &[(String, Json)]) -> bool {
     let mut keys: Vec<_> = members.iter().map(|(key, _)| key).collect();
     keys.sort_unstable();

@@ -1,5 +1,5 @@
 //! The encodings in which a provider may return a secret: escaped for a URL, a form, JSON or HTML, in base64, wrapped,
-//! or with invisible characters. One layer of escapes is decoded in the text; base64 is computed from the secret.
+//! or with invisible characters. The search decodes one layer of escapes in the text and encodes the secret in base64.
 
 use std::ops::Range;
 
@@ -8,10 +8,10 @@ use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use crate::text::is_invisible;
 
-/// Resolves the escape that a text begins with: the character, and the bytes of the escape.
+/// Decodes the escape at a text's beginning. Returns the character and the length of the escape in bytes.
 type Resolve = fn(&str) -> Option<(char, usize)>;
 
-/// Kinds of escapes, each with a substring of every text that has one.
+/// The types of escapes, each with a substring of every text that contains one.
 const KINDS: [(&str, Resolve); 4] = [
     ("%", percent),
     (r"\", backslash),
@@ -19,7 +19,7 @@ const KINDS: [(&str, Resolve); 4] = [
     ("&", entity),
 ];
 
-/// A text without what may stand between the characters of a secret, and where in the original each of its bytes comes from.
+/// A text without the characters that may separate a secret's characters. Each byte has its position in the original.
 #[derive(Default)]
 pub struct DecodedText {
     pub text: String,
@@ -27,7 +27,7 @@ pub struct DecodedText {
 }
 
 impl DecodedText {
-    /// Where in the original the bytes of a range stand.
+    /// Returns the original's range of a decoded range.
     pub fn origin(&self, range: &Range<usize>) -> Option<Range<usize>> {
         let first = self.origins.get(range.start)?;
         let last = self.origins.get(range.end.checked_sub(1)?)?;
@@ -42,8 +42,8 @@ impl DecodedText {
     }
 }
 
-/// The text unchanged, and with the escapes of each kind decoded. Kinds are separate: an escape of one kind may be
-/// literal text in another.
+/// Returns the text unchanged, and with the escapes of each type decoded. Each type is decoded separately, because an
+/// escape of one type may be literal text in another.
 pub fn readings(text: &str) -> impl Iterator<Item = DecodedText> {
     let kinds = KINDS.into_iter();
     let resolves = kinds.filter(|(sign, _)| text.contains(sign));
@@ -65,13 +65,13 @@ fn reading(text: &str, resolve: Resolve) -> DecodedText {
     reading
 }
 
-/// White space, which wraps long lines; `+`, which is a space in forms and begins a telephone number; backslashes,
-/// which precede characters in JSON; and invisible characters.
+/// Whether the search skips the character. These are white space, which wraps long lines; `+`, which is a space in
+/// forms and begins a telephone number; backslashes, which precede characters in JSON; and invisible characters.
 fn is_passed_over(character: char) -> bool {
     character.is_whitespace() || matches!(character, '+' | '\\') || is_invisible(character)
 }
 
-/// `%2F`. Several may make one character.
+/// Decodes `%2F`. Several bytes may make one character.
 fn percent(text: &str) -> Option<(char, usize)> {
     let mut bytes = Vec::new();
     while bytes.len() < 4 {
@@ -84,12 +84,12 @@ fn percent(text: &str) -> Option<(char, usize)> {
     None
 }
 
-/// `\/`, `\n`, `\u002f`, `\x2f`.
+/// Decodes `\/`, `\n`, `\u002f` and `\x2f`.
 fn backslash(text: &str) -> Option<(char, usize)> {
     unescaped(text.strip_prefix('\\')?, 1)
 }
 
-/// The same in JSON in JSON: `\\/`, `\\\\u002f`.
+/// Decodes escapes of JSON in JSON: `\\/`, `\\\\u002f`.
 fn backslashes(text: &str) -> Option<(char, usize)> {
     let escape = text.trim_start_matches('\\');
     match text.len() - escape.len() {
@@ -98,7 +98,7 @@ fn backslashes(text: &str) -> Option<(char, usize)> {
     }
 }
 
-/// The decoded character after this many backslashes.
+/// Decodes the character after this number of backslashes.
 fn unescaped(escape: &str, backslashes: usize) -> Option<(char, usize)> {
     let kind = escape.chars().next()?;
     let (character, length) = match kind {
@@ -110,7 +110,7 @@ fn unescaped(escape: &str, backslashes: usize) -> Option<(char, usize)> {
     Some((character, backslashes + length))
 }
 
-/// `u002f`, or the two halves of a character beyond, with backslashes between them.
+/// Decodes `u002f`, or a surrogate pair with backslashes between its halves.
 fn utf16(text: &str, backslashes: usize) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = text.get(at..)?.strip_prefix('u')?.get(..4)?;
@@ -123,7 +123,7 @@ fn utf16(text: &str, backslashes: usize) -> Option<(char, usize)> {
     Some((character, before + 5))
 }
 
-/// `&amp;`, `&#47;`, `&#x2f;`.
+/// Decodes `&amp;`, `&#47;` and `&#x2f;`.
 fn entity(text: &str) -> Option<(char, usize)> {
     const LONGEST: usize = 9;
     let name = text.strip_prefix('&')?;
@@ -148,14 +148,14 @@ fn entity(text: &str) -> Option<(char, usize)> {
     Some((character, end + 2))
 }
 
-/// Without a sign, which Rust's own parser takes.
+/// Parses digits without a sign, which Rust's own parser would accept.
 fn hexadecimal(digits: &str) -> Option<u32> {
     let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let number = u32::from_str_radix(digits, 16).ok();
     number.filter(|_| are_digits)
 }
 
-/// The forms of a secret in a [`DecodedText`].
+/// Returns the forms of a secret in a [`DecodedText`].
 pub fn plain(secret: &str) -> Vec<String> {
     let characters = secret.chars();
     let mut all = vec![without_passed_over(characters)];
@@ -166,8 +166,8 @@ pub fn plain(secret: &str) -> Vec<String> {
     all
 }
 
-/// The base64 forms of a secret, in both alphabets, at each of the three positions in a group of three bytes. Digits
-/// that also depend on neighbouring bytes are left out.
+/// Returns the base64 forms of a secret in both alphabets, at each of the three positions in a group of three bytes.
+/// Omits digits that also depend on neighbouring bytes.
 pub fn base64(secret: &str) -> impl Iterator<Item = String> {
     (0..3).flat_map(|before| {
         let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();

@@ -1,4 +1,4 @@
-//! Secrets, and how they are kept out of what others wrote.
+//! Secrets, and their removal from others' texts.
 
 mod encodings;
 mod redact;
@@ -14,9 +14,9 @@ pub use self::redact::{Redactor, secrets_of_url};
 pub use crate::text::MASK;
 use crate::text::hex;
 
-/// A value that must never show: a token, a webhook's URL, a telephone number.
+/// A value that must never be shown: a token, a webhook's URL, a telephone number.
 ///
-/// `Debug` prints [`MASK`]; there is no `Display`. The memory is wiped when it is dropped.
+/// `Debug` prints [`MASK`], and there is no `Display`. Dropping the value wipes its memory.
 #[derive(Clone)]
 pub struct Secret(SecretString);
 
@@ -25,7 +25,7 @@ impl Secret {
         Self(SecretString::from(value.into()))
     }
 
-    /// The value itself, for the wire and for nothing else.
+    /// Returns the value, only for sending it.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -51,17 +51,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// 32 hexadecimal digits that identify a value, the same after a restart, without revealing it.
+/// Returns 32 hexadecimal digits that identify a value without revealing it. They are the same after a restart.
 pub fn digest(value: &str) -> String {
     hex(Sha256::digest(value.as_bytes()).iter().take(16))
 }
 
-/// The first four digits of [`digest`]: enough to tell destinations apart in logs.
+/// Returns the first four digits of [`digest`], which distinguish destinations in logs.
 pub fn fingerprint(value: &str) -> String {
     hex(Sha256::digest(value.as_bytes()).iter().take(2))
 }
 
-/// `+15005550006` as `+15***06`: enough to recognise a number that one knows.
+/// Masks `+15005550006` as `+15***06`, so that only a reader who knows the number recognises it.
 pub fn mask_number(number: &str) -> String {
     let bare = number.rsplit(':').next().unwrap_or(number);
     let characters: Vec<char> = bare.chars().collect();

@@ -1,4 +1,4 @@
-//! Removes secrets from texts of others, in all encodings.
+//! Removes secrets in all encodings from others' texts.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -14,20 +14,23 @@ use super::encodings::{self, DecodedText};
 use super::{MASK, Secret};
 use crate::text::head;
 
-/// The secrets of one destination, to be removed from incoming texts. A provider may echo them as sent, escaped for a
-/// URL, JSON or HTML, in base64, wrapped, or cut off.
+/// The secrets of one destination, to remove from incoming texts. A provider may return them as sent, escaped for a
+/// URL, JSON or HTML, in base64, wrapped, or shortened.
 #[derive(Default)]
 pub struct Redactor {
     secrets: Vec<Secret>,
 }
 
-/// Shorter strings are left alone: they occur in ordinary words.
+/// The minimum length of a search string. Shorter strings occur in ordinary words.
 const SHORTEST_NEEDLE: usize = 4;
-/// A provider may cut off a long quotation. A shorter beginning of a secret may be a coincidence.
+/// The minimum length of a shortened secret, because a provider may shorten a long quotation. A shorter beginning may
+/// be a coincidence.
 const SHORTEST_BEGINNING: usize = 8;
-/// Of longer ones the beginning is looked for: no more than that of a reply is ever shown.
+/// The maximum length of a search string. Errors never show more of a reply, so the beginning of a longer one is
+/// enough.
 const LONGEST_NEEDLE: usize = 4 * 1024;
-/// A destination with more is nobody's, and looking for them would take long: nothing that it answers is shown.
+/// The maximum number of secrets. No real destination has more, and the search would be slow. None of its replies are
+/// shown.
 const MAX_SECRETS: usize = 500;
 
 impl Redactor {
@@ -40,9 +43,10 @@ impl Redactor {
         }
     }
 
-    /// Whether a text holds a secret, in any encoding.
+    /// Whether a text contains a secret in any encoding.
     pub fn finds(&self, text: &str) -> bool {
-        // Such are the names that providers give to messages: no escape and hardly a piece of base64 is without these.
+        // Providers' names for messages have this form. Every escape, and nearly every piece of base64, contains one
+        // of the other characters.
         let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte.is_ascii_uppercase();
         match text.bytes().all(is_number) {
             true => self.secrets.iter().any(|secret| {
@@ -52,7 +56,7 @@ impl Redactor {
         }
     }
 
-    /// `text` with every secret replaced by [`MASK`].
+    /// Returns `text` with every secret replaced by [`MASK`].
     pub fn redact(&self, text: &str) -> String {
         if self.secrets.is_empty() || text.is_empty() {
             return text.to_owned();
@@ -70,11 +74,11 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// All search strings, for one pass over a text.
+/// All search strings for one pass over a text.
 struct Needles {
-    /// By their places in `needles`.
+    /// Matches the heads, in the order of `needles`.
     heads: AhoCorasick,
-    /// The needles that begin with each head.
+    /// The needles of each head.
     needles: Vec<Vec<Needle>>,
 }
 
@@ -84,13 +88,13 @@ struct Needle {
     is_base64: bool,
 }
 
-/// The needles of the last destinations, the latest first. A set takes 12 KB and 30 µs: that is too much memory for each of
-/// ten thousand destinations, and too long for each reply where one of them fails again and again.
+/// The needles of the last destinations, the latest first. A set takes 12 KB and 30 µs. That is too much memory for
+/// ten thousand destinations, and too slow for every reply of a repeatedly failing destination.
 static LAST: Mutex<VecDeque<(Vec<Secret>, Arc<Needles>)>> = Mutex::new(VecDeque::new());
 const MAX_LAST: usize = 8;
 
 impl Needles {
-    /// The needles of these secrets, maybe from the cache.
+    /// Returns the needles of these secrets, from the cache if possible.
     fn of(secrets: &[Secret]) -> Option<Arc<Self>> {
         let lock = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
         let take = |last: &mut VecDeque<(Vec<Secret>, Arc<Self>)>| {
@@ -130,7 +134,7 @@ impl Needles {
                 }
             }
         }
-        // Few texts are searched with one automaton: it must be made quickly, above all.
+        // An automaton searches only few texts, so a fast construction is most important.
         let heads = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::NoncontiguousNFA))
             .dense_depth(1)
@@ -143,7 +147,7 @@ impl Needles {
         })
     }
 
-    /// Where the needles stand, or their beginnings.
+    /// Returns the ranges of the needles or their beginnings.
     fn places(&self, text: &str) -> Vec<Range<usize>> {
         let mut places = Vec::new();
         for reading in encodings::readings(text) {
@@ -160,7 +164,8 @@ impl Needles {
 }
 
 impl Needle {
-    /// How much of the needle stands here. In base64 a digit on each side may be the secret's in part.
+    /// Returns the range of the needle's matching part. In base64, a digit on each side may contain a part of the
+    /// secret.
     fn place(&self, reading: &DecodedText, start: usize) -> Range<usize> {
         let text = reading.text.as_bytes();
         let rest = text.get(start..).unwrap_or_default().iter();
@@ -175,7 +180,7 @@ impl Needle {
     }
 }
 
-/// The text with these places masked; those that overlap become one.
+/// Masks these ranges. Overlapping ranges become one.
 fn masked(text: &str, mut places: Vec<Range<usize>>) -> String {
     places.sort_unstable_by_key(|place| place.start);
     let mut clean = String::with_capacity(text.len());
@@ -191,8 +196,8 @@ fn masked(text: &str, mut places: Vec<Range<usize>>) -> String {
     clean
 }
 
-/// The secret parts of a URL: all but scheme, host and port, both as written and decoded, since receivers decode it
-/// first. Plain words of a path (`services`, `api`) are not secret.
+/// Returns the secret parts of a URL: all except scheme, host and port. Returns them as written and decoded, because
+/// receivers decode a URL first. Plain words of a path (`services`, `api`) are not secret.
 pub fn secrets_of_url(url: &Url) -> Vec<Cow<'_, str>> {
     let after_host = url.as_str().get(url[..Position::BeforePath].len()..);
     let wholes = [
@@ -287,7 +292,7 @@ mod tests {
                 let (first, second) = encoded.split_at(9);
                 let wrapped = format!("{first}\n{second}");
                 let clean = redactor.redact(&wrapped);
-                // Around it stand at most the groups in which it begins and ends, and what is not its own.
+                // The rest contains at most the first and last group of the secret, and text outside it.
                 let (head, tail) = clean.split_once(MASK).expect(&clean);
                 assert!(head.len() <= before.len() * 8 / 6 + 1, "{clean}");
                 assert!(tail.len() <= " and more".len() * 8 / 6 + 2, "{clean}");

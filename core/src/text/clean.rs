@@ -1,8 +1,8 @@
-//! Texts without what does not show, or would spoil what shows them.
+//! Removes invisible characters, and characters that would disturb a display.
 
 use std::borrow::Cow;
 
-/// One line, without control characters: line ends and runs of white space become one space.
+/// Returns one line without control characters. Line ends and runs of white space become one space.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
@@ -14,7 +14,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
-/// Without outer white space and without control characters other than line ends and tabs.
+/// Removes outer white space and control characters except line ends and tabs.
 pub fn without_controls(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let is_kept = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
@@ -29,10 +29,10 @@ fn is_blank_or_control(character: char) -> bool {
     character.is_whitespace() || character.is_control()
 }
 
-/// One line of text that a terminal or a log viewer cannot misread: no control, formatting or private characters, runs
-/// of white space folded into one space.
+/// Returns one line that a terminal or a log viewer shows correctly. Removes control, formatting and private
+/// characters, and folds runs of white space into one space.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    // Nearly all is plain already.
+    // Nearly all texts are already plain.
     if is_plain_line(text) {
         return Cow::Borrowed(text);
     }
@@ -49,7 +49,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Whether a text is printable ASCII without runs of spaces, which needs no cleaning.
+/// Whether a text is printable ASCII without runs of spaces. Such a text needs no cleaning.
 pub fn is_plain_line(text: &str) -> bool {
     let mut before = 0;
     text.bytes().all(|byte| {
@@ -59,8 +59,8 @@ pub fn is_plain_line(text: &str) -> bool {
     })
 }
 
-/// Controls, and what hides or reorders text: Unicode's default ignorable code points (zero-width ones, fillers, variation
-/// selectors, tags), line separators, bidirectional controls, private use.
+/// Whether a character is a control or hides or reorders text. This includes Unicode's default ignorable code points
+/// (zero-width ones, fillers, variation selectors, tags), line separators, bidirectional controls and private use.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -71,7 +71,7 @@ pub fn is_invisible(character: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
 }
 
-/// `text` in ASCII: everything else as `\u{…}`, so that a log line survives any viewer.
+/// Returns `text` in ASCII with all other characters as `\u{…}`, so that every viewer shows the log line.
 pub fn ascii(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return Cow::Borrowed(text);

@@ -1,6 +1,6 @@
-//! The markup of a channel's texts, as far as a cut between two messages would break it.
+//! The markup in a channel's texts that a cut between two messages could break.
 
-/// Which markup a channel's readers see in a text.
+/// The markup that a channel's readers see in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Markup {
     pub fences: Fences,
@@ -12,17 +12,17 @@ pub struct Markup {
     pub entities: bool,
 }
 
-/// Blocks of code, which begin and end with three backticks.
+/// Blocks of code between lines of three backticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fences {
     None,
     Plain,
-    /// The first line may begin with the name of a language, which colours the code.
+    /// The first line may begin with a language, which colours the code.
     WithLanguage,
 }
 
 impl Markup {
-    /// A text that is shown as it stands.
+    /// A text that the provider shows literally.
     pub const NONE: Self = Self {
         fences: Fences::None,
         links: false,
@@ -34,7 +34,7 @@ impl Markup {
 /// The effect of a piece of markup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark<'a> {
-    /// Begins a block of code in this language, which is empty where none is named.
+    /// Begins a block of code in this language. Empty without a language.
     Opening(&'a str),
     /// Ends a block of code.
     Closing,
@@ -44,14 +44,15 @@ pub enum Mark<'a> {
 
 pub const FENCE: &str = "```";
 
-/// A first line that is longer is code, not the name of a language.
+/// The maximum length of a language. A longer first line is code.
 pub const LONGEST_LANGUAGE: usize = 20;
 
-/// Maximum length of a link, so that a text of brackets is read in linear time.
+/// The maximum length of a link, so that a text of brackets takes linear time.
 const LONGEST_LINK: usize = 4_096;
 
 impl Markup {
-    /// The markup with which `rest` begins, and its length in bytes; `in_code`: whether `rest` is inside a block of code.
+    /// Returns the length in bytes and the effect of the markup at the beginning of `rest`. `in_code` means that
+    /// `rest` is inside a block of code.
     pub fn at_start(self, rest: &str, in_code: bool) -> Option<(usize, Mark<'_>)> {
         let whole = |length| (length, Mark::Whole);
         match rest.as_bytes().first()? {
@@ -82,9 +83,9 @@ impl Markup {
     }
 }
 
-/// The first line of a block of code, if it names a language.
+/// Returns the first line of a block of code, if it names a language.
 fn language(code: &str) -> Option<&str> {
-    // No further: a text of fences is read in linear time.
+    // The limit makes a text of fences take linear time.
     let mut beginning = code.bytes().take(LONGEST_LANGUAGE + 1);
     let line = code.get(..beginning.position(|byte| byte == b'\n')?)?;
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.#".contains(&byte);
@@ -97,7 +98,7 @@ fn link(rest: &str) -> Option<usize> {
     Some(text + address)
 }
 
-/// The length of a bracketed text at the beginning, brackets included; it may contain one further pair.
+/// Returns the length of a bracketed text at the beginning, including the brackets. It may contain one more pair.
 fn balanced(rest: &str, open: char, close: char) -> Option<usize> {
     let mut depth = 0;
     for (at, character) in rest.char_indices() {

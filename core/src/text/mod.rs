@@ -1,4 +1,4 @@
-//! Texts: length in the providers' units, splitting without loss, and safe quoting.
+//! Text functions: length in the providers' units, splitting without loss, and safe quotation.
 
 mod clean;
 mod markup;
@@ -17,17 +17,17 @@ pub use self::split::{
     with_recent_splits,
 };
 
-/// The replacement of hidden text: a secret, an address.
+/// Replaces hidden text: a secret, an address.
 pub const MASK: &str = "***";
 
-/// A regular expression of the configuration, whose size is bounded. Its time is linear in the text.
+/// Compiles a regular expression of the configuration with a size limit. Its search time is linear in the text.
 pub fn bounded_regex(expression: &str) -> Option<Regex> {
     const MAX_BYTES: usize = 1024 * 1024;
     let builder = &mut RegexBuilder::new(expression);
     builder.size_limit(MAX_BYTES).build().ok()
 }
 
-/// The text's first bytes, at most `bytes`.
+/// Returns the text's beginning, at most `bytes` long.
 pub fn head(text: &str, bytes: usize) -> &str {
     let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
@@ -36,16 +36,16 @@ pub fn head(text: &str, bytes: usize) -> &str {
     text.get(..end).unwrap_or_default()
 }
 
-/// The unit of a provider's limit. If it is not documented, we use [`Unit::Utf16`], which is never less than code
-/// points.
+/// The unit of a provider's limit. If the provider documents no unit, this crate uses [`Unit::Utf16`], which is never
+/// less than code points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     CodePoints,
     Utf16,
-    /// UTF-16 code units once written [`with_entities`].
+    /// UTF-16 code units after [`with_entities`].
     Utf16Escaped,
     Bytes,
-    /// Bytes once written inside a JSON string: for providers that measure the whole body. Never less than bytes.
+    /// Bytes inside a JSON string, for providers that measure the whole body. Never less than bytes.
     JsonBytes,
 }
 
@@ -60,13 +60,13 @@ impl Unit {
         }
     }
 
-    /// Whether no text counts more than it has bytes.
+    /// Whether a text's length in this unit never exceeds its bytes.
     const fn is_at_most_bytes(self) -> bool {
         !matches!(self, Unit::Utf16Escaped | Unit::JsonBytes)
     }
 }
 
-/// As serde_json writes it.
+/// Returns the length of a byte in serde_json's output.
 const fn json_length(byte: u8) -> usize {
     match byte {
         b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
@@ -83,14 +83,14 @@ fn escaped_length(character: char) -> usize {
     }
 }
 
-/// `&`, `<` and `>` as entities: the characters with a meaning between the tags of HTML, and in Slack's text.
+/// Replaces `&`, `<` and `>` by entities. These characters have a meaning between HTML tags and in Slack's text.
 pub fn with_entities(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// How long a text may be, and in which unit.
+/// The maximum length of a text and its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
     pub length: usize,
@@ -115,7 +115,7 @@ impl Limit {
     }
 }
 
-/// Bytes as hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     let bytes = bytes.into_iter();
     let mut text = String::with_capacity(2 * bytes.size_hint().0);
@@ -130,10 +130,10 @@ pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     text
 }
 
-/// Longer words, in bytes, are nobody's mistake for a name.
+/// The maximum length in bytes of a misspelt name.
 const LONGEST_MISTAKE: usize = 128;
 
-/// The candidate that `word` was probably meant to be.
+/// Returns the candidate that `word` probably means.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST_MISTAKE {
         return None;
@@ -150,7 +150,8 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// `; did you mean headers?`, to end a message about an unknown word; empty without a similar candidate.
+/// Returns `; did you mean headers?` for the end of a message about an unknown word. Empty without a similar
+/// candidate.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, candidates).map_or(String::new(), |meant| format!("; did you mean {meant}?"))
 }

@@ -1,11 +1,11 @@
-//! HTML pages instead of a reply: those of proxies and firewalls, whose markup would hide the reason.
+//! Shortens HTML pages of proxies and firewalls, whose markup would hide the reason.
 
 use std::borrow::Cow;
 
 /// The beginnings of an HTML page.
 const BEGINNINGS: [&str; 5] = ["<!doctype html", "<html", "<head", "<body", "<title"];
 
-/// The text with the title of a page of HTML in place of the page.
+/// Replaces an HTML page in the text by the page's title.
 pub fn without_page(text: &str) -> Cow<'_, str> {
     let lower = text.to_ascii_lowercase();
     let beginnings = BEGINNINGS.iter().filter_map(|tag| lower.find(tag));

@@ -5,20 +5,20 @@ use std::borrow::Cow;
 use super::MASK;
 use super::{is_plain_line, printable, truncate};
 
-/// Characters of a text that are shown.
+/// The maximum number of characters in a quotation.
 const SHOWN: usize = 64;
-/// Maximum characters that are read, since invisible ones are removed.
+/// The maximum number of characters to read. Invisible characters are removed, so it is larger than [`SHOWN`].
 const LOOKED_AT: usize = 4 * SHOWN;
-/// A longer word is a token rather than a word.
+/// The maximum length of a word. A longer one is a token.
 const LONGEST_WORD: usize = 40;
 
-/// A foreign name in a form for messages: on one line, at most a line long, and without URLs and addresses, which may
-/// hold credentials.
+/// Returns a foreign name for a message: one line of limited length. Removes URLs and addresses, which may contain
+/// credentials.
 pub fn shown(name: &str) -> Cow<'_, str> {
     without(name, may_hold_credentials)
 }
 
-/// A value that somebody else gave: as a name, and without what looks like a path on a host or a token.
+/// Returns a foreign value for a message. Also removes paths on a host and tokens.
 pub fn shown_value(value: &str) -> Cow<'_, str> {
     without(value, |word| {
         let has_letters = word.contains(|c: char| c.is_ascii_alphabetic());
@@ -33,7 +33,7 @@ fn may_hold_credentials(word: &str) -> bool {
 }
 
 fn without(text: &str, is_hidden: impl Fn(&str) -> bool) -> Cow<'_, str> {
-    // Nearly all are short and plain. A plain text without hidden parts has no hidden words.
+    // Nearly all texts are short and plain. A plain text without hidden parts has no hidden words.
     if text.len() <= SHOWN && is_plain_line(text) && !is_hidden(text) {
         return Cow::Borrowed(text);
     }

@@ -1,5 +1,5 @@
-//! Files that a call reads. A file may stand on a server that does not answer, be a pipe that nobody writes to, or have no
-//! end. So each file is read on a thread that can be abandoned, only if it is a regular one, and up to a size.
+//! Reads files during a call. A file may be on a server that does not respond, be a pipe without a writer, or have no
+//! end. So a thread that the caller can abandon reads each file, only a regular file, and at most a maximum size.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -8,12 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use super::{TimeLimited, Unfinished};
 
-/// How long the reading of a file may take.
+/// The time limit for reading a file.
 pub const LIMIT: Duration = Duration::from_millis(500);
 
 static THREADS: TimeLimited = TimeLimited::new("notifier-files", 256 * 1024);
 
-/// Threads that still read a file although nobody waits for them.
+/// Returns the number of threads that still read a file for no caller.
 pub fn abandoned_threads() -> usize {
     THREADS.abandoned()
 }
@@ -21,27 +21,27 @@ pub fn abandoned_threads() -> usize {
 /// The result of reading a file.
 #[derive(Debug)]
 pub struct FileReading {
-    /// The state of the file before it was read. `None`: it is not there, or cannot be looked at.
+    /// The state of the file before reading. `None` if the file does not exist or its state cannot be read.
     pub stamp: Option<FileStamp>,
     pub bytes: Result<Vec<u8>, FileError>,
 }
 
-/// Why a file cannot be read.
+/// The reason why a file cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileError {
     NotFound,
     Denied,
     Directory,
-    /// A pipe, a socket or a device.
+    /// The file is a pipe, a socket or a device.
     NotRegular,
     TooLong,
     Unreadable,
-    /// It may be read later.
+    /// The time limit is over. A later attempt may succeed.
     TimeLimit,
 }
 
 impl FileError {
-    /// Follows the file's name.
+    /// Returns the sentence after the file's name.
     pub const fn sentence(self) -> &'static str {
         match self {
             FileError::NotFound => "is not there",
@@ -69,7 +69,7 @@ impl From<io::Error> for FileError {
 pub fn read(path: &Path, max_bytes: u64, limit: Duration) -> FileReading {
     let path = path.to_owned();
     let read = move || FileReading {
-        // A write from now on counts as a change.
+        // A later write counts as a change.
         stamp: FileStamp::of(&path),
         bytes: read_now(&path, max_bytes),
     };
@@ -81,7 +81,8 @@ pub fn read(path: &Path, max_bytes: u64, limit: Duration) -> FileReading {
         })
 }
 
-/// The states of files; `None` for one that is not there or cannot be looked at. No file is opened.
+/// Returns the states of files without opening them. `None` for a file that does not exist or whose state cannot be
+/// read.
 pub fn stamps(paths: Vec<PathBuf>, limit: Duration) -> Result<Vec<Option<FileStamp>>, FileError> {
     let look = move || paths.iter().map(|path| FileStamp::of(path)).collect();
     THREADS.run(limit, look).map_err(FileError::from)
@@ -96,10 +97,10 @@ impl From<Unfinished> for FileError {
     }
 }
 
-/// Reads a file, however long that takes.
+/// Reads a file without a time limit.
 pub fn read_now(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     let file = open(path)?;
-    // Of the opened file: the path may lead to another file by now.
+    // The metadata is the opened file's, because the path may already lead to another file.
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(FileError::Directory);
@@ -116,21 +117,21 @@ pub fn read_now(path: &Path, max_bytes: u64) -> Result<Vec<u8>, FileError> {
     }
 }
 
-/// Does not wait for the other end of a pipe or for a device.
+/// Opens a file without waiting for a pipe's other end or a device.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     {
         let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        // The bits are those of the C library's int.
+        // The bits are a C int.
         let flags = flags.bits().cast_signed();
         std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     }
     options.open(path)
 }
 
-/// The state of a file: tells one state from another without reading it.
+/// The state of a file, which detects a change without reading the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     modified: Option<SystemTime>,
@@ -148,7 +149,7 @@ impl FileStamp {
         })
     }
 
-    /// Whether the file has not changed for this long.
+    /// Whether the file has been unchanged for this time.
     pub fn has_rested(&self, rest: Duration) -> bool {
         let age = self.modified.and_then(|modified| modified.elapsed().ok());
         age.is_some_and(|age| age >= rest)
@@ -193,7 +194,7 @@ mod tests {
         assert!(made.success());
     }
 
-    /// Something that writes into a pipe without end.
+    /// Starts a process that writes into a pipe without end.
     fn writer(path: &Path) -> Child {
         let copy = format!("exec cat /dev/zero > {}", path.display());
         Command::new("sh").args(["-c", &copy]).spawn().unwrap()
@@ -216,7 +217,7 @@ mod tests {
         }
         fs::write(&path, [b'x'; 1_001]).unwrap();
         assert_eq!(read_soon(&path), Err(FileError::TooLong));
-        // A hole takes no room on the disk.
+        // A hole uses no disk space.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read_soon(&path), Err(FileError::TooLong));
     }
@@ -236,14 +237,14 @@ mod tests {
         writer.kill().unwrap();
         writer.wait().unwrap();
         assert_eq!(results, [const { Err(FileError::NotRegular) }; 3]);
-        // It cannot even be opened.
+        // A socket cannot be opened.
         assert_eq!(of_socket, Err(FileError::Unreadable));
         for device in ["/dev/zero", "/dev/null", "/dev/tty", "/dev/random"] {
             let result = read_soon(Path::new(device));
             assert!(result.is_err(), "{device}: {result:?}");
         }
         assert_eq!(read_soon(directory.path()), Err(FileError::Directory));
-        // A regular file by its own account, which never ends. Not every system has it or lets it be read.
+        // The system reports a regular file, which never ends. Not every system has it or allows reading it.
         assert!(read_soon(Path::new("/proc/kmsg")).is_err());
     }
 

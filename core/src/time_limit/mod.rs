@@ -1,5 +1,5 @@
-//! Work that may never end, such as reading a file of a server that does not answer. A thread cannot be stopped: the caller
-//! waits for a limited time, then abandons it.
+//! Runs work that may never end, such as reading a file on a server that does not respond. A thread cannot be stopped,
+//! so the caller waits for a limited time and then abandons it.
 
 pub mod files;
 
@@ -9,36 +9,36 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many threads one kind of work has. All of them can be abandoned, and then nothing more is started.
+/// The maximum number of threads for one type of work. Once all are abandoned, no new work starts.
 const MAX_THREADS: usize = 2;
 
-/// Threads for one kind of work, each for one piece of it.
+/// Threads for one type of work. Each thread runs one job.
 pub struct TimeLimited {
     name: &'static str,
     stack_bytes: usize,
     threads: Mutex<ThreadCounts>,
-    /// A thread has ended.
+    /// Signals that a thread has ended.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct ThreadCounts {
     running: usize,
-    /// Threads that no caller waits for.
+    /// The number of threads without a waiting caller.
     abandoned: usize,
 }
 
-/// Why there is no result.
+/// The reason for a missing result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfinished {
-    /// The time is over, or all threads were abandoned earlier.
+    /// The time is over, or all threads were already abandoned.
     TimeLimit,
-    /// There is no thread, or the work panicked.
+    /// The system started no thread, or the work panicked.
     Failed,
 }
 
 impl TimeLimited {
-    /// `name` is the threads' name.
+    /// Creates the set of threads; `name` is the threads' name.
     pub const fn new(name: &'static str, stack_bytes: usize) -> Self {
         let threads = ThreadCounts {
             running: 0,
@@ -52,7 +52,7 @@ impl TimeLimited {
         }
     }
 
-    /// Runs `work` on its own thread, and waits at most `limit` for it. If all threads are abandoned, it does not wait.
+    /// Runs `work` on its own thread and waits at most `limit`. Does not wait if all threads are abandoned.
     pub fn run<T: Send + 'static>(
         &'static self,
         limit: Duration,
@@ -70,7 +70,7 @@ impl TimeLimited {
             let _slot = slot;
             let _ = sender.send(work());
         };
-        // The slot is dropped with the job where there is no thread.
+        // If no thread starts, the job is dropped together with its slot.
         let builder = thread::Builder::new().name(self.name.to_owned());
         let spawned = builder.stack_size(self.stack_bytes).spawn(job);
         spawned.map_err(|_| Unfinished::Failed)?;
@@ -81,7 +81,7 @@ impl TimeLimited {
             Err(RecvTimeoutError::Disconnected) => Err(Unfinished::Failed),
             Err(RecvTimeoutError::Timeout) => {
                 let mut threads = self.lock();
-                // It may have ended while the lock was waited for.
+                // The work may have ended during the wait for the lock.
                 receiver.try_recv().map_err(|_| {
                     threads.abandoned += 1;
                     is_abandoned.store(true, Ordering::Relaxed);
@@ -91,7 +91,7 @@ impl TimeLimited {
         }
     }
 
-    /// How many threads still run although nobody waits for them.
+    /// Returns the number of threads that run without a waiting caller.
     pub fn abandoned(&self) -> usize {
         self.lock().abandoned
     }
@@ -115,7 +115,7 @@ impl TimeLimited {
     }
 }
 
-/// One thread's place among the threads, until it ends.
+/// One thread's slot until the thread ends.
 struct ThreadSlot {
     threads: &'static TimeLimited,
     is_abandoned: Arc<AtomicBool>,
@@ -143,7 +143,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
     const STACK: usize = 256 * 1024;
 
-    /// Starts work that ends when the returned end of the channel is dropped.
+    /// Starts work that ends when the returned sender is dropped.
     fn hang(threads: &'static TimeLimited) -> (Result<(), Unfinished>, Sender<()>) {
         let (end, wait) = channel::<()>();
         let result = threads.run(SHORT, move || {
@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(THREADS.run(LONG, || 5), Err(Unfinished::TimeLimit));
         }
         assert!(started.elapsed() < LONG);
-        // A thread that ends after all can be used again.
+        // An abandoned thread that ends can be used again.
         drop(first);
         wait_until(|| THREADS.abandoned() == 1);
         assert_eq!(THREADS.run(LONG, || 5), Ok(5));

@@ -1,4 +1,4 @@
-//! Where a text may be cut.
+//! Finds the positions at which a text may be cut.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::text::Unit;
 use crate::text::markup::{FENCE, Mark, Markup};
 
-/// A place at which a text may be cut.
+/// A position at which a text may be cut.
 #[derive(Clone, Copy)]
 pub struct Cut<'a> {
     pub at: usize,
@@ -19,14 +19,14 @@ impl Cut<'_> {
     pub const START: Self = Self { at: 0, code: None };
 }
 
-/// Finds places at which a text may be cut.
+/// Finds positions at which a text may be cut.
 pub struct Cutter<'a> {
     pub text: &'a str,
     unit: Unit,
     markup: Markup,
-    /// Markup that is longer is cut like any text, in units.
+    /// The maximum length of markup. Longer markup is cut like plain text, in units.
     longest: usize,
-    /// Where the last fence begins: it opens nothing, since nothing would close that.
+    /// The start of the last fence. It opens no block, because no later fence could close it.
     last_fence: usize,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Cutter<'a> {
         }
     }
 
-    /// The parts that end at these cuts.
+    /// Returns the parts that end at these cuts.
     pub fn parts(&self, cuts: &[Cut<'a>]) -> Vec<String> {
         let starts = std::iter::once(&Cut::START).chain(cuts);
         let pairs = starts.zip(cuts);
@@ -57,9 +57,9 @@ impl<'a> Cutter<'a> {
         format!("{}{text}{closing}", opening(from.code))
     }
 
-    /// As much of the text from here as there is room for beside a note of how many code points are missing then.
+    /// Returns the longest text from here that fits with a note of the number of missing code points.
     pub fn with_note(&self, from: Cut<'a>, room: usize) -> (String, usize) {
-        // Its length hardly depends on the number, so there is space for the longest.
+        // The note's length hardly depends on the number, so this reserves space for the longest note.
         let longest = missing_note(self.text.chars().count());
         let room = room.saturating_sub(self.unit.of(&longest));
         let to = self.next(from, room, false);
@@ -68,8 +68,8 @@ impl<'a> Cutter<'a> {
         (format!("{part}{}", missing_note(missing)), missing)
     }
 
-    /// The end of the longest part from here of at most `room` units, by preference after a line end or a space in its
-    /// second half.
+    /// Returns the end of the longest part of at most `room` units from here. It prefers a line end or a space in the
+    /// part's second half.
     pub fn next(&self, from: Cut<'a>, room: usize, prefer_spaces: bool) -> Cut<'a> {
         let mut clusters = self.clusters(from.at);
         let mut used = self.unit.of(&opening(from.code));
@@ -107,7 +107,8 @@ impl<'a> Cutter<'a> {
         here
     }
 
-    /// The clusters from here. A character that joins the next one into a cluster hides no markup that begins there.
+    /// Returns the clusters from here. Markup may begin inside a cluster, whose earlier characters then form their own
+    /// cluster.
     fn clusters(&self, from: usize) -> impl Iterator<Item = &'a str> {
         let rest = self.text.get(from..).unwrap_or_default();
         let markup = self.markup;
@@ -124,7 +125,7 @@ impl<'a> Cutter<'a> {
         pieces.filter(|piece| !piece.is_empty())
     }
 
-    /// The markup that begins here and can be kept whole.
+    /// Returns the markup at this position, if one part can contain it whole.
     fn mark(&self, at: usize, in_code: bool) -> Option<(usize, Mark<'a>)> {
         let rest = self.text.get(at..)?;
         let (length, mark) = self.markup.at_start(rest, in_code)?;
@@ -136,13 +137,13 @@ impl<'a> Cutter<'a> {
         counts.then_some((length, mark))
     }
 
-    /// Whether a block of code that is opened again here has something to show: an empty one is shown as its backticks.
+    /// Whether a code block that continues here has content. An empty block would show its backticks.
     fn continues_code_block(&self, at: usize) -> bool {
         let rest = self.text.get(at..).unwrap_or_default();
         !rest.starts_with(FENCE) && !rest.starts_with(['\r', '\n'])
     }
 
-    /// Where to break a cluster that no part can hold whole: between code points.
+    /// Cuts a cluster that is longer than a part between its code points.
     fn within_first(&self, from: Cut<'a>, room: usize, cluster: &str) -> Cut<'a> {
         let around = from.code.map_or(0, |_| self.unit.of(closing("")));
         let mut used = around + self.unit.of(&opening(from.code));
@@ -166,7 +167,7 @@ fn is_line_end(cluster: &str) -> bool {
     matches!(cluster, "\n" | "\r\n")
 }
 
-/// The markup that opens a code block again.
+/// Returns the markup that reopens a code block.
 fn opening(code: Option<&str>) -> Cow<'static, str> {
     match code {
         Some(language) => format!("{FENCE}{language}\n").into(),
@@ -174,12 +175,12 @@ fn opening(code: Option<&str>) -> Cow<'static, str> {
     }
 }
 
-/// The markup that closes a code block with this end.
+/// Returns the markup that closes a code block with this end.
 fn closing(code: &str) -> &'static str {
     if code.ends_with('\n') { "```" } else { "\n```" }
 }
 
-/// The last places at which a part could end.
+/// The last positions at which a part could end.
 #[derive(Default)]
 struct Best<'a> {
     any: Option<Cut<'a>>,
@@ -189,7 +190,7 @@ struct Best<'a> {
 }
 
 impl<'a> Best<'a> {
-    /// A place behind this cluster.
+    /// Adds a position after this cluster.
     fn add(&mut self, cut: Cut<'a>, is_good: bool, cluster: &str) {
         self.any = Some(cut);
         if !is_good {

@@ -1,7 +1,7 @@
-//! Texts within a limit: split into parts, or cut short.
+//! Fits texts to a limit: splits them into parts or shortens them.
 //!
-//! A cut never breaks a grapheme cluster or a piece of the channel's [`Markup`], unless that alone is longer than a
-//! part. A code block that continues in the next part is closed and opened again.
+//! A cut never breaks a grapheme cluster or a piece of the channel's [`Markup`], unless the piece is longer than a
+//! part. A code block that continues in the next part is closed and reopened.
 
 mod cutter;
 mod parts;
@@ -19,17 +19,17 @@ use self::recent::{Overflow, SplitOptions, recent_or};
 use super::Limit;
 use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
 
-/// Splits `text` into as few parts as the limit asks for, each beginning `(2/3) ` where there are several.
+/// Splits `text` into the fewest parts within the limit. Each of several parts begins with `(2/3) `.
 ///
-/// The parts without their prefix, and without the fences that close and open a block of code again, are the text, unless
-/// more than [`MAX_PARTS`] would be needed: then the last ends by saying how much is missing.
+/// The parts without their prefixes and without added fences are the text. A text that needs more than [`MAX_PARTS`]
+/// is shortened, and the last part ends with the number of missing characters.
 pub fn split(text: &str, limit: Limit, markup: Markup) -> Split {
     split_after(text, limit.length, limit, markup)
 }
 
-/// [`split`], where the first part has a limit of its own, since it shares its message with other things.
+/// Splits like [`split`], but the first part has its own limit, because its message contains other data.
 ///
-/// A limit of less than 48 units may leave no room for a part beside its prefix.
+/// A limit of less than 48 units may leave no room for text after a prefix.
 pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Split {
     let sizes = Sizes { first, limit };
     if fits(text, sizes.of_part(0)) {
@@ -47,16 +47,16 @@ pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Sp
     recent_or(text, options, || in_parts(text, sizes, markup))
 }
 
-/// A text that is too long for one part.
+/// Splits a text that is too long for one part.
 fn in_parts(text: &str, sizes: Sizes, markup: Markup) -> Split {
     let Sizes { first, limit } = sizes;
     let longest = first.min(limit.length).saturating_sub(AROUND);
     let cutter = Cutter::new(text, limit.unit, markup, longest);
-    // A prefix is as long as the number of parts makes it.
+    // The number of parts determines a prefix's length.
     let length = limit.unit.of(text);
     let may_hold = |most: &usize| length <= sizes.capacity(*most);
     for most in [MAX_PARTS - 1, MAX_PARTS].into_iter().filter(may_hold) {
-        // Line ends and spaces are kept to only where that needs no part more than there are.
+        // Cuts at line ends and spaces are preferred only if they need no additional part.
         for prefer_spaces in [true, false] {
             let cuts = cuts(&cutter, sizes, most, prefer_spaces);
             if cuts.last().is_none_or(|last| last.at == text.len()) {
@@ -70,10 +70,10 @@ fn in_parts(text: &str, sizes: Sizes, markup: Markup) -> Split {
     with_missing(&cutter, sizes)
 }
 
-/// More than a part's prefix and the fences around it ever take.
+/// The maximum length of a part's prefix and added fences.
 const AROUND: usize = "(10/10) ".len() + 2 * FENCE.len() + LONGEST_LANGUAGE + 2 * "\\n".len();
 
-/// How long the parts of one text may be.
+/// The maximum lengths of one text's parts.
 #[derive(Clone, Copy)]
 struct Sizes {
     first: usize,
@@ -89,12 +89,12 @@ impl Sizes {
         Limit::new(length, self.limit.unit)
     }
 
-    /// The capacity of this many parts.
+    /// Returns the capacity of this number of parts.
     fn capacity(self, parts: usize) -> usize {
         (0..parts).map(|index| self.room(index, parts)).sum()
     }
 
-    /// The room beside a part's prefix: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
+    /// Returns the room without the part's prefix: "(9/9) " takes 6 characters, "(9/10) " 7, "(10/10) " 8.
     fn room(self, index: usize, total: usize) -> usize {
         let digits = |number: usize| if number < 10 { 1 } else { 2 };
         let prefix = 4 + digits(index + 1) + digits(total);
@@ -102,7 +102,7 @@ impl Sizes {
     }
 }
 
-/// No unit counts a character of four bytes for less than one.
+/// In every unit, a character of four bytes counts at least one.
 const MAX_BYTES_OF_A_UNIT: usize = 4;
 
 fn fits(text: &str, limit: Limit) -> bool {
@@ -111,7 +111,7 @@ fn fits(text: &str, limit: Limit) -> bool {
     bytes_suffice || (!is_much_longer && limit.unit.of(text) <= limit.length)
 }
 
-/// Where at most `most` parts end that leave room for their prefixes.
+/// Returns the ends of at most `most` parts that have room for their prefixes.
 fn cuts<'a>(cutter: &Cutter<'a>, sizes: Sizes, most: usize, prefer_spaces: bool) -> Vec<Cut<'a>> {
     let mut cuts = Vec::new();
     let mut from = Cut::START;
@@ -127,7 +127,7 @@ fn cuts<'a>(cutter: &Cutter<'a>, sizes: Sizes, most: usize, prefer_spaces: bool)
     cuts
 }
 
-/// Ten parts; the last notes how many characters are missing.
+/// Returns ten parts. The last one ends with the number of missing characters.
 fn with_missing(cutter: &Cutter<'_>, sizes: Sizes) -> Split {
     let mut cuts = cuts(cutter, sizes, MAX_PARTS, false);
     cuts.truncate(MAX_PARTS - 1);
@@ -142,7 +142,7 @@ fn with_missing(cutter: &Cutter<'_>, sizes: Sizes) -> Split {
     }
 }
 
-/// The text within its limit, which ends by saying how many code points are missing, where any are.
+/// Returns the text within its limit. A shortened text ends with the number of missing code points.
 pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
     if fits(text, limit) {
         return (text.to_owned(), 0);
@@ -164,25 +164,25 @@ pub fn with_ending(text: &str, limit: Limit) -> (String, usize) {
     (split.parts.pop().unwrap_or_default(), split.missing)
 }
 
-/// Shortens to at most `characters` code points, with `…` at the end where something was cut.
+/// Shortens a text to at most `characters` code points, with `…` at the end of a shortened one.
 pub fn truncate(text: &str, characters: usize) -> String {
     cut(text, Limit::code_points(characters), "…").into_owned()
 }
 
-/// Shortens to the limit, with `ending` counted in it where something was cut. No grapheme cluster is broken, unless it
-/// alone is longer than the limit.
+/// Shortens a text to the limit, which includes `ending`. No grapheme cluster is cut, unless it is longer than the
+/// limit.
 pub fn cut<'a>(text: &'a str, limit: Limit, ending: &str) -> Cow<'a, str> {
     cut_markup(text, limit, ending, Markup::NONE)
 }
 
-/// [`cut`], noting whether it was needed.
+/// Shortens like [`cut`], and sets `is_cut` if the text was too long.
 pub fn shorten(text: &str, limit: Limit, ending: &str, is_cut: &mut bool) -> String {
     let short = cut(text, limit, ending);
     *is_cut |= matches!(short, Cow::Owned(_));
     short.into_owned()
 }
 
-/// [`cut`] for a text with markup: breaks no markup and leaves none open.
+/// Shortens a text with markup like [`cut`]. Cuts no markup and leaves none open.
 pub fn cut_markup<'a>(text: &'a str, limit: Limit, ending: &str, markup: Markup) -> Cow<'a, str> {
     if fits(text, limit) {
         return Cow::Borrowed(text);

@@ -1,17 +1,17 @@
 //! The parts of a text.
 
-/// A split message has at most this many parts.
+/// The maximum number of parts in a split message.
 pub const MAX_PARTS: usize = 10;
 
 /// A text in numbered parts, each within the limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
     pub parts: Vec<String>,
-    /// Code points that found no place in [`MAX_PARTS`] parts.
+    /// The number of code points beyond [`MAX_PARTS`] parts.
     pub missing: usize,
 }
 
-/// Puts its place and their number before each part.
+/// Puts `(index/total) ` before each part.
 pub fn number(parts: Vec<String>) -> Vec<String> {
     let total = parts.len();
     parts

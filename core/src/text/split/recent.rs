@@ -1,4 +1,4 @@
-//! Thousands of destinations of one request have the same texts, which each of them cuts at the same limit.
+//! Caches split texts. Thousands of a request's destinations have the same texts and limits.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,22 +6,23 @@ use std::collections::VecDeque;
 use super::parts::Split;
 use crate::text::{Limit, Markup};
 
-/// More kinds of texts than a request has for one kind of destination: title, text, values of fields.
+/// The maximum number of entries. A request has fewer texts for one type of destination: title, text, values of
+/// fields.
 const MAX_ENTRIES: usize = 16;
-/// Of all texts together.
+/// The maximum size of all texts together.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 thread_local! {
     static RECENT: RefCell<Option<Recent>> = const { RefCell::new(None) };
 }
 
-/// Inside `work` this thread splits or cuts equal texts only once.
+/// Runs `work`. Meanwhile, this thread splits or shortens equal texts only once.
 pub fn with_recent_splits<T>(work: impl FnOnce() -> T) -> T {
     let _scope = RecentGuard(RECENT.replace(Some(Recent::default())));
     work()
 }
 
-/// Restores the earlier state, after a panic too.
+/// Restores the earlier state, also after a panic.
 struct RecentGuard(Option<Recent>);
 
 impl Drop for RecentGuard {
@@ -30,7 +31,7 @@ impl Drop for RecentGuard {
     }
 }
 
-/// How a text is split.
+/// The options for splitting a text.
 #[derive(PartialEq, Eq)]
 pub struct SplitOptions {
     pub first: usize,
@@ -42,15 +43,15 @@ pub struct SplitOptions {
 /// The treatment of text beyond the limit.
 #[derive(PartialEq, Eq)]
 pub enum Overflow {
-    /// It comes in further parts.
+    /// Further parts contain it.
     Parts,
-    /// The text ends by saying how much is missing.
+    /// The text ends with the number of missing characters.
     Note,
-    /// The text ends so.
+    /// The text has this ending.
     Ending(String),
 }
 
-/// The split that this thread has made of the text, or the one that `make` makes.
+/// Returns this thread's earlier split of the text, or calls `make`.
 pub fn recent_or(text: &str, options: SplitOptions, make: impl FnOnce() -> Split) -> Split {
     let known = |recent: &Option<Recent>| recent.as_ref()?.get(text, &options).cloned();
     if let Some(split) = RECENT.with_borrow(known) {
@@ -123,7 +124,7 @@ mod tests {
         }
     }
 
-    /// How often a text had to be split.
+    /// Returns the number of calls of `make`.
     fn made(asked: &[(&str, usize)]) -> usize {
         let made = Cell::new(0);
         for (text, first) in asked {

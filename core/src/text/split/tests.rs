@@ -189,7 +189,7 @@ fn what_is_cut_leaves_no_markup_open() {
 
 #[test]
 fn a_fence_behind_a_letter_that_joins_the_next_one_is_seen() {
-    // DIVES AKURU INITIAL RA makes one cluster with what follows it.
+    // DIVES AKURU INITIAL RA forms one cluster with the next character.
     let text = format!("\u{11941}```rust\n{}\n```", "x;\n".repeat(100));
     let split = split(&text, Limit::utf16(200), DISCORD);
     assert!(split.parts.len() > 1);
@@ -219,7 +219,7 @@ const LINKS: [&str; 4] = [
     "&amp;",
 ];
 
-/// Texts whose blocks of code are all closed.
+/// Generates texts whose code blocks are all closed.
 fn texts_with_markup() -> impl Strategy<Value = String> {
     let code = "[a-z;\n😀]{1,90}".prop_map(|code| format!("```rust\nx{code}\n```"));
     let plain_code = "[a-z;\n😀]{1,90}".prop_map(|code| format!("```x {code}```"));
@@ -229,9 +229,9 @@ fn texts_with_markup() -> impl Strategy<Value = String> {
     vec(piece, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// What a reader sees of a text, but for white space.
+/// Returns a text's visible characters without white space.
 fn bare(text: &str, markup: Markup) -> String {
-    // Where a block of code has no language, the word is code.
+    // Without a language, the word is code.
     let language = if markup.fences == Fences::WithLanguage {
         "rust"
     } else {
@@ -288,7 +288,7 @@ proptest! {
         prop_assert!(unit.of(&short) <= limit, "{short:?}");
         if split.parts.len() > 1 && split.missing == 0 {
             prop_assert_eq!(&without_prefixes(&split.parts), &text);
-            // No cluster of these is longer than a part.
+            // None of these clusters is longer than a part.
             let boundaries: Vec<usize> = text.grapheme_indices(true).map(|(at, _)| at).collect();
             let mut at = 0;
             for part in &split.parts {
