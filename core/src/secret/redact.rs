@@ -26,11 +26,11 @@ const SHORTEST_NEEDLE: usize = 4;
 /// The minimum length of a shortened secret, because a provider may shorten a long quotation. A shorter beginning may
 /// be a coincidence.
 const SHORTEST_BEGINNING: usize = 8;
-/// The maximum length of a search string. Errors never show more of a reply, so the beginning of a longer one is
+/// The maximum length of a search string. Errors never show more of a reply, so the beginning of a longer secret is
 /// enough.
 const LONGEST_NEEDLE: usize = 4 * 1024;
-/// The maximum number of secrets. No real destination has more, and the search would be slow. None of its replies are
-/// shown.
+/// The maximum number of secrets. No real destination has more, and the search would be slow. Replies of a destination
+/// with more secrets are not shown.
 const MAX_SECRETS: usize = 500;
 
 impl Redactor {

@@ -13,10 +13,11 @@ use crate::text::Limit;
 /// A limit of this crate, because readers see names in lists.
 pub const NAME: Limit = Limit::utf16(200);
 pub const VALUE: Limit = Limit::utf16(10_000);
-/// The limit of all fields together, in UTF-16 code units. A limit of this crate that keeps an alert machine-readable.
+/// The limit of all fields together, in UTF-16 code units. A limit of this crate, so that programs can still read the
+/// alert.
 pub const ANNOTATIONS: usize = 200_000;
-/// The lifetime of a firing alert, which the channel posts once. An alert with a later `resolved` lasts up to this
-/// long. Any other alert lasts [`ONCE`], less than the usual `repeat_interval`, so that Alertmanager notifies once.
+/// The lifetime of a posted alert. An alert with status and key lasts until it is resolved, at most this long. Any
+/// other alert lasts [`ONCE`], less than the usual `repeat_interval`, so that Alertmanager notifies once.
 pub const UNTIL_RESOLVED: &str = "PT24H";
 pub const ONCE: &str = "PT1H";
 pub const AT_ONCE: &str = "PT0S";

@@ -1,7 +1,7 @@
 //! Discord's rich form: one embed <https://docs.discord.com/developers/resources/message#embed-object>.
 //!
 //! Title and fields are data, so a backslash precedes each of their Markdown characters. The text is Discord's
-//! Markdown. The message mentions nobody.
+//! Markdown. The message contains no mentions.
 
 use serde::Serialize;
 use url::{Host, Url};

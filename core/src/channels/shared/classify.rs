@@ -23,7 +23,7 @@ const PROXY_WANTS_CREDENTIALS: &str = "A proxy asks for a user name and password
 const PAGE: &str = "answered 2xx with a web page (text/html), and counts as delivered; check that the URL is the receiver's own";
 
 /// Classifies a reply for a channel that sends HTTP requests. A 2xx with an unreadable body is not a refusal: the
-/// unread part may contain what the channel expects.
+/// unread part may contain the expected text.
 pub fn http(
     sent: &Outbound,
     reply: &Reply,
@@ -298,7 +298,7 @@ mod tests {
                 "https://s3cr3t-token.example/",
                 "the redirect leads to https://***.example",
             ),
-            // The detail contains only the provider's own words.
+            // These locations have no host to show, so the detail is the provider's own words.
             ("mailto:s3cr3t-token@example.com", "words"),
             ("s3cr3t-token://example.com", "words"),
             ("https:///s3cr3t-token", "words"),

@@ -43,7 +43,7 @@ pub struct FieldName {
 pub struct FieldNames<'a> {
     rules: &'a NameRules,
     taken: HashSet<String>,
-    /// The next number of each name. It makes many equal names take linear time.
+    /// The next number of each name, so that many equal names need only linear time.
     next: HashMap<String, usize>,
 }
 

@@ -232,7 +232,7 @@ impl<'a> Fields<'a> {
         is_template && self.is_of_operator()
     }
 
-    /// Returns an optional table of strings. For the file's templates it returns only the names.
+    /// Returns an optional table of strings. The file's templates have only names here.
     pub fn table(&self, field: &Parameter) -> Result<Option<Vec<(String, String)>>, Problem> {
         let members = match self.member(field) {
             None | Some(Json::Null) => return Ok(None),

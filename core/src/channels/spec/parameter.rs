@@ -54,8 +54,8 @@ impl Parameter {
             .secret()
     }
 
-    /// The trusted authorities, for a server whose certificate comes from its owner's own authority. The configuration
-    /// file's reader reads it, not the channel.
+    /// The certificates of trusted authorities, for a server with a certificate of its owner's authority. The
+    /// configuration file's reader reads it, not the channel.
     pub const fn ca_file() -> Self {
         let description = "Authorities to trust besides the system's, in PEM.";
         Self::new("ca_file", "ca.pem", description)
@@ -162,7 +162,7 @@ pub enum ParameterKind {
 }
 
 impl ParameterKind {
-    /// Returns the word for the file's type. In a request nearly all fields are strings.
+    /// Returns the type's name in the configuration file. In a request nearly all fields are strings.
     pub const fn word(self) -> &'static str {
         match self {
             ParameterKind::Text => "string",

@@ -49,8 +49,9 @@ const WEBHOOK_URL: Parameter = Parameter::new(
 const CAPABILITIES: Capabilities =
     Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
 
-/// Teams stores a message in another form of up to 28,672 bytes. There, 24,453 bytes of ours were 28,897 bytes
-/// (msteams-docs, issue 11274). A workflow reports a failed post only in its run history, so this limit is much lower.
+/// Teams stores a message in another form of up to 28,672 bytes. A message of 24,453 bytes had 28,897 bytes in that
+/// form (msteams-docs, issue 11274). A workflow reports a failed post only in its run history, so this limit is much
+/// lower.
 const ALL: usize = 20_000;
 const AROUND: usize = 500;
 const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);

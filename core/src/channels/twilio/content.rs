@@ -83,8 +83,8 @@ impl Content {
     }
 }
 
-/// Removes from the values what Twilio refuses <https://www.twilio.com/docs/api/errors/21656>: "a newline, a tab, or
-/// more than four consecutive spaces", "null or an empty string". Also returns the names of the shortened values.
+/// Replaces the parts of values that Twilio refuses <https://www.twilio.com/docs/api/errors/21656>: "a newline, a tab,
+/// or more than four consecutive spaces", "null or an empty string". Also returns the names of the shortened values.
 fn usable(variables: &Map<String, Value>, is_whatsapp: bool) -> (Map<String, Value>, Vec<String>) {
     let texts: Vec<_> = variables
         .iter()

@@ -45,7 +45,7 @@ impl Lookup for Twilio {
         })
     }
 
-    /// Returns the messages with the same text that Twilio created after the attempt began.
+    /// Returns the messages with the same text that Twilio created no earlier than the attempt.
     fn matches(&self, sent: &LostReply<'_>, reply: &Reply) -> Vec<ProviderMessage> {
         let (
             Outbound::Http(request),

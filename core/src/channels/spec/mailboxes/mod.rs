@@ -111,7 +111,7 @@ fn check_characters(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// `Name <address>`, `address (Name)`, or an address alone.
+/// Splits `Name <address>`, `address (Name)`, or an address without a name.
 fn split_name(text: &str) -> Result<(Option<&str>, &str), &'static str> {
     let in_brackets = text.strip_suffix('>');
     let (name, address) = match in_brackets.map(|text| text.rsplit_once('<')) {
