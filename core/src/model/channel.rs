@@ -128,11 +128,11 @@ impl ComposeContext {
 /// The messages of one delivery.
 #[derive(Debug)]
 pub struct Messages {
-    /// In sending order.
+    /// The messages in sending order.
     pub parts: Vec<Outbound>,
     /// The number of SMS segments, if the provider charges by segment.
     pub segments: Option<u32>,
-    /// Such as the length of a text's missing end.
+    /// Warnings, such as the length of a text's missing end.
     pub warnings: Vec<String>,
 }
 

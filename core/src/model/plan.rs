@@ -200,7 +200,7 @@ pub struct PlannedSend {
     /// The size of its own configuration in bytes, which approximates the channel's size. Zero for a shared
     /// configuration.
     pub configuration_bytes: usize,
-    /// `None` means that no message has been sent.
+    /// The earlier process's progress. `None` if no earlier process began the delivery.
     pub resume: Option<Box<Resume>>,
     /// The silence that suppresses it, unless its provider has the alert that it acknowledges.
     pub silence: Option<Arc<str>>,

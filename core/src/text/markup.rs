@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Markup {
     pub fences: Fences,
-    /// `[text](address)`
+    /// Links: `[text](address)`.
     pub links: bool,
-    /// `<address|text>`, `<@user>`
+    /// Text in angle brackets: `<address|text>`, `<@user>`.
     pub angles: bool,
-    /// `&amp;`
+    /// Entities: `&amp;`.
     pub entities: bool,
 }
 

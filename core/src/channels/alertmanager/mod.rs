@@ -74,7 +74,7 @@ const OWN: [&str; 3] = ["alertname", "severity", "notification"];
 
 #[derive(Debug)]
 struct Alertmanager {
-    /// `…/api/v2/alerts`
+    /// The endpoint `…/api/v2/alerts`.
     endpoint: Endpoint,
     labels: Vec<(String, String)>,
 }

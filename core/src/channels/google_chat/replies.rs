@@ -29,7 +29,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     }
 }
 
-/// `{"error": {"message": "…"}}`
+/// Reads the error of `{"error": {"message": "…"}}`.
 fn error(json: &Value) -> ProviderError<'_> {
     ProviderError::of(json.pointer("/error/message").and_then(Value::as_str))
 }

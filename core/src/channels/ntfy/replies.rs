@@ -60,7 +60,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     }
 }
 
-/// `{"code": 42901, "http": 429, "error": "limit reached"}`
+/// Reads the error of `{"code": 42901, "http": 429, "error": "limit reached"}`.
 fn error(json: &Value) -> ProviderError<'_> {
     ProviderError {
         code: json.get("code").and_then(Value::as_u64),

@@ -74,7 +74,7 @@ const SOURCE: &str = "influxdb3-notifier";
 
 #[derive(Debug)]
 struct Opsgenie {
-    /// `…/v2/alerts`
+    /// The endpoint `…/v2/alerts`.
     endpoint: Endpoint,
     product: &'static Product,
 }

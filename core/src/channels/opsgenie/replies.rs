@@ -34,7 +34,7 @@ const fn hint(reason: Reason, product: &Product) -> Option<&'static str> {
     })
 }
 
-/// `{"message": "…", "errors": {"message": "…"}}`
+/// Reads the error of `{"message": "…", "errors": {"message": "…"}}`.
 fn error(json: &Value) -> ProviderError<'_> {
     let message = json.get("message").and_then(Value::as_str);
     let errors = json.get("errors").and_then(Value::as_object);

@@ -119,7 +119,7 @@ fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
     links.collect()
 }
 
-/// "This image must be served via HTTPS."
+/// Reads the images of the configuration: "This image must be served via HTTPS."
 fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
     let name = IMAGES.name;
     let images = fields.several(&IMAGES)?;

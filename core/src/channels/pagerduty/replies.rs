@@ -31,7 +31,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     }
 }
 
-/// `{"status": "…", "message": "…", "errors": ["…"]}`
+/// Reads the error of `{"status": "…", "message": "…", "errors": ["…"]}`.
 fn error(json: &Value) -> ProviderError<'_> {
     let message = json.get("message").and_then(Value::as_str);
     let sentence = message.map(|message| {

@@ -36,7 +36,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     }
 }
 
-/// `{"status": 0, "errors": ["…"]}`
+/// Reads the error of `{"status": 0, "errors": ["…"]}`.
 fn error(json: &Value) -> ProviderError<'_> {
     let errors = json.get("errors").and_then(Value::as_array);
     let errors = errors.into_iter().flatten().filter_map(Value::as_str);

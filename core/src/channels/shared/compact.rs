@@ -10,9 +10,10 @@ use crate::text::{Limit, Unit, one_line, shorten};
 
 /// The lines before and after the text. The limits are for a reader: a text message is not a table.
 pub struct Compact<'a> {
-    /// `CRITICAL: CPU of db1 above 95 %` and a line end. Without a title, the text follows directly.
+    /// The first line, such as `CRITICAL: CPU of db1 above 95 %`, with its line end. Without a title, the text follows
+    /// directly.
     pub head: String,
-    /// `host: db1, cpu: 97.3, and 3 more fields`
+    /// The line of fields: `host: db1, cpu: 97.3, and 3 more fields`.
     pub fields: Option<String>,
     phase: Option<String>,
     link: Option<&'a str>,

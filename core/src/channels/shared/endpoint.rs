@@ -215,7 +215,7 @@ impl Endpoint {
         })
     }
 
-    /// Also removes these secrets from a receiver's replies. For secrets that are not in a message.
+    /// Also removes secrets from a receiver's replies that are in no message.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
         let known = std::mem::take(&mut self.secrets);
         self.secrets = known.into_iter().chain(secrets).collect();

@@ -19,9 +19,9 @@ use crate::text::{Limit, one_line, shorten, without_controls};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LevelStyle {
     pub emoji: &'static str,
-    /// `Critical`; `Resolved` for a resolved notification.
+    /// The level's word, such as `Critical`, or `Resolved` for a resolved notification.
     pub word: &'static str,
-    /// `0xRRGGBB`
+    /// The colour as `0xRRGGBB`.
     pub colour: u32,
 }
 

@@ -93,7 +93,7 @@ impl Parameter {
         self
     }
 
-    /// `words` completes "must be …".
+    /// Sets the value's format. `words` completes "must be …".
     pub const fn form(mut self, words: &'static str, fits: fn(&str) -> bool) -> Self {
         self.form = Some(ValueFormat { words, fits });
         self

@@ -68,7 +68,7 @@ const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
 const VALUE: Limit = Limit::json_bytes(1_000);
 /// The limit of all fields and the card's JSON for them, in bytes of JSON.
 const FIELDS: usize = 8_000;
-/// In bytes of JSON.
+/// The limit of a link, in bytes of JSON.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]

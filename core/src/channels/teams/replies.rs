@@ -52,7 +52,7 @@ pub fn classify(reply: &HttpReply, is_old: bool, redactor: &Redactor) -> Classif
     }
 }
 
-/// `{"error": {"code": "…", "message": "…"}}`
+/// Reads the error of `{"error": {"code": "…", "message": "…"}}`.
 fn error(json: &Value) -> ProviderError<'_> {
     ProviderError::of(json.pointer("/error/message").and_then(Value::as_str))
 }

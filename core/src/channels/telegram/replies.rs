@@ -74,12 +74,13 @@ pub fn classify(sent: &HttpRequest, reply: &HttpReply, redactor: &Redactor) -> C
     }
 }
 
-/// `{"ok": false, "error_code": 400, "description": "…"}`
+/// Reads the error of `{"ok": false, "error_code": 400, "description": "…"}`.
 fn error(json: &Value) -> ProviderError<'_> {
     ProviderError::of(json.get("description").and_then(Value::as_str))
 }
 
-/// "The group has been migrated to a supergroup with the specified identifier" (ResponseParameters).
+/// Classifies a move: "The group has been migrated to a supergroup with the specified identifier"
+/// (ResponseParameters).
 fn moved(sent: &HttpRequest, id: i64, redactor: &Redactor) -> Classification {
     let json_reply = format!("the group became a supergroup, whose id is {id}");
     let failure = Failure::new(Reason::UnknownDestination)

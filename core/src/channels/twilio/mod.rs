@@ -74,7 +74,7 @@ const WHATSAPP_MARKUP: Markup = Markup {
 };
 
 struct Twilio {
-    /// `…/2010-04-01/Accounts/{AC…}/Messages.json`
+    /// The endpoint `…/2010-04-01/Accounts/{AC…}/Messages.json`.
     endpoint: Endpoint,
     from: MessageSender,
     to: Secret,

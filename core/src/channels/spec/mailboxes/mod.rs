@@ -194,7 +194,7 @@ fn last_address(text: &str) -> Option<String> {
     Some(masked(&format!("{user}@{domain}")))
 }
 
-/// `o***@example.com`
+/// Masks an address as `o***@example.com`.
 pub fn masked(address: &str) -> String {
     let (user, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first: String = user.chars().take(1).collect();
