@@ -198,7 +198,8 @@ enum Meaning {
 fn meaning(code: u64) -> Option<Meaning> {
     use Meaning::{Permanent, Stale, Transient};
     Some(match code {
-        // Unknown message; too many edits of a message older than an hour; a message of another webhook; an archived thread.
+        // Unknown message; too many edits of a message older than an hour; another webhook's message; an archived
+        // thread.
         10008 | 30046 | 50005 | 50083 => Stale,
         10003 | 10015 => Permanent(Reason::UnknownDestination),
         50027 => Permanent(Reason::Unauthorized),

@@ -215,7 +215,7 @@ impl Endpoint {
         })
     }
 
-    /// Also removes secrets from a receiver's replies that are in no message.
+    /// Adds secrets that no message contains. The redactor removes them from a receiver's replies too.
     pub fn hide(&mut self, secrets: impl IntoIterator<Item = Secret>) {
         let known = std::mem::take(&mut self.secrets);
         self.secrets = known.into_iter().chain(secrets).collect();
