@@ -7,7 +7,7 @@ use super::text::truncate;
 /// One list collects all warnings of a request, so that a response contains at most this many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warnings<T = String> {
-    told: Vec<T>,
+    kept: Vec<T>,
     more: usize,
 }
 
@@ -19,7 +19,7 @@ const MAX_CHARACTERS: usize = 1_000;
 impl<T> Default for Warnings<T> {
     fn default() -> Self {
         Self {
-            told: Vec::new(),
+            kept: Vec::new(),
             more: 0,
         }
     }
@@ -28,31 +28,31 @@ impl<T> Default for Warnings<T> {
 impl<T: PartialEq> Warnings<T> {
     /// Adds a warning and creates it only if it will be shown. Adds equal warnings once.
     pub fn push(&mut self, warning: impl FnOnce() -> T) {
-        if self.told.len() >= MAX_WARNINGS {
+        if self.kept.len() >= MAX_WARNINGS {
             self.more += 1;
             return;
         }
         let warning = warning();
-        if !self.told.contains(&warning) {
-            self.told.push(warning);
+        if !self.kept.contains(&warning) {
+            self.kept.push(warning);
         }
     }
 
     /// Adds the warnings of another list, converted by `words`.
     pub fn append<U>(&mut self, other: Warnings<U>, mut words: impl FnMut(U) -> T) {
-        for warning in other.told {
+        for warning in other.kept {
             self.push(|| words(warning));
         }
         self.more += other.more;
     }
 
     pub const fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.kept.is_empty()
     }
 
     /// Returns the stored warnings.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
-        self.told.iter()
+        self.kept.iter()
     }
 }
 
@@ -67,14 +67,14 @@ impl Warnings {
     /// Returns the lines for the response and the log. The last line contains the number of further warnings.
     pub fn into_lines(self) -> Vec<String> {
         let more = (self.more > 0).then(|| format!("and {} more warnings", self.more));
-        let told = self
-            .told
+        let kept = self
+            .kept
             .into_iter()
             .map(|warning| match warning.len() > MAX_CHARACTERS {
                 true => truncate(&warning, MAX_CHARACTERS),
                 false => warning,
             });
-        told.chain(more).collect()
+        kept.chain(more).collect()
     }
 }
 

@@ -63,15 +63,15 @@ pub fn accept(
         runtime.spawn(async move {
             let accepted = accept_request(&shared, &inboxes, &request, assignment).await;
             let is_kept = matches!(accepted, Ok(Accepted::New { .. } | Accepted::Enqueued));
-            let (heard, hears) = oneshot::channel();
-            let _ = reply.send((accepted, heard));
-            if is_kept && hears.await.is_err() {
+            let (received, was_received) = oneshot::channel();
+            let _ = reply.send((accepted, received));
+            if is_kept && was_received.await.is_err() {
                 withdraw(&shared, &request, assignment).await;
             }
         });
         match answer.await {
-            Ok((accepted, heard)) => {
-                let _ = heard.send(());
+            Ok((accepted, received)) => {
+                let _ = received.send(());
                 accepted
             }
             Err(_) => Err(stopped),

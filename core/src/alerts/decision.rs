@@ -10,7 +10,7 @@ use super::log::{GroupDestination, Pending};
 use crate::model::notification::Notification;
 
 /// How soon it is looked again whether a muted alert still is.
-pub const LOOK_AGAIN: Duration = Duration::from_secs(30);
+pub const RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An event, and the groups that the routes choose for it.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub fn notify(
             group.due = Some(group.due.map_or(retry_at, |due| due.min(retry_at)));
             Verdict::Grouped
         } else if let Some(silence) = event.silence.filter(|_| !alert.is_resolved()) {
-            group.due = Some(later(now.steady, LOOK_AGAIN));
+            group.due = Some(later(now.steady, RECHECK_INTERVAL));
             Verdict::Suppressed(silence.to_owned())
         } else if alerts.is_empty() {
             if alert.is_resolved() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKey, Now, later};
-use super::decision::LOOK_AGAIN;
+use super::decision::RECHECK_INTERVAL;
 use super::dedup::{Member, to_notify};
 use super::group::Group;
 use super::ingest::KEEP_RESOLVED;
@@ -93,7 +93,7 @@ impl ScopeState {
             member.is_muted = !member.is_over() && is_muted(&member.alert.notification);
         }
         if members.iter().any(|member| member.is_muted) {
-            group.due = Some(later(now.steady, LOOK_AGAIN));
+            group.due = Some(later(now.steady, RECHECK_INTERVAL));
         }
         let mut flushes = Vec::new();
         for target in targets {
@@ -112,10 +112,10 @@ impl ScopeState {
                 continue;
             }
             let task = uuid::Uuid::new_v4().to_string();
-            let told = members
+            let notified = members
                 .iter()
                 .filter(|member| alerts.contains_key(&member.alert.key));
-            let notification = render(&group.key, group.labels.as_deref(), told, now.wall);
+            let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
             entry.pending = Some(Pending {
                 task: task.clone(),
                 index: 0,

@@ -153,6 +153,6 @@ fn status(event: &Notification, is_firing: bool) -> AlertStatus {
 }
 
 fn happened(event: &Notification, now: Timestamp) -> Timestamp {
-    let said = event.timestamp.filter(|at| *at <= later(now, MAX_AHEAD));
-    said.unwrap_or(now)
+    let reported = event.timestamp.filter(|at| *at <= later(now, MAX_AHEAD));
+    reported.unwrap_or(now)
 }

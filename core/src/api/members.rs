@@ -80,7 +80,7 @@ pub fn dedup_key(text: &str, warnings: &mut Warnings) -> DedupKey {
 }
 
 /// Adds the level and the fields that the operator's options extract from the notification's text.
-pub fn with_text_read(mut notification: Notification, options: &ReadOptions) -> Arc<Notification> {
+pub fn with_extracted(mut notification: Notification, options: &ReadOptions) -> Arc<Notification> {
     let text = notification.text.as_str();
     notification.level_in_text = text.and_then(|text| options.levels.in_text(text));
     let mut notification = Arc::new(notification);

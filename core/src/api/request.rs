@@ -186,7 +186,7 @@ fn of_members(
     let dry_run = reader.dry_run()?;
     let idempotency_key = reader.idempotency_key(headers)?;
     let notification = reader.notification(text, &options.levels);
-    let notification = members::with_text_read(notification, options);
+    let notification = members::with_extracted(notification, options);
     let template = reader.text("template");
     let data = reader.data();
     let MemberReader {
@@ -208,8 +208,8 @@ fn of_members(
 
 fn fingerprint(members: &[(String, Json)]) -> Fingerprint {
     let mut hash = Sha256::new();
-    let said = members.iter().filter(|(name, _)| name != "idempotency_key");
-    json::canonical_object(said, &mut |part| hash.update(part));
+    let content = members.iter().filter(|(name, _)| name != "idempotency_key");
+    json::canonical_object(content, &mut |part| hash.update(part));
     hash.finalize().into()
 }
 

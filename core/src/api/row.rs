@@ -59,7 +59,7 @@ pub fn read(
     };
     let table_name = Json::String(table.to_string());
     Request {
-        notification: members::with_text_read(notification, options),
+        notification: members::with_extracted(notification, options),
         senders: None,
         receivers: receivers.map_or_else(Vec::new, names),
         dry_run: false,

@@ -14,7 +14,7 @@ const STACK_BYTES: usize = 256 * 1024 * 1024;
 pub struct Unavailable;
 
 /// Runs rare work on its own thread.
-pub fn once<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Unavailable> {
+pub fn run<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, Unavailable> {
     thread::scope(|scope| {
         let thread = builder()
             .spawn_scoped(scope, work)
@@ -43,18 +43,18 @@ mod tests {
     }
 
     #[test]
-    fn what_nests_deep_is_done_also_for_a_caller_whose_stack_is_small() {
+    fn deep_recursion_works_for_a_caller_with_a_small_stack() {
         const DEEP: usize = 100_000;
         let small = thread::Builder::new().stack_size(128 * 1024);
-        let caller = small.spawn(|| once(|| nested(DEEP)));
+        let caller = small.spawn(|| run(|| nested(DEEP)));
         assert_eq!(caller.unwrap().join().unwrap(), Ok(DEEP));
     }
 
     #[test]
-    fn a_panic_is_said_so_and_what_comes_after_it_is_done() {
+    fn a_panic_is_an_error_and_later_calls_work() {
         for _ in 0..3 {
-            assert_eq!(once(|| -> u8 { panic!("on purpose") }), Err(Unavailable));
-            assert_eq!(once(|| 5), Ok(5));
+            assert_eq!(run(|| -> u8 { panic!("on purpose") }), Err(Unavailable));
+            assert_eq!(run(|| 5), Ok(5));
         }
     }
 }

@@ -199,12 +199,12 @@ fn routes(
     let mut evaluated = vec![None; config.routes.len()];
     let mut applied = Vec::new();
     if routes_evaluated {
-        let told = |place: usize, _: &_, mismatch| {
+        let observe = |place: usize, _: &_, mismatch| {
             if let Some(evaluated) = evaluated.get_mut(place) {
                 *evaluated = Some(mismatch);
             }
         };
-        applied = routing::ask_routes(settings, notification, told).routes;
+        applied = routing::ask_routes(settings, notification, observe).routes;
     }
     let mut traces: Vec<RouteTrace> = Vec::with_capacity(config.routes.len());
     for ((place, route), evaluated) in config.routes.iter().enumerate().zip(evaluated) {

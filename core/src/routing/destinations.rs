@@ -101,7 +101,9 @@ impl<'a> Planner<'a> {
         self.warnings
             .append(fields.take_warnings(), |warning| warning.to_string());
         let channel = parsed.map_err(misconfigured)?;
-        let configured_in = self.keeps().then(|| Box::new(in_request(fields.own())));
+        let configured_in = self
+            .keeps()
+            .then(|| Box::new(in_request(fields.to_stored())));
         let target = self.target(channel, configured_in, path.clone())?;
         Ok(PlannedTarget {
             configuration_bytes: fields.size(),

@@ -156,7 +156,7 @@ impl<'a> Planner<'a> {
         let spec =
             channels::find(sender).ok_or_else(|| Box::new(Failure::new(Reason::UnknownSender)))?;
         let path = Path::root().key("senders_config").key(sender);
-        let (members, index) = Fields::stored(&configuration).ok_or_else(sealed)?;
+        let (members, index) = Fields::from_stored(&configuration).ok_or_else(sealed)?;
         let mut warnings = Warnings::default();
         let mut fields = Fields::new(
             spec.key,

@@ -96,12 +96,12 @@ pub struct AskedRoutes {
 /// Evaluates the routes in the order of the file. After a match, evaluates the route's children. Evaluates the siblings
 /// after it only with `continue`. A matching route applies unless one of its children matches, as in Alertmanager
 /// (`Route.Match`, <https://github.com/prometheus/alertmanager/blob/main/dispatch/route.go>). Routes after one that
-/// extracts fields can match these fields. Calls `told` for each evaluated route, with its first condition that does
+/// extracts fields can match these fields. Calls `observe` for each evaluated route, with its first condition that does
 /// not hold.
 pub fn ask_routes<'s>(
     settings: &'s Settings,
     notification: &Arc<Notification>,
-    mut told: impl FnMut(usize, &'s Route, Option<&'s Name>),
+    mut observe: impl FnMut(usize, &'s Route, Option<&'s Name>),
 ) -> AskedRoutes {
     let (config, mut left) = (&settings.config, MAX_FIELDS);
     let searched = searched_bytes(config.regexes);
@@ -119,7 +119,7 @@ pub fn ask_routes<'s>(
                 };
             };
             let mismatch = route.matcher.mismatch(&input);
-            told(place, route, mismatch);
+            observe(place, route, mismatch);
             if mismatch.is_some() {
                 walk.skip(route);
                 continue;

@@ -50,8 +50,8 @@ fn before_sending(reason: Reason, detail: impl Display, permanent: bool) -> Send
 /// The same failure, for the proxy: its address and name are not the destination's.
 pub fn of_proxy(mut error: SendError) -> SendError {
     let what = error.failure.detail.as_ref().map_or("", Detail::as_str);
-    let said = format!("the proxy that the environment names: {what}");
-    error.failure.detail = Detail::new(&said, &Redactor::default());
+    let detail_text = format!("the proxy that the environment names: {what}");
+    error.failure.detail = Detail::new(&detail_text, &Redactor::default());
     error
 }
 

@@ -15,17 +15,17 @@ const WARN_EVERY: Duration = Duration::from_secs(3600);
 /// The servers' clock, as they last told it.
 #[derive(Default)]
 pub struct ServerClock {
-    told: Mutex<Option<(Instant, u64)>>,
+    last_reading: Mutex<Option<(Instant, u64)>>,
     warned: Mutex<Option<Instant>>,
 }
 
 impl ServerClock {
     pub fn set(&self, millis: u64) {
-        *lock(&self.told) = Some((Instant::now(), millis));
+        *lock(&self.last_reading) = Some((Instant::now(), millis));
     }
 
     pub fn now(&self) -> u64 {
-        match *lock(&self.told) {
+        match *lock(&self.last_reading) {
             Some((at, millis)) => {
                 let since = u64::try_from(at.elapsed().as_millis()).unwrap_or(0);
                 millis.saturating_add(since)

@@ -10,22 +10,21 @@ use crate::channels::shared::rich::{self, FittedField};
 use crate::model::notification::{Level, Notification};
 use crate::text::Limit;
 
-/// A limit of this crate, because readers see names in lists.
-pub const NAME: Limit = Limit::utf16(200);
-pub const VALUE: Limit = Limit::utf16(10_000);
-/// The limit of all fields together, in UTF-16 code units. A limit of this crate, so that programs can still read the
-/// alert.
-pub const ANNOTATIONS: usize = 200_000;
-/// The lifetime of a posted alert. An alert with status and key lasts until it is resolved, at most this long. Any
-/// other alert lasts [`ONCE`], less than the usual `repeat_interval`, so that Alertmanager notifies once.
-pub const UNTIL_RESOLVED: &str = "PT24H";
-pub const ONCE: &str = "PT1H";
-pub const AT_ONCE: &str = "PT0S";
+/// Ours: names are read in lists.
+pub const NAME_LIMIT: Limit = Limit::utf16(200);
+pub const VALUE_LIMIT: Limit = Limit::utf16(10_000);
+/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
+pub const ANNOTATIONS_LIMIT: usize = 200_000;
+/// The duration of an alert that is sent once: until it is resolved, at most a day. If nobody will resolve it, it is
+/// shorter than the usual `repeat_interval`, so that Alertmanager notifies once.
+pub const ENDS_IF_NEVER_RESOLVED: &str = "PT24H";
+pub const ENDS_AFTER_ONE_OFF: &str = "PT1H";
+pub const ENDS_NOW: &str = "PT0S";
 
 pub const SUMMARY: &str = "summary";
 pub const DESCRIPTION: &str = "description";
-const STARTS: &str = "startsAt";
-const ENDS: &str = "endsAt";
+const STARTS_AT: &str = "startsAt";
+const ENDS_AT: &str = "endsAt";
 #[derive(Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PostedAlert {
@@ -59,7 +58,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 pub const ANNOTATION_NAMES: NameRules = NameRules {
-    limit: NAME,
+    limit: NAME_LIMIT,
     ending: "",
     clean: annotation_name,
     reserved: &[SUMMARY, DESCRIPTION],
@@ -77,44 +76,42 @@ fn annotation_name(text: &str) -> String {
 
 /// Returns a field as an annotation.
 pub fn annotation(name: String, value: &str) -> FittedField<(String, Value)> {
-    FittedField::member(name, value, VALUE, 0)
+    FittedField::member(name, value, VALUE_LIMIT, 0)
 }
 
-/// Returns the link with invalid percent signs escaped. Go's parser refuses a percent sign that escapes nothing, and
-/// Alertmanager then refuses the whole request.
-pub fn uri(link: &str) -> Option<String> {
+/// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.
+pub fn go_url(link: &str) -> Option<String> {
     let url = Url::parse(link).ok()?;
     let mut parts = url.as_str().split('%');
-    let mut uri = parts.next()?.to_owned();
+    let mut go_url = parts.next()?.to_owned();
     for part in parts {
         let digits = part.bytes().take(2).filter(u8::is_ascii_hexdigit).count();
-        uri.push_str(if digits == 2 { "%" } else { "%25" });
-        uri.push_str(part);
+        go_url.push_str(if digits == 2 { "%" } else { "%25" });
+        go_url.push_str(part);
     }
-    Some(uri)
+    Some(go_url)
 }
 
-/// Returns the notification's time. Returns `None` before 1970, because Go reads the first second of the year 1 as no
-/// time.
-pub fn began(notification: &Notification) -> Option<String> {
+/// The start of the alert. `None` before 1970: Go treats the first second of 1970 as no time.
+pub fn starts_at_text(notification: &Notification) -> Option<String> {
     let time = notification.timestamp?;
     rich::unix_seconds(time).map(|_| time.to_string())
 }
 
 /// Sets the times of one alert, unless an earlier attempt has set them.
 pub fn set_times(alert: &mut Map<String, Value>, now: Timestamp) {
-    let ends = alert.get(ENDS).and_then(Value::as_str);
+    let ends = alert.get(ENDS_AT).and_then(Value::as_str);
     let Some(after) = ends.and_then(|text| text.parse::<SignedDuration>().ok()) else {
         return;
     };
-    let given = alert.get(STARTS).and_then(Value::as_str);
+    let given = alert.get(STARTS_AT).and_then(Value::as_str);
     let given: Option<Timestamp> = given.and_then(|text| text.parse().ok());
     let is_over = after.is_zero();
     // A resolved alert did not start in the future. An alert that starts in the future ends after its start.
     let starts = given.map_or(now, |time| if is_over { time.min(now) } else { time });
     let ends = starts.max(now).checked_add(after).unwrap_or(Timestamp::MAX);
-    alert.insert(STARTS.to_owned(), starts.to_string().into());
-    alert.insert(ENDS.to_owned(), ends.to_string().into());
+    alert.insert(STARTS_AT.to_owned(), starts.to_string().into());
+    alert.insert(ENDS_AT.to_owned(), ends.to_string().into());
 }
 
 #[cfg(test)]
@@ -142,7 +139,7 @@ mod tests {
             ("https://a/%zz%4", "https://a/%25zz%254"),
             ("https://a/b c<", "https://a/b%20c%3C"),
         ] {
-            assert_eq!(uri(link).as_deref(), Some(made));
+            assert_eq!(go_url(link).as_deref(), Some(made));
         }
     }
 
@@ -181,11 +178,12 @@ mod tests {
                 ["9999-12-30T21:00:00Z", "9999-12-30T22:00:00.999999999Z"],
             ),
         ] {
-            let mut alert = Map::from_iter([(ENDS.to_owned(), ends.into())]);
-            alert.extend(starts.map(|starts| (STARTS.to_owned(), starts.into())));
+            let mut alert = Map::from_iter([(ENDS_AT.to_owned(), ends.into())]);
+            alert.extend(starts.map(|starts| (STARTS_AT.to_owned(), starts.into())));
             for later in [0, 60] {
                 set_times(&mut alert, now + SignedDuration::from_secs(later));
-                let times = [STARTS, ENDS].map(|name| alert.get(name).unwrap().as_str().unwrap());
+                let times =
+                    [STARTS_AT, ENDS_AT].map(|name| alert.get(name).unwrap().as_str().unwrap());
                 assert_eq!(times, expected, "{starts:?} {ends}");
             }
         }

@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use self::alert::{
-    ANNOTATION_NAMES, ANNOTATIONS, AT_ONCE, DESCRIPTION, NAME, ONCE, PostedAlert, SUMMARY,
-    UNTIL_RESOLVED, VALUE, annotation, began, is_name, set_times, uri,
+    ANNOTATION_NAMES, ANNOTATIONS_LIMIT, DESCRIPTION, ENDS_AFTER_ONE_OFF, ENDS_IF_NEVER_RESOLVED,
+    ENDS_NOW, NAME_LIMIT, PostedAlert, SUMMARY, VALUE_LIMIT, annotation, go_url, is_name,
+    set_times, starts_at_text,
 };
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
@@ -69,8 +70,8 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Any),
 };
 
-/// The labels that this channel sets.
-const OWN: [&str; 3] = ["alertname", "severity", "notification"];
+/// Labels of ours.
+const RESERVED_LABELS: [&str; 3] = ["alertname", "severity", "notification"];
 
 #[derive(Debug)]
 struct Alertmanager {
@@ -85,10 +86,10 @@ impl Alertmanager {
         let url = join_path(&base, ["api", "v2", "alerts"]);
         let labels = fields.table(&LABELS)?.unwrap_or_default();
         for (name, _) in &labels {
-            if !is_name(name) || OWN.contains(&name.as_str()) {
+            if !is_name(name) || RESERVED_LABELS.contains(&name.as_str()) {
                 let message = format!(
                     "labels must have names of letters, digits and underscores, other than {}",
-                    OWN.join(", ")
+                    RESERVED_LABELS.join(", ")
                 );
                 return Err(fields.error(&LABELS, message));
             }
@@ -106,8 +107,9 @@ impl Alertmanager {
         notification: &Notification,
         cx: &ComposeContext,
     ) -> Result<Map<String, Value>, Failure> {
-        let fits =
-            |key: &str| NAME.unit.of(key) <= NAME.length && !key.chars().any(char::is_control);
+        let fits = |key: &str| {
+            NAME_LIMIT.unit.of(key) <= NAME_LIMIT.length && !key.chars().any(char::is_control)
+        };
         let name = incident::name(notification, cx, fits)?;
         let mut labels = Map::new();
         if notification
@@ -118,7 +120,7 @@ impl Alertmanager {
             labels.insert("alertname".to_owned(), name.into());
         } else {
             let title = rich::title(notification).unwrap_or("InfluxDB 3".into());
-            let title = shorten(&title, NAME, "…", &mut false);
+            let title = shorten(&title, NAME_LIMIT, "…", &mut false);
             labels.insert("alertname".to_owned(), title.into());
             labels.insert("notification".to_owned(), name.into());
         }
@@ -135,29 +137,29 @@ impl Alertmanager {
     ) -> Result<Messages, Failure> {
         let labels = self.labels(notification, cx)?;
         let mut cuts = Truncations::default();
-        let summary = incident::headline(notification, text, VALUE, &mut cuts);
+        let summary = incident::headline(notification, text, VALUE_LIMIT, &mut cuts);
         let mut annotations = Map::new();
         annotations.insert(SUMMARY.to_owned(), summary.into());
         annotations.insert(DESCRIPTION.to_owned(), text.into());
         annotations.extend(cuts.fields(
             notification,
             usize::MAX,
-            ANNOTATIONS,
+            ANNOTATIONS_LIMIT,
             &ANNOTATION_NAMES,
             annotation,
         ));
         let action = IncidentAction::of(notification);
-        let goes_on = notification.status.is_some() && notification.dedup_key.is_some();
+        let will_be_resolved = notification.status.is_some() && notification.dedup_key.is_some();
         let alert = PostedAlert {
             labels,
             annotations,
-            starts_at: began(notification),
+            starts_at: starts_at_text(notification),
             ends_at: match action {
-                IncidentAction::Resolve => AT_ONCE,
-                _ if goes_on => UNTIL_RESOLVED,
-                _ => ONCE,
+                IncidentAction::Resolve => ENDS_NOW,
+                _ if will_be_resolved => ENDS_IF_NEVER_RESOLVED,
+                _ => ENDS_AFTER_ONE_OFF,
             },
-            generator_url: notification.link.as_deref().and_then(uri),
+            generator_url: notification.link.as_deref().and_then(go_url),
         };
         let level = notification.level_for_rules();
         let alerts: Vec<_> = match action {

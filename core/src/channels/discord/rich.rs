@@ -93,10 +93,10 @@ pub fn compose<'a>(
 
     let time = notification.timestamp;
     let shown = time.filter(|time| rich::unix_seconds(*time).is_some());
-    let told = time.filter(|_| shown.is_none()).map(rich::time_in_utc);
+    let time_text = time.filter(|_| shown.is_none()).map(rich::time_in_utc);
     let footer = rich::joined([
         rich::level_below_heading(notification).map(str::to_owned),
-        rich::phase(notification, told.as_deref()),
+        rich::phase(notification, time_text.as_deref()),
         cuts.note(),
     ]);
     let embed = Embed {

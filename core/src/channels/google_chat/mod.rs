@@ -69,8 +69,8 @@ const MARKUP: Markup = Markup {
 const TITLE: Limit = Limit::json_bytes(250);
 /// The limit of all fields, in bytes of JSON, and of their number: a card's section has at most a hundred widgets.
 const FIELDS: usize = 12_000;
-const MOST_FIELDS: usize = 90;
-/// The limit of a link, in bytes of JSON.
+const MAX_FIELDS: usize = 90;
+/// In bytes of JSON.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl GoogleChat {
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
         });
-        let mut widgets = cuts.fields(notification, MOST_FIELDS, FIELDS, &NAMES, field);
+        let mut widgets = cuts.fields(notification, MAX_FIELDS, FIELDS, &NAMES, field);
         widgets.extend(link.map(button));
         let card = Card {
             header: Header {

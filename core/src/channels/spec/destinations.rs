@@ -75,9 +75,9 @@ impl<'a> Fields<'a> {
         Ok(mailboxes)
     }
 
-    /// Returns the current destination with its whole configuration; [`Self::stored`] reads it back. Several lists
-    /// remain whole, because messages show them. A single list becomes the destination's own address.
-    pub fn own(&self) -> Json {
+    /// Returns the current destination with its whole configuration; [`Self::from_stored`] reads it back. A single list
+    /// with other addresses remains whole, because messages show them.
+    pub fn to_stored(&self) -> Json {
         let index = if self.lists.are_several {
             self.index
         } else {
@@ -95,8 +95,8 @@ impl<'a> Fields<'a> {
         ])
     }
 
-    /// Returns the members of a configuration from [`Self::own`], and the index of its destination.
-    pub fn stored(own: &Json) -> Option<(&[(String, Json)], usize)> {
+    /// Returns the members of a configuration from [`Self::to_stored`], and the index of its destination.
+    pub fn from_stored(own: &Json) -> Option<(&[(String, Json)], usize)> {
         let Json::Number(index) = own.get("index")? else {
             return None;
         };

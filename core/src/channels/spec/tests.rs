@@ -190,8 +190,8 @@ fn what_is_stored_of_a_destination_makes_the_same_one_again() {
     ] {
         let expected = recipients(configuration);
         for (index, expected) in expected.iter().enumerate() {
-            let own = read_mut(configuration, |fields| fields.at(index).own());
-            let (members, index) = Fields::stored(&own).unwrap();
+            let own = read_mut(configuration, |fields| fields.at(index).to_stored());
+            let (members, index) = Fields::from_stored(&own).unwrap();
             let again = serde_json::to_string(&Json::Object(members.to_vec())).unwrap();
             let again = &recipients(&again)[index];
             assert_eq!(again, expected);
@@ -204,7 +204,7 @@ fn what_is_stored_of_a_destination_makes_the_same_one_again() {
         r#"{"index": 0}"#,
     ] {
         assert!(
-            Fields::stored(&json::parse(other).unwrap().json).is_none(),
+            Fields::from_stored(&json::parse(other).unwrap().json).is_none(),
             "{other}"
         );
     }

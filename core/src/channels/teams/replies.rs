@@ -74,15 +74,15 @@ fn undelivered(
     let (_, rest) = text.split_once("http error").unwrap_or_default();
     let digits = |c: char| c.is_ascii_digit();
     let status = rest.trim_start().split(|c| !digits(c)).next();
-    let told = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
-    match told {
-        // The text contains Teams' own status, without its headers.
+    let status = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
+    match status {
+        // Teams' own words for a status, without its headers.
         413 | 429 | 500..=599 => {
-            let told = HttpReply {
-                status: told,
+            let teams_reply = HttpReply {
+                status,
                 ..reply.clone()
             };
-            by_status(&told, || redactor, || json_reply.detail())
+            by_status(&teams_reply, || redactor, || json_reply.detail())
         }
         _ => json_reply.reject(Reason::Rejected),
     }

@@ -90,8 +90,8 @@ const VALUE: Limit = Limit::code_points(500);
 /// The limit of all fields in a message, in code points, and of their number. A message has at most a hundred
 /// entities, and each field uses two.
 const FIELDS: usize = 1_500;
-const MOST_FIELDS: usize = 40;
-/// A limit of this crate in bytes, for addresses that a person opens.
+const MAX_FIELDS: usize = 40;
+/// Ours, in bytes: an address that anybody may want to open.
 const LINK: usize = 2_000;
 
 /// The first topic of a group with topics. Messages to it must not name a topic; the reply is otherwise "message
@@ -150,7 +150,7 @@ impl Telegram {
         let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
         let link = link.map(Html::link);
-        let fields = cuts.fields(notification, MOST_FIELDS, FIELDS, &NAMES, field);
+        let fields = cuts.fields(notification, MAX_FIELDS, FIELDS, &NAMES, field);
         let head = Html::tag("b", &title).then("\n");
         let summary = rich::summary(notification, &cuts).map(|summary| Html::text(&summary));
         let lines = fields.into_iter().chain(summary).chain(link);

@@ -111,7 +111,7 @@ pub fn variables(bytes: &[u8]) -> BTreeSet<String> {
         let table = tree::parse(tree::decode(bytes, &mut report)?, &mut report)?;
         Some(secrets::variables(&table))
     };
-    big_stack::once(read).ok().flatten().unwrap_or_default()
+    big_stack::run(read).ok().flatten().unwrap_or_default()
 }
 
 /// Reads a file's bytes. With `look_up`, reads the secrets, and a missing secret is an error.
@@ -129,7 +129,7 @@ pub fn load(
             None => Loaded::unusable(report),
         }
     };
-    big_stack::once(load).unwrap_or_else(|big_stack::Unavailable| {
+    big_stack::run(load).unwrap_or_else(|big_stack::Unavailable| {
         let mut report = ProblemReport::default();
         report.error(
             FilePosition::default(),

@@ -25,7 +25,7 @@ const DELIVERED_BY: &str = "delivered_by";
 const LEVEL_MAP: &str = "level_map";
 const EXTRACT: &str = "extract";
 /// Settings that are not arguments.
-const OWN_SETTINGS: [&str; 12] = [
+const FILE_ONLY_SETTINGS: [&str; 12] = [
     ALERT_KEY,
     STATE,
     RESOLVE_TIMEOUT,
@@ -52,14 +52,16 @@ impl Loader<'_> {
         }
         for member in table.iter() {
             let path = Path::root().key("settings").key(&member.key);
-            if OWN_SETTINGS.contains(&member.key.as_str()) {
-                self.own_setting(member, &path, config);
+            if FILE_ONLY_SETTINGS.contains(&member.key.as_str()) {
+                self.file_only_setting(member, &path, config);
                 continue;
             }
             let argument = arguments::find(&member.key);
             let Some(argument) = argument.filter(|argument| is_setting(argument.name)) else {
                 let known = arguments::ARGUMENTS.iter().map(|argument| argument.name);
-                let known = known.filter(|name| is_setting(name)).chain(OWN_SETTINGS);
+                let known = known
+                    .filter(|name| is_setting(name))
+                    .chain(FILE_ONLY_SETTINGS);
                 let meant = did_you_mean(&member.key, known);
                 let message = format!("there is no such setting{meant}");
                 self.report.error(member.place, path.as_str(), &message);
@@ -120,7 +122,7 @@ impl Loader<'_> {
         Some(text)
     }
 
-    fn own_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
+    fn file_only_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
         if [ALERT_KEY, STATE, RESOLVE_TIMEOUT, MAX_ALERTS].contains(&member.key.as_str()) {
             self.alert_setting(member, path, config);
             return;

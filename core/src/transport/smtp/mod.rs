@@ -24,7 +24,7 @@ use url::Host;
 
 use self::failure::{broken, malformed, permanent};
 use self::message::{address, formatted};
-use self::stream::{SmtpStream, ask_for_tls, encrypted};
+use self::stream::{SmtpStream, encrypted, start_tls};
 use super::client::HttpTransport;
 use super::failure::{denied, too_late, unconnected, unresolved, unusable};
 use super::guard::Denied;
@@ -92,14 +92,14 @@ impl HttpTransport {
         let stream = match mail.server.tls {
             MailTls::Implicit => encrypted(stream, &mail.server, config).await?,
             MailTls::StartTls => {
-                let stream = match ask_for_tls(stream, &hello).await? {
+                let stream = match start_tls(stream, &hello).await? {
                     Ok(stream) => stream,
                     Err(refusal) => return Ok(Err(refusal)),
                 };
                 let stream = encrypted(stream, &mail.server, config).await?;
                 stream.after_greeting()
             }
-            MailTls::Clear => SmtpStream::in_clear(stream),
+            MailTls::Clear => SmtpStream::unencrypted(stream),
         };
         let dot = Arc::clone(&stream.dot);
         let connected = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello).await;

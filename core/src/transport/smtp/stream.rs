@@ -25,15 +25,15 @@ use crate::transport::{SendError, tls};
 const MAX_REPLY_BYTES: usize = 16 * 1024;
 
 /// Greeting, EHLO, STARTTLS. Returns the stream when the server is ready for the handshake, or the server's refusal.
-pub async fn ask_for_tls(
+pub async fn start_tls(
     mut stream: TcpStream,
     hello: &ClientId,
 ) -> Result<Result<TcpStream, SmtpReply>, SendError> {
-    let greeting = said(&mut stream, SmtpStage::Greeting).await?;
+    let greeting = read_reply(&mut stream, SmtpStage::Greeting).await?;
     if greeting.code != 220 {
         return Ok(Err(greeting));
     }
-    let offers = asked(&mut stream, &format!("EHLO {hello}\r\n"), SmtpStage::Hello).await?;
+    let offers = send_command(&mut stream, &format!("EHLO {hello}\r\n"), SmtpStage::Hello).await?;
     if offers.code != 250 {
         return Ok(Err(offers));
     }
@@ -44,7 +44,7 @@ pub async fn ask_for_tls(
     {
         return Err(permanent(Reason::Tls, NO_STARTTLS));
     }
-    let ready = asked(&mut stream, "STARTTLS\r\n", SmtpStage::StartTls).await?;
+    let ready = send_command(&mut stream, "STARTTLS\r\n", SmtpStage::StartTls).await?;
     // Further unencrypted bytes of the server are not read: this reads one reply and no byte more.
     Ok(if ready.code == 220 {
         Ok(stream)
@@ -55,18 +55,18 @@ pub async fn ask_for_tls(
 
 const NO_STARTTLS: &str = "the mail server offers no STARTTLS on this port, and in clear nothing is sent (is it a port for email_tls = tls?)";
 
-async fn asked(
+async fn send_command(
     stream: &mut TcpStream,
     command: &str,
     stage: SmtpStage,
 ) -> Result<SmtpReply, SendError> {
     let written = stream.write_all(command.as_bytes()).await;
     written.map_err(|error| broken(&error))?;
-    said(stream, stage).await
+    read_reply(stream, stage).await
 }
 
 /// One reply: lines of `250-` and one of `250 `.
-async fn said(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, SendError> {
+async fn read_reply(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, SendError> {
     let (mut line, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
     loop {
         let byte = stream.read_u8().await.map_err(|error| broken(&error))?;
@@ -108,7 +108,7 @@ pub struct SmtpStream {
     /// Read before the server's bytes: lettre expects a greeting, which the server does not repeat after STARTTLS.
     greeting: &'static [u8],
     /// Bytes since we last said something.
-    heard: usize,
+    received_bytes: usize,
     pub dot: Arc<AtomicBool>,
 }
 
@@ -121,7 +121,7 @@ trait ByteStream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> ByteStream for T {}
 
 impl SmtpStream {
-    pub fn in_clear(stream: TcpStream) -> Self {
+    pub fn unencrypted(stream: TcpStream) -> Self {
         let peer = stream.peer_addr();
         Self::new(stream, peer)
     }
@@ -131,7 +131,7 @@ impl SmtpStream {
             inner: Box::new(inner),
             peer,
             greeting: b"",
-            heard: 0,
+            received_bytes: 0,
             dot: Arc::default(),
         }
     }
@@ -192,12 +192,12 @@ impl AsyncRead for SmtpStream {
             return Poll::Ready(Ok(()));
         }
         // lettre measures a line only once it has ended.
-        if self.heard > MAX_REPLY_BYTES {
+        if self.received_bytes > MAX_REPLY_BYTES {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.inner).poll_read(cx, buffer));
-        self.heard += buffer.filled().len() - before;
+        self.received_bytes += buffer.filled().len() - before;
         Poll::Ready(read)
     }
 }
@@ -208,7 +208,7 @@ impl AsyncWrite for SmtpStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.heard = 0;
+        self.received_bytes = 0;
         if bytes == DOT {
             self.dot.store(true, Ordering::Release);
         }

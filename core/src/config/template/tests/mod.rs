@@ -19,7 +19,7 @@ fn notification() -> Notification {
 
 fn template(source: &str) -> (Templates, Option<Template>, Vec<Finding>) {
     let mut templates = Templates::default();
-    let (template, findings) = big_stack::once(|| templates.add(source, SOURCE_PLACE)).unwrap();
+    let (template, findings) = big_stack::run(|| templates.add(source, SOURCE_PLACE)).unwrap();
     (templates, template, findings)
 }
 
