@@ -252,7 +252,7 @@ def test_tls_to_the_servers_uses_certificates_of_the_configuration_file(site: St
     site.server.start()
     tls = site.server.url.replace("nats://", "tls://")
     site.use(tls)
-    assert "by TLS" in refused(site)["message"]
+    assert "with TLS" in refused(site)["message"]
     site.use(tls, 'nats_ca_file = "ca.pem"\nnats_client_certificate = "client.pem"')
     _, trigger = site.start()
     assert trigger.notify(to("hook")).json["results"] == {"hook": True}

@@ -90,7 +90,7 @@ def until_no_leader(trigger: Trigger, name: str) -> set[str]:
             accepted.add(text)
             continue
         assert answer.status == 503, answer.text
-        if "has no leader at present" in answer.json["message"]:
+        if "has no leader at the moment" in answer.json["message"]:
             assert "elect a leader" in answer.json["error"]["hint"]
             return accepted
         time.sleep(0.2)

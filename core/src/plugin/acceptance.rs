@@ -52,15 +52,9 @@ pub fn acceptance(
     };
     // The store keeps the results of a key's deliveries, because another process may need them.
     let key = after.as_ref().map(|_| task_id.clone());
-    let log = TaskLog::new(Some(task_id.clone()));
+    let recorder = recorder(history, arguments, settings, &plan.notification, outbox);
     Ok(SubmitRequest {
-        log: log.recording(recorder(
-            history,
-            arguments,
-            settings,
-            &plan.notification,
-            outbox,
-        )),
+        log: TaskLog::new(Some(task_id.clone())).recording(recorder),
         caller,
         identity: Identity {
             scope: Arc::clone(&settings.scope),

@@ -3,30 +3,28 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::batch_context::{BatchContext, LEAST_PAUSE, LONGEST_PAUSE};
 use super::summary::{DeliveryLines, RowAdmission, RowOutcome, Summary};
 use super::waiting::WaitingRows;
 use crate::api::request::Request;
 use crate::api::row;
-use crate::config::Settings;
 use crate::config::matcher::MatchInput;
 use crate::delivery::{
-    self, Caller, CapacityPolicy, Dispatcher, Need, PERSIST_TIMEOUT, PersistError, Submission,
-    SubmitError, Task,
+    self, CapacityPolicy, Need, PERSIST_TIMEOUT, PersistError, Submission, SubmitError,
+    SubmitRequest, Task,
 };
 use crate::model::problem::Problem;
 use crate::model::row::{Row, TableRows};
-use crate::observe::{Event, LogLevel, LogReceiver, Sink, TaskLog};
+use crate::observe::{Event, LogLevel, LogReceiver, TaskLog};
 use crate::plugin::acceptance::{MAX_LOGGED, acceptance};
 use crate::plugin::alerts::AlertScope;
-use crate::plugin::context::{RecoveryDeps, TriggerContext};
-use crate::plugin::outboxes::{OpenOutbox, Outboxes};
+use crate::plugin::outboxes::OpenOutbox;
 use crate::plugin::refusals::{internal, not_kept, outbox_error};
 use crate::routing::Refusal;
 use crate::store::{StoreError, StoreErrorKind};
@@ -35,31 +33,12 @@ use crate::store::{StoreError, StoreErrorKind};
 const AT_ONCE: usize = 64;
 /// The number of rows after which the task yields the processor.
 const TURN: usize = 16;
-/// The first pause before a retry with a failing outbox. Each further pause is twice as long.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The rows of one table, from one call.
 pub struct RowBatch {
     pub table: TableRows,
     pub waiting: WaitingRows,
     pub context: BatchContext,
-}
-
-/// The context that all rows of one call share.
-#[derive(Clone)]
-pub struct BatchContext {
-    pub dispatcher: Dispatcher,
-    /// The owner of the rows' share of the limits.
-    pub caller: Caller,
-    pub outboxes: Arc<Outboxes>,
-    pub recovery_deps: RecoveryDeps,
-    pub sink: Sink,
-    pub settings: Arc<Settings>,
-    /// The data of the call.
-    pub source: TriggerContext,
-    pub arrived: Instant,
-    pub late: Arc<dyn LogReceiver>,
 }
 
 /// A batch while the task accepts its rows.
@@ -117,49 +96,6 @@ impl RowBatch {
             log.hand_over(Arc::clone(&context.late));
             context.report(&summary, &log);
         }
-    }
-}
-
-impl BatchContext {
-    /// Opens the outbox of the settings, if any, and recovers its requests, so that these precede the rows.
-    async fn open_outbox(&self) -> Result<Option<Arc<OpenOutbox>>, StoreError> {
-        let Some(outbox) = &self.settings.outbox else {
-            return Ok(None);
-        };
-        let (until, mut pause) = (self.deadline(), LEAST_PAUSE);
-        let open = loop {
-            let (outboxes, place) = (Arc::clone(&self.outboxes), outbox.place.clone());
-            let (recovery_deps, runtime) = (self.recovery_deps.clone(), Handle::current());
-            // The disk may be slow.
-            let opening = tokio::task::spawn_blocking(move || {
-                outboxes.get(&place, || recovery_deps, &runtime)
-            });
-            let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
-            match opening.await.unwrap_or_else(|_| Err(stopped())) {
-                Err(error) if error.is_transient() && Instant::now() < until => {}
-                opened => break opened?,
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        };
-        for line in open.port.connect(Arc::clone(&self.late)) {
-            self.late.push(line);
-        }
-        let recovery_deps = || self.recovery_deps.clone();
-        // After a failed recovery, storing the rows fails as well, and the log shows the reason.
-        let _ = open
-            .register_call(false, self.source.clone(), recovery_deps)
-            .await;
-        Ok(Some(open))
-    }
-
-    /// Returns the time until which a row waits for a failing outbox.
-    fn deadline(&self) -> Instant {
-        self.arrived + self.settings.policy.delivery_timeout
-    }
-
-    fn report(&self, summary: &Summary, log: &TaskLog) {
-        summary.accepted(&self.sink, log);
     }
 }
 
@@ -270,32 +206,11 @@ impl Acceptor {
                 Err(lost) => return RowOutcome::Lost(lost),
             }
             let capacity = self.capacity(need).await;
-            let context = &self.context;
-            let acceptance = acceptance(
-                request,
-                context.caller.clone(),
-                &context.source.arguments,
-                &context.settings,
-                self.open.as_ref().map(|open| &open.outbox),
-                &context.recovery_deps.history,
-                self.alerts.as_ref(),
-            );
-            let mut acceptance = match acceptance {
+            let acceptance = match self.row_acceptance(request, capacity, warnings) {
                 Ok(acceptance) => acceptance,
-                Err(Refusal::NoDestination { .. }) => return RowOutcome::Nobody,
-                Err(refusal) => return RowOutcome::Lost(refusal.error(request)),
+                Err(outcome) => return outcome,
             };
-            acceptance.capacity = capacity;
-            acceptance.batch = Some(Arc::clone(&self.digests));
-            if let Some(persistence) = &mut acceptance.persistence {
-                // No call waits.
-                persistence.wait = None;
-            }
-            // The summary logs warnings once for all rows.
-            *warnings = std::mem::take(&mut acceptance.warnings);
-            acceptance.log = acceptance.log.from_level(self.min_level);
-            let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);
-            acceptance.log.hand_over(lines);
+            let context = &self.context;
             match self.stored(context.dispatcher.submit(acceptance)).await {
                 Ok(Submission::New(task)) => return RowOutcome::Task(task),
                 Ok(Submission::Left(_)) => {
@@ -321,8 +236,41 @@ impl Acceptor {
         }
     }
 
-    /// Returns the policy for a row without capacity: an outbox stores it. A row for a digest waits in memory, because
-    /// a stored row would become a separate notification.
+    /// Plans the request of a row for submission. The summary logs `warnings` once for all rows.
+    fn row_acceptance(
+        &self,
+        request: &Request,
+        capacity: CapacityPolicy,
+        warnings: &mut Vec<String>,
+    ) -> Result<SubmitRequest, RowOutcome> {
+        let context = &self.context;
+        let mut acceptance = acceptance(
+            request,
+            context.caller.clone(),
+            &context.source.arguments,
+            &context.settings,
+            self.open.as_ref().map(|open| &open.outbox),
+            &context.recovery_deps.history,
+            self.alerts.as_ref(),
+        )
+        .map_err(|refusal| match refusal {
+            Refusal::NoDestination { .. } => RowOutcome::Nobody,
+            refusal => RowOutcome::Lost(refusal.error(request)),
+        })?;
+        acceptance.capacity = capacity;
+        acceptance.batch = Some(Arc::clone(&self.digests));
+        if let Some(persistence) = &mut acceptance.persistence {
+            // No call waits.
+            persistence.wait = None;
+        }
+        *warnings = std::mem::take(&mut acceptance.warnings);
+        acceptance.log = acceptance.log.from_level(self.min_level);
+        let lines: Arc<dyn LogReceiver> = Arc::<DeliveryLines>::clone(&self.lines);
+        acceptance.log.hand_over(lines);
+        Ok(acceptance)
+    }
+
+    /// Loads the alert state. Returns whether it is loaded, or the problem with which the row is lost.
     async fn wait_for_alerts(&self) -> Result<bool, Problem> {
         let Some(alerts) = &self.alerts else {
             return Ok(true);
@@ -339,7 +287,8 @@ impl Acceptor {
         Ok(false)
     }
 
-    /// Waits for the store without a limit. Logs a wait that takes long.
+    /// Returns the policy for a row without capacity: an outbox stores it. A row for a digest waits in memory, because
+    /// a stored row would become a separate notification.
     async fn capacity(&self, need: Need) -> CapacityPolicy {
         let policy = &self.context.settings.policy;
         if self.open.is_some() && policy.max_per_batch.is_none() {
@@ -351,7 +300,7 @@ impl Acceptor {
         CapacityPolicy::Reserved(permits.await)
     }
 
-    /// With few rows, each delivery has its own line.
+    /// Waits for the store without a limit. Logs a wait that takes long.
     async fn stored<T>(&self, accepting: impl Future<Output = T>) -> T {
         tokio::pin!(accepting);
         let Some(open) = &self.open else {
@@ -381,14 +330,14 @@ impl Acceptor {
 
     async fn follow(&self, tasks: &[Arc<Task>], summary: &Summary, log: &TaskLog) {
         self.context.dispatcher.follow(tasks).await;
-        // Returns whether a retry would be useless.
+        // With few rows, each delivery has its own line.
         if self.min_level > LogLevel::Info {
             summary.ended(&self.context.sink, log, tasks, self.lines.left_out());
         }
     }
 }
 
-/// Whether it is of no use to try again.
+/// Returns whether a retry would be useless.
 fn is_final(why: &PersistError) -> bool {
     match why {
         PersistError::NoKey => true,

@@ -2,6 +2,7 @@
 //! trigger accepts the rows in order.
 
 mod batch;
+mod batch_context;
 mod lanes;
 mod summary;
 mod waiting;
@@ -11,7 +12,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::batch::{BatchContext, RowBatch};
+use self::batch::RowBatch;
+use self::batch_context::BatchContext;
 pub use self::lanes::Lanes;
 use super::{Call, NeedsVariables, Notifier, Scheduled, no_room_for_rows};
 use crate::config::Settings;
