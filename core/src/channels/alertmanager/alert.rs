@@ -10,7 +10,7 @@ use crate::channels::shared::rich::{self, FittedField};
 use crate::model::notification::{Level, Notification};
 use crate::text::Limit;
 
-/// Ours: names are read in lists.
+/// A limit of this crate, because readers see names in lists.
 pub const NAME_LIMIT: Limit = Limit::utf16(200);
 pub const VALUE_LIMIT: Limit = Limit::utf16(10_000);
 /// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
@@ -79,7 +79,8 @@ pub fn annotation(name: String, value: &str) -> FittedField<(String, Value)> {
     FittedField::member(name, value, VALUE_LIMIT, 0)
 }
 
-/// The link as Go's parser takes it, which refuses a percent sign that escapes nothing, and the whole request with it.
+/// Returns the link with invalid percent signs escaped. Go's parser refuses a percent sign that escapes nothing, and
+/// Alertmanager then refuses the whole request.
 pub fn go_url(link: &str) -> Option<String> {
     let url = Url::parse(link).ok()?;
     let mut parts = url.as_str().split('%');
@@ -92,7 +93,8 @@ pub fn go_url(link: &str) -> Option<String> {
     Some(go_url)
 }
 
-/// The start of the alert. `None` before 1970: Go treats the first second of 1970 as no time.
+/// Returns the notification's time. Returns `None` before 1970, because Go reads the first second of the year 1 as no
+/// time.
 pub fn starts_at_text(notification: &Notification) -> Option<String> {
     let time = notification.timestamp?;
     rich::unix_seconds(time).map(|_| time.to_string())

@@ -70,7 +70,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     limits: Limits::text(Length::Any),
 };
 
-/// Labels of ours.
+/// The labels that this channel sets.
 const RESERVED_LABELS: [&str; 3] = ["alertname", "severity", "notification"];
 
 #[derive(Debug)]

@@ -75,8 +75,8 @@ impl<'a> Fields<'a> {
         Ok(mailboxes)
     }
 
-    /// Returns the current destination with its whole configuration; [`Self::from_stored`] reads it back. A single list
-    /// with other addresses remains whole, because messages show them.
+    /// Returns the current destination with its whole configuration; [`Self::from_stored`] reads it back. Several lists
+    /// remain whole, because messages show them. A single list becomes the destination's own address.
     pub fn to_stored(&self) -> Json {
         let index = if self.lists.are_several {
             self.index
