@@ -41,7 +41,7 @@ class Notification:
 
     @property
     def request(self) -> dict[str, Any]:
-        """What is posted to the notifier."""
+        """The request body for the notifier."""
         return {"notification_text": self.text, "senders_config": self.senders}
 
 

@@ -34,7 +34,7 @@ def _lines(rows: list[Row]) -> list[tuple[str, ...]]:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells: the medians of ours and its peer, and what is held against the target with its spread."""
+    """A row's cells: the medians of ours and its peer, and the value compared with the target, with its spread."""
     number, target = row.id.split(" ")[0], str(row.target or "")
     if row.not_run:
         return (number, row.what, "-", "-", f"not run: {row.not_run}", target, "-")
@@ -48,7 +48,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def _peer(row: Row) -> str:
-    """Whom ours is compared with, else the limit."""
+    """The median of the peer, or of the limit if the row has no peer."""
     return _middle(row.samples.get(row.peer or LIMIT, []))
 
 

@@ -1,4 +1,4 @@
-"""The rows of the table: what is measured, against whom, and the target."""
+"""The rows of the table: the measurement, the peer and the target."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -12,7 +12,7 @@ MEMORY = "in memory"
 
 
 class Compare(Enum):
-    """What is held against the target."""
+    """The value that is compared with the target."""
 
     RATIO = "ratio"
     DIFFERENCE = "difference"
@@ -55,7 +55,7 @@ class Row:
         self.samples.setdefault(contender, []).append(figure)
 
     def compared(self) -> list[float]:
-        """What is held against the target, one a round."""
+        """The values that are compared with the target, one per round."""
         ours = self.samples.get(OURS, [])
         if self.compare is Compare.VALUE or self.peer is None:
             return ours

@@ -52,7 +52,7 @@ class Counter:
 
 
 class Worker:
-    """The plugin, executed once, and what is done with it."""
+    """The plugin, executed once, and the commands for it."""
 
     def __init__(self, plugin: Path) -> None:
         self._source = plugin.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What is measured, in the order of the table. Each function measures one round."""
+"""The measurements, in the order of the table. Each function measures one round."""

@@ -1,4 +1,4 @@
-"""P7, P8, P9: silent and slow destinations, and what is left for others."""
+"""P7, P8, P9: silent and slow destinations, and their effect on other destinations."""
 
 from functools import partial
 from statistics import median
@@ -23,10 +23,10 @@ HTTPX_TIMEOUT_MS, HTTPX_TRIES = 5000, 3
 
 
 def silent(run: Run) -> None:
-    """A call to 10,000 destinations of which none ever answers.
+    """A call to 10,000 destinations that never reply.
 
-    Memory is what is there while they are pending, and the most that was seen on the way. The limit has no call that
-    returns with its requests under way: its figure is the most that was seen.
+    Memory is the size while the deliveries are pending, and the peak before that. The limit has no call that
+    returns while its requests are in flight, so its figure is the peak.
     """
     rows = [run.rows[name] for name in ("P7 memory", "P7 peak", "P7 time")]
     if not memory.AVAILABLE:

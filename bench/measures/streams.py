@@ -79,7 +79,7 @@ def accepted(run: Run) -> None:
 
 
 def _load(run: Run, caller: Contender, row: str, engine: str, count: int) -> float:
-    """Notifications a second, all of which the sink has seen."""
+    """Notifications per second. The sink has received all of them."""
     caller.ask(_job(engine, 2 * CALLERS, '"hook":true'))
     run.standin.clear()
     answer = caller.ask(_job(engine, count, '"hook":true'))[0]
@@ -89,7 +89,7 @@ def _load(run: Run, caller: Contender, row: str, engine: str, count: int) -> flo
 
 
 def _job(engine: str, count: int, expect: str) -> dict[str, object]:
-    """Notifications of which none is a repeat of another: those that meet in flight would be one."""
+    """Different notifications: equal ones would be deduplicated while in flight."""
     body = json.dumps({"notification_text": f"{TEXT} @number@", "receivers": ["hook"]})
     message = {"url": engine, "headers": {"content-type": "application/json"}, "body": body}
     return {"do": "load", "request": message, "callers": CALLERS, "expect": expect, "count": count}

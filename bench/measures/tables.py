@@ -43,7 +43,7 @@ def rows(run: Run) -> None:
 
 
 def beside_a_hanging_destination(run: Run) -> None:
-    """The longest call of two write triggers with one outbox, of which one has a destination that never answers."""
+    """The longest call of two write triggers with one outbox. One has a destination that never replies."""
     with tempfile.TemporaryDirectory() as directory, Contender(OURS) as contender:
         run.standin.clear()
         outbox = f'[settings]\noutbox = "{directory}/outbox.db"\n'

@@ -1,6 +1,6 @@
-"""The time line of one request: four channels, of which one is slow and one fails twice before it works.
+"""The time line of one request to four channels: one is slow, and one fails twice before it succeeds.
 
-Measured at the providers, which note when each attempt arrived. Not a row of the table, but a picture.
+The stand-ins of the providers record when each attempt arrives. The result is a picture, not a row of the table.
 """
 
 from dataclasses import dataclass

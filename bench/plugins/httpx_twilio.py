@@ -91,5 +91,5 @@ class Redirected(TwilioHttpClient):  # type: ignore[misc]
         self.base_url = base_url
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        """Send to the sink what is meant for Twilio."""
+        """Send Twilio's requests to the sink."""
         return super().request(method, url.replace("https://api.twilio.com", self.base_url), *args, **kwargs)

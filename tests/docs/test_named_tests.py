@@ -135,7 +135,7 @@ PROMISES = {
     "Keys that sign webhooks come from the operator only; each attempt": (
         "a_request_cannot_set_the_keys_and_is_told_so",
         "signatures_are_those_of_the_reference_implementation",
-        "each_attempt_is_signed_anew_under_the_same_name",
+        "each_attempt_has_a_new_signature_and_the_same_id",
     ),
     "A body of 1 MiB costs at most 64 MiB, and time in proportion to its length": (
         "no_body_takes_more_memory_than_is_allowed_and_costs_grow_in_proportion",

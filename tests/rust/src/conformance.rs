@@ -55,7 +55,7 @@ macro_rules! conformance {
                 a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has,
                 what_is_claimed_keeps_its_order,
                 a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up,
-                a_delivery_waits_for_its_own_destination_and_configuration_file_alone,
+                a_delivery_waits_only_for_its_destination_and_configuration_file,
                 an_end_that_is_on_its_way_to_the_store_is_waited_for,
                 a_delivery_waits_for_one_that_was_taken_from_its_process,
                 deliveries_of_a_key_leave_in_their_order_whichever_process_has_them,

@@ -87,7 +87,7 @@ impl Limit {
         let end = move |answer: reqwest::Result<String>| answer.ok().map(|_| started.elapsed());
         self.runtime.block_on(async {
             let mut requests = requests.into_iter();
-            // One alone needs no task.
+            // A single request needs no task.
             if requests.len() == 1
                 && let Some(request) = requests.next()
             {

@@ -107,7 +107,7 @@ fn duplicates() -> String {
     )
 }
 
-/// As many deliveries as one request may have, none of which can be tried.
+/// A request with the maximum number of deliveries. Every entry is invalid, so nothing is sent.
 fn rejects() -> String {
     let entries = vec!["1"; 10_000].join(",");
     format!("{{\"notification_text\":\"x\",\"senders_config\":{{\"slack\":[{entries}]}}}}")
@@ -178,10 +178,9 @@ fn cut() -> Option<Step> {
     }))
 }
 
-/// What the address guard and the redaction of the reply add to one delivered notification: the host is checked, the
-/// destination's secrets are gathered, and the message's name in the reply is searched for them (of the channels' replies
-/// to what was delivered Discord's and Twilio's have such a name). A request's destinations are its own, so this begins
-/// anew each time; making them is not measured.
+/// The cost of the address guard and of the reply's redaction for one delivered notification: check the host, gather the
+/// destination's secrets, and search the message's identifier in the reply for them. Only replies of Discord and Twilio
+/// have such an identifier. Each request has new destinations, so nothing is cached; creating them is not measured.
 fn guard() -> Option<Step> {
     let planner = Planner::new()?;
     let reply = Reply::Http(HttpReply {
@@ -229,7 +228,7 @@ fn load() -> Option<Step> {
     }))
 }
 
-/// Whom a thousand routes choose, of which the last matches.
+/// Evaluates 1,000 routes when only the last matches.
 fn route() -> Option<Step> {
     let settings = settings_of(&scaled_file(1_000))?;
     let request =

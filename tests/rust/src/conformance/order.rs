@@ -78,9 +78,7 @@ pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_lat
     assert_eq!(accept(&*other, in_order("d", 1)).await, [0; 0]);
 }
 
-pub async fn a_delivery_waits_for_its_own_destination_and_configuration_file_alone(
-    place: &dyn Place,
-) {
+pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(place: &dyn Place) {
     let (one, other) = (place.open(), place.open());
     let to = |task: &str, destinations: &[u8]| {
         let mut request = in_order(task, 1);

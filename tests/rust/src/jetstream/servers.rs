@@ -1,4 +1,4 @@
-//! The streams, buckets and consumers, and what is done with them.
+//! The streams, buckets and consumers, and their operations.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -398,7 +398,7 @@ impl Caller {
             notifier: Notifier::new(Backends::default()).unwrap(),
             arguments: arguments.map(argument).into(),
         };
-        // What is made once is no request's.
+        // The first request creates what later requests share, so it is not counted.
         caller.cost(&every_channel("\"receivers\":[\"templated\"]"));
         caller
     }

@@ -1,4 +1,4 @@
-//! The outbox on NATS JetStream, by the suite that every outbox passes; and what is the streams' own.
+//! The outbox on NATS JetStream: the suite that every outbox passes, and tests of the streams.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -181,7 +181,7 @@ async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_looks_for_its_streams_anew_leaves_no_connection_behind() {
+async fn a_process_that_looks_up_its_streams_again_leaks_no_connection() {
     let server = Server::new();
     let outbox = server.open();
     outbox.accept(request("a")).await.unwrap();

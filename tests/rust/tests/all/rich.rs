@@ -1,7 +1,7 @@
-//! Rich notifications: what each channel makes of them, to be read by people, and that the providers take whatever comes.
+//! Rich notifications: snapshots of each channel's messages, and tests that the providers accept any content.
 //!
-//! `UPDATE_SNAPSHOTS=1 cargo test --package rust-tests rich::` writes the snapshots anew; the difference is to be
-//! reviewed like code.
+//! `UPDATE_SNAPSHOTS=1 cargo test --package rust-tests rich::` rewrites the snapshots. Review the difference
+//! like code.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -154,7 +154,7 @@ fn every_channel_draws_each_example_as_its_snapshot_has_it() {
         let first = lines.find(|(drawn, expected)| drawn != expected);
         assert!(
             drawn == expected,
-            "{} differs, first here, drawn and expected: {first:#?}\nWrite it anew and read the difference: \
+            "{} differs, first here, drawn and expected: {first:#?}\nRewrite it and review the difference: \
              UPDATE_SNAPSHOTS=1 cargo test --package rust-tests rich::",
             path.display()
         );
@@ -277,7 +277,7 @@ fn rich_requests() -> impl Strategy<Value = Value> {
 
 static CASES: AtomicUsize = AtomicUsize::new(0);
 
-/// The answer to a request to each of these at the stand-in; no text may call whom it names.
+/// Sends a request to these channels at the stand-in and returns the response. Mentions are off.
 fn send(world: &World, channels: &[&ChannelSpec], request: &Value) -> Value {
     let url = format!("http://127.0.0.1:{}", world.port());
     world.standin.clear();

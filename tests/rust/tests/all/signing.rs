@@ -1,5 +1,6 @@
-//! Signed webhooks: what the http channel signs is what the reference implementation in Python signs (its signatures are in
-//! `tests/vectors/standard_webhooks.json`, which `tests/contract/test_signing.py` holds against it), and each attempt is signed anew.
+//! Signed webhooks: the http channel's signatures equal those of the reference implementation in Python, and each attempt
+//! has a new signature. `tests/vectors/standard_webhooks.json` has the reference's signatures;
+//! `tests/contract/test_signing.py` compares them with the reference.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -237,7 +238,7 @@ impl Transport for Refusing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_is_signed_anew_under_the_same_name() {
+async fn each_attempt_has_a_new_signature_and_the_same_id() {
     let (channel, _) = http(
         Origin::Operator,
         &json!({ "http_webhook_url": "https://hooks.example/", "signing_secret": KEY }),

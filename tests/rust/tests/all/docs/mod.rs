@@ -1,5 +1,5 @@
-//! The documentation's tables are the code's tables: `UPDATE_DOCS=1 cargo test --package rust-tests docs::` writes them
-//! anew between `<!-- table: NAME -->` and `<!-- end of table -->`; without the variable a difference is a failure.
+//! The documentation's tables equal the code's tables. `UPDATE_DOCS=1 cargo test --package rust-tests docs::` rewrites
+//! them between `<!-- table: NAME -->` and `<!-- end of table -->`. Without the variable, a difference fails the test.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -243,7 +243,7 @@ fn own_filters() -> String {
     text
 }
 
-/// By their names alone: MiniJinja describes them.
+/// Only the names: MiniJinja's documentation describes the filters.
 fn filters_of_minijinja() -> String {
     let theirs = |helper: &&template::Helper| helper.description.is_empty();
     let names = template::FILTERS.iter().filter(theirs);

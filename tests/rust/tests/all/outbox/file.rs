@@ -68,7 +68,7 @@ impl TestClock {
         self.jump(i64::try_from(millis).unwrap());
     }
 
-    /// The machine starts anew: its uptime begins at naught.
+    /// Restarts the machine: its uptime begins at zero.
     pub fn reboot(&self) {
         self.boots.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The outbox in an SQLite file, by the suite that every outbox passes; and what is the file's own.
+//! The outbox in an SQLite file: the suite that every outbox passes, and tests of the file.
 
 mod clocks;
 mod file;
