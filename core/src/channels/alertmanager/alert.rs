@@ -13,10 +13,11 @@ use crate::text::Limit;
 /// A limit of this crate, because readers see names in lists.
 pub const NAME_LIMIT: Limit = Limit::utf16(200);
 pub const VALUE_LIMIT: Limit = Limit::utf16(10_000);
-/// Of all fields together, in UTF-16 code units. Ours as well, so that an alert stays readable for machines.
+/// The limit of all fields together, in UTF-16 code units. A limit of this crate, so that programs can still read the
+/// alert.
 pub const ANNOTATIONS_LIMIT: usize = 200_000;
-/// The duration of an alert that is sent once: until it is resolved, at most a day. If nobody will resolve it, it is
-/// shorter than the usual `repeat_interval`, so that Alertmanager notifies once.
+/// The lifetime of a posted alert. An alert with status and key lasts until it is resolved, at most this long. Any
+/// other alert lasts [`ENDS_AFTER_ONE_OFF`], less than the usual `repeat_interval`, so that Alertmanager notifies once.
 pub const ENDS_IF_NEVER_RESOLVED: &str = "PT24H";
 pub const ENDS_AFTER_ONE_OFF: &str = "PT1H";
 pub const ENDS_NOW: &str = "PT0S";

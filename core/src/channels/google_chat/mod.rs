@@ -70,7 +70,7 @@ const TITLE: Limit = Limit::json_bytes(250);
 /// The limit of all fields, in bytes of JSON, and of their number: a card's section has at most a hundred widgets.
 const FIELDS: usize = 12_000;
 const MAX_FIELDS: usize = 90;
-/// In bytes of JSON.
+/// The limit of a link, in bytes of JSON.
 const LINK: usize = 2_000;
 
 #[derive(Debug)]

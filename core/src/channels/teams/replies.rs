@@ -76,7 +76,7 @@ fn undelivered(
     let status = rest.trim_start().split(|c| !digits(c)).next();
     let status = status.and_then(|digits| digits.parse().ok()).unwrap_or(400);
     match status {
-        // Teams' own words for a status, without its headers.
+        // The text contains Teams' own status, without its headers.
         413 | 429 | 500..=599 => {
             let teams_reply = HttpReply {
                 status,

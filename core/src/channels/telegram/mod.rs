@@ -91,7 +91,7 @@ const VALUE: Limit = Limit::code_points(500);
 /// entities, and each field uses two.
 const FIELDS: usize = 1_500;
 const MAX_FIELDS: usize = 40;
-/// Ours, in bytes: an address that anybody may want to open.
+/// A limit of this crate in bytes, for addresses that a person opens.
 const LINK: usize = 2_000;
 
 /// The first topic of a group with topics. Messages to it must not name a topic; the reply is otherwise "message
