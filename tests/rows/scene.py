@@ -38,9 +38,16 @@ class Table:
         text = FILE.format(url=self.standin.url, settings=settings, more=more)
         self.path.write_text(text)
 
-    def trigger(self, spec: str = "table:alerts", name: str = "w", **arguments: str) -> None:
-        """Create the write trigger."""
-        self.engine.create_trigger(name, spec=spec, arguments={"config_file_path": self.file, **arguments})
+    def trigger(
+        self, spec: str = "table:alerts", name: str = "w", *, run_asynchronous: bool = True, **arguments: str
+    ) -> None:
+        """Create the write trigger. Only a synchronous one is called in the order of the writes."""
+        self.engine.create_trigger(
+            name,
+            spec=spec,
+            arguments={"config_file_path": self.file, **arguments},
+            run_asynchronous=run_asynchronous,
+        )
 
     def write(self, *lines: str) -> None:
         """Write rows, and flush them, so that the trigger is called."""
