@@ -29,6 +29,14 @@ const SLOW: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LeaseLost;
 
+/// Whether this process may begin an attempt.
+enum LeaseCheck {
+    Held,
+    Lost,
+    /// The store cannot record the attempt.
+    NotRecorded(Failure),
+}
+
 impl Delivery {
     /// Makes one attempt. One that cannot be made has a result as well: no connection was free, or the destination refuses.
     pub async fn attempt(
@@ -70,10 +78,12 @@ impl Delivery {
         if last.is_none() {
             deadline += asked.elapsed();
         }
-        if let Some(entry) = &self.progress.entry
-            && let Some(failure) = Box::pin(self.check_lease(entry, message, *began)).await?
-        {
-            return Ok(try_again(failure));
+        if let Some(entry) = &self.progress.entry {
+            match Box::pin(self.check_lease(entry, message, *began)).await {
+                LeaseCheck::Held => {}
+                LeaseCheck::Lost => return Err(LeaseLost),
+                LeaseCheck::NotRecorded(failure) => return Ok(try_again(failure)),
+            }
         }
         let exchange = self.exchange(message, client, connection, &permit, deadline, last);
         let classification = exchange.await;
@@ -114,27 +124,27 @@ impl Delivery {
         })
     }
 
-    /// Asks the store whether the delivery is still this process's: it may have waited for long, or its process may have been
-    /// stopped. Gives the failure of an attempt that cannot be made now: what must not be sent twice is not sent where the
-    /// store cannot note it; all else is sent rather than not.
+    /// Asks the store whether this process still has the delivery: the delivery may have waited for long, or the process may
+    /// have been stopped. If the store cannot record the attempt, a message that must not be sent twice is not sent. Any other
+    /// message is sent.
     async fn check_lease(
         &self,
         entry: &StoreEntry,
         message: &Outbound,
         began: SystemTime,
-    ) -> Result<Option<Failure>, LeaseLost> {
+    ) -> LeaseCheck {
         let must_note = message.resend() == ResendEffect::Forbidden;
         let ownership = match must_note {
             true => entry.attempting(began).await,
             false => entry.owns().await,
         };
         match ownership {
-            Ok(Ownership::Owned | Ownership::Missing) => Ok(None),
-            Ok(Ownership::Lost) => Err(LeaseLost),
-            Err(_) if !must_note => Ok(None),
+            Ok(Ownership::Owned | Ownership::Missing) => LeaseCheck::Held,
+            Ok(Ownership::Lost) => LeaseCheck::Lost,
+            Err(_) if !must_note => LeaseCheck::Held,
             Err(error) => {
                 let detail = Detail::new(&error.to_string(), &Redactor::default());
-                Ok(Some(Failure::new(Reason::Outbox).with_detail(detail)))
+                LeaseCheck::NotRecorded(Failure::new(Reason::Outbox).with_detail(detail))
             }
         }
     }
