@@ -38,16 +38,14 @@ class Table:
         text = FILE.format(url=self.standin.url, settings=settings, more=more)
         self.path.write_text(text)
 
-    def trigger(
-        self, spec: str = "table:alerts", name: str = "w", *, run_asynchronous: bool = True, **arguments: str
-    ) -> None:
-        """Create the write trigger. Only a synchronous one is called in the order of the writes."""
-        self.engine.create_trigger(
-            name,
-            spec=spec,
-            arguments={"config_file_path": self.file, **arguments},
-            run_asynchronous=run_asynchronous,
-        )
+    def trigger(self, spec: str = "table:alerts", name: str = "w", **arguments: str) -> None:
+        """Create the write trigger."""
+        self.engine.create_trigger(name, spec=spec, arguments={"config_file_path": self.file, **arguments})
+
+    def synchronous_trigger(self, **arguments: str) -> None:
+        """Create the write trigger so that the engine calls it in the order of the writes."""
+        arguments = {"config_file_path": self.file, **arguments}
+        self.engine.create_trigger("w", spec="table:alerts", arguments=arguments, run_asynchronous=False)
 
     def write(self, *lines: str) -> None:
         """Write rows, and flush them, so that the trigger is called."""

@@ -308,7 +308,7 @@ def test_a_row_that_ends_an_emergency_is_never_in_a_digest(table: Table) -> None
 def test_rows_beyond_the_limit_arrive_in_the_order_of_their_dedup_key(table: Table) -> None:
     table.configure('outbox = "outbox.db"\nmax_in_flight = 10')
     table.standin.rule("/hook/oncall", delay_ms=5)
-    table.trigger(dedup_key_column="id", run_asynchronous=False)
+    table.synchronous_trigger(dedup_key_column="id")
     for first in range(0, 200, 50):
         table.write(*[f'alerts,id=k{n % 7} message="{n}" {n}' for n in range(first, first + 50)])
     eventually(lambda: len(table.bodies()) >= 200, "all rows", timeout=30)
