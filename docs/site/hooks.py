@@ -4,6 +4,7 @@ Links are written so that they work where the repository is read; here they beco
 """
 
 import html
+import posixpath
 import re
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,7 +45,8 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
         name = DOCUMENTS.get(target, target.removeprefix("docs/"))
         # A source of the repository is named, and not on the site.
         on_site = name in files.src_uris or not (ROOT / target).exists()
-        return f"[{words}]({name}{anchor})" if on_site else words
+        relative = posixpath.relpath(name, PurePosixPath(page.file.src_uri).parent)
+        return f"[{words}]({relative}{anchor})" if on_site else words
 
     # Of the pattern's one group split gives the fences' indentation too.
     texts = [PIPED_CODE.sub(piped, LINK.sub(link, text)) for text in FENCE.split(markdown)[::2]]

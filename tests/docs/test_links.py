@@ -7,7 +7,14 @@ import pytest
 
 from tests.harness import ROOT
 
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")])
+DOCUMENTS = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "decisions").glob("*.md"),
+        *(ROOT / "examples").glob("*.md"),
+    ]
+)
 
 
 def anchors(document: Path) -> set[str]:
