@@ -18,6 +18,8 @@ LIMIT_WAITS_MS = 8000
 """How long the bare client waits for what never comes: long enough to open all its connections."""
 ARRIVAL_SECONDS = 5
 SILENT, SILENT_MS = 10_000, 3_600_000
+RESERVED_CONNECTIONS = 2 * 12
+"""Connections that the notifier keeps free for servers without one (docs/delivery.md, Connections)."""
 COUNTED_TURNS, COUNTED_CALLS = 4, 4
 HTTPX_TIMEOUT_MS, HTTPX_TRIES = 5000, 3
 
@@ -44,7 +46,8 @@ def silent(run: Run) -> None:
             before = memory.resident(contender.pid)
             with memory.peak_resident(contender.pid) as peak:
                 call = contender.send_in_vain(notification, LIMIT_WAITS_MS)
-            opened = min(notification.count, max_connections()) if name == OURS else notification.count
+            most = max_connections() - RESERVED_CONNECTIONS if name == OURS else notification.count
+            opened = min(notification.count, most)
             arrived = run.arrived(opened, ARRIVAL_SECONDS)
             before = call.resident_before or before
             after = memory.resident(contender.pid) if name == OURS else peak.bytes
