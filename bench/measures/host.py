@@ -1,7 +1,7 @@
 """P3 and P4: requests a second through the engine host, over a plugin of ten lines and the Python plugin.
 
 The engine compiles and executes a plugin's file at every call. The plugin of ten lines shows what the engine costs.
-Our own file without the wheel is measured besides: with it, the cost of the file's size stands on both sides.
+The run also measures our own file without the wheel: then both sides pay for the file's size.
 """
 
 import json
@@ -19,7 +19,7 @@ from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
 OWN_FILE, PAUSE = "own file", "pause"
-"""Measured besides: our file, with a function in the wheel's place that returns at once or after 0.1 ms."""
+"""Also measured: our file, with a function in place of the wheel that returns at once or after 0.1 ms."""
 ROUTES = {OURS: "notify", NOOP: "ten", OWN_FILE: "own", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
 LOADING = """wheel = modules.get("influxdb3_notifier")
 if not hasattr(wheel, "process_writes"):

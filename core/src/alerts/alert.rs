@@ -101,6 +101,12 @@ impl Alert {
         self.status == AlertStatus::Resolved
     }
 
+    /// Starts the resolve timeout again.
+    pub fn restart_timeout(&mut self, now: Now) {
+        let timeout = self.resolve_timeout;
+        self.due = timeout.map(|timeout| later(now.steady, timeout));
+    }
+
     /// Bytes that keeping it costs, roughly.
     pub fn size(&self) -> usize {
         let groups: usize = self.groups.iter().map(|key| key.len()).sum();

@@ -60,7 +60,6 @@ pub mod rules {
     pub const UNCHANGED: &str = crate::model::outcome::Outcome::UNCHANGED;
     pub const STALE: &str = "stale";
     pub const NOT_FIRING: &str = "not_firing";
-    pub const SUPERSEDED: &str = "superseded";
 }
 
 impl AlertEvent<'_> {
@@ -93,7 +92,7 @@ pub fn notify(
         let verdict = if entry.pending.is_some() {
             Verdict::Grouped
         } else if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
-            group.due = Some(group.due.map_or(retry_at, |due| due.min(retry_at)));
+            group.due_by(retry_at);
             Verdict::Grouped
         } else if let Some(silence) = event.silence.filter(|_| !alert.is_resolved()) {
             group.due = Some(later(now.steady, RECHECK_INTERVAL));
@@ -118,21 +117,17 @@ pub fn notify(
     }
 }
 
-/// A later notification of the group has it.
-pub fn defer(
+/// Gives all targets one verdict, or the silence that holds for the event.
+pub fn decide(
     event: &AlertEvent<'_>,
     targets: &[GroupDestination],
+    verdict: &Verdict,
     verdicts: &mut Vec<(GroupDestination, Verdict)>,
 ) {
-    let verdict = match event.silence {
-        Some(silence) => Verdict::Suppressed(silence.to_owned()),
-        None => Verdict::Grouped,
-    };
-    verdicts.extend(
-        targets
-            .iter()
-            .map(|target| (target.clone(), verdict.clone())),
-    );
+    let silenced = |name: &str| Verdict::Suppressed(name.to_owned());
+    let verdict = event.silence.map_or_else(|| verdict.clone(), silenced);
+    let decided = targets.iter();
+    verdicts.extend(decided.map(|target| (target.clone(), verdict.clone())));
 }
 
 /// No alert is known that it could end. Destinations that keep incidents may know it, since memory may be lost.
@@ -148,26 +143,10 @@ pub fn not_firing(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
 }
 
 /// The event is sent now, regardless of earlier notifications.
-pub fn notify_now(
-    event: &AlertEvent<'_>,
-    targets: &[GroupDestination],
-    verdicts: &mut Vec<(GroupDestination, Verdict)>,
-) {
-    let verdict = match event.silence {
-        Some(silence) => Verdict::Suppressed(silence.to_owned()),
-        None => Verdict::Notify,
-    };
-    verdicts.extend(
-        targets
-            .iter()
-            .map(|target| (target.clone(), verdict.clone())),
-    );
-}
-
 pub fn notify_all(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
     let mut verdicts = Vec::new();
     for group in &event.groups {
-        notify_now(event, &group.targets, &mut verdicts);
+        decide(event, &group.targets, &Verdict::Notify, &mut verdicts);
     }
     verdicts
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::alert::{Alert, Now, later};
 use super::decision::{
-    AlertEvent, Decision, RoutedGroup, Verdict, defer, not_firing, notify, notify_all, notify_now,
-    rules,
+    AlertEvent, Decision, RoutedGroup, Verdict, decide, not_firing, notify, notify_all, rules,
 };
 use super::group::{Group, RouteRef};
 use super::ingest::{Ingested, ingest};
@@ -89,7 +88,7 @@ impl ScopeState {
         for (key, routed) in event.group_keys().into_iter().zip(&event.groups) {
             let is_full = !self.has_room(event.max_alerts);
             if event.silence.is_some() || routed.labels.is_none() || is_full {
-                notify_now(&event, &routed.targets, &mut verdicts);
+                decide(&event, &routed.targets, &Verdict::Notify, &mut verdicts);
                 continue;
             }
             let mut group = self.group_for(&key, routed);
@@ -97,7 +96,7 @@ impl ScopeState {
             group.due = Some(group.due_for(&alert, now));
             self.put_group(group);
             alert.groups.push(key);
-            defer(&event, &routed.targets, &mut verdicts);
+            decide(&event, &routed.targets, &Verdict::Grouped, &mut verdicts);
         }
         if !alert.groups.is_empty() {
             self.put_alert(alert);
@@ -128,9 +127,7 @@ impl ScopeState {
             self.level_falls(&alert);
         }
         let before = alert.due;
-        alert.due = alert
-            .resolve_timeout
-            .map(|timeout| later(now.steady, timeout));
+        alert.restart_timeout(now);
         let lag = alert
             .stored_due
             .zip(alert.due)
@@ -176,9 +173,7 @@ impl ScopeState {
             .iter()
             .filter_map(|group| group.resolve_timeout)
             .max();
-        alert.due = alert
-            .resolve_timeout
-            .map(|timeout| later(now.steady, timeout));
+        alert.restart_timeout(now);
         alert.groups = keys.clone();
         let mut verdicts = Vec::new();
         for (key, routed) in keys.into_iter().zip(&event.groups) {
@@ -197,7 +192,7 @@ impl ScopeState {
                 ),
                 false => {
                     group.due = Some(due);
-                    defer(event, &routed.targets, &mut verdicts);
+                    decide(event, &routed.targets, &Verdict::Grouped, &mut verdicts);
                 }
             }
             self.put_group(group);
@@ -223,7 +218,7 @@ impl ScopeState {
                 None => notify(&mut group, event, &alert, &targets, now, &mut verdicts),
                 Some(_) => {
                     group.due = Some(group.due_for(&alert, now));
-                    defer(event, &targets, &mut verdicts);
+                    decide(event, &targets, &Verdict::Grouped, &mut verdicts);
                 }
             }
             self.put_group(group);

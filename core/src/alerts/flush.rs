@@ -1,4 +1,4 @@
-//! Flushes: what each destination of a group is notified of now, and what becomes of the notifications.
+//! Flushes: select the notifications that each destination of a group gets now, and record how they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl ScopeState {
                 }
             }
             if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
-                group.due = Some(group.due.map_or(retry_at, |due| due.min(retry_at)));
+                group.due_by(retry_at);
                 continue;
             }
             let alerts = to_notify(Some(entry), &members, target);
@@ -169,8 +169,7 @@ impl ScopeState {
                 keeps_incidents: false,
             };
             if !to_notify(entry, &members, &target).is_empty() {
-                let due = retry_at.unwrap_or_else(|| group.next_flush(now));
-                group.due = Some(group.due.map_or(due, |known| known.min(due)));
+                group.due_by(retry_at.unwrap_or_else(|| group.next_flush(now)));
             }
         }
         self.put_group(group);
@@ -188,8 +187,7 @@ impl ScopeState {
             if let Some(entry) = group.log.get_mut(&id) {
                 entry.pending = None;
             }
-            let due = later(now.steady, NOT_SENT_RETRY);
-            group.due = Some(group.due.map_or(due, |known| known.min(due)));
+            group.due_by(later(now.steady, NOT_SENT_RETRY));
             self.put_group(group);
         }
     }

@@ -96,12 +96,17 @@ impl Group {
     /// When a change of an alert goes out, as in Alertmanager: the first after `group_wait`, at once where the alert is older
     /// than that; from then on at the next multiple of `group_interval`.
     pub fn due_for(&self, alert: &Alert, now: Now) -> Timestamp {
+        let is_old = later(alert.starts_at, self.timing.wait) < now.wall;
         let due = match self.first_flush {
-            Some(first) => next_interval(first, self.timing.interval, now.steady),
-            None if later(alert.starts_at, self.timing.wait) < now.wall => now.steady,
-            None => later(now.steady, self.timing.wait),
+            None if !is_old => later(now.steady, self.timing.wait),
+            _ => self.next_flush(now),
         };
         self.due.map_or(due, |known| known.min(due))
+    }
+
+    /// Makes the group due at `time`, unless it is due earlier.
+    pub fn due_by(&mut self, time: Timestamp) {
+        self.due = Some(self.due.map_or(time, |known| known.min(time)));
     }
 
     /// When a change goes out that the last flush has not sent.

@@ -63,7 +63,7 @@ struct PendingRecord {
 /// The status and the level of each alert.
 type NotifiedRecord = BTreeMap<AlertKey, (String, Option<String>)>;
 
-/// The rows of what has changed.
+/// Returns the rows of the changes.
 pub fn rows(state: &ScopeState, changes: &Changes) -> Vec<AlertRow> {
     let alerts = changes.alerts.iter().map(|key| AlertRow {
         kind: AlertRowKind::Alert,
