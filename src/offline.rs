@@ -9,18 +9,19 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use notifier_core::config::Environment;
-use notifier_core::offline::{Check, CliError, CommandInput, LoadedConfig, moment};
+use notifier_core::config::report::ProblemReport;
+use notifier_core::offline::{Check, CommandInput, LoadedConfig, moment};
 use notifier_core::panics::catch_panic;
 
 /// A result or an error, for the command line.
 #[derive(Serialize)]
 struct CommandOutcome<T> {
-    error: Option<CliError>,
+    error: Option<ProblemReport>,
     result: Option<T>,
 }
 
-impl<T> From<Result<T, CliError>> for CommandOutcome<T> {
-    fn from(result: Result<T, CliError>) -> Self {
+impl<T> From<Result<T, ProblemReport>> for CommandOutcome<T> {
+    fn from(result: Result<T, ProblemReport>) -> Self {
         match result {
             Ok(result) => Self {
                 error: None,
@@ -43,7 +44,7 @@ pub fn check(
     resolve: bool,
 ) -> PyResult<Bound<'_, PyAny>> {
     run(py, Some(path), arguments, resolve, |config| {
-        Ok::<Check, CliError>(config.check())
+        Ok::<Check, ProblemReport>(config.check())
     })
 }
 
@@ -104,7 +105,7 @@ fn run<T: Serialize + Send>(
     path: Option<PathBuf>,
     arguments: BTreeMap<String, String>,
     look_up: bool,
-    command: impl FnOnce(&LoadedConfig) -> Result<T, CliError> + Send,
+    command: impl FnOnce(&LoadedConfig) -> Result<T, ProblemReport> + Send,
 ) -> PyResult<Bound<'_, PyAny>> {
     let input = CommandInput {
         path,

@@ -11,8 +11,10 @@ use pythonize::pythonize;
 use serde::Serialize;
 
 use notifier_core::api::response::DeliveryEntry;
+use notifier_core::config::report::ProblemReport;
 use notifier_core::config::{Environment, OutboxPlace};
-use notifier_core::offline::{CliError, CommandInput, LoadedConfig};
+use notifier_core::model::problem::Problem;
+use notifier_core::offline::{CommandInput, LoadedConfig};
 use notifier_core::panics::lock;
 use notifier_core::store::operator::{self, ListedDelivery, Operator, StoredState};
 use notifier_core::store::sqlite::operator::SqliteOperator;
@@ -177,15 +179,15 @@ fn server_settings(
         environment: Environment::read(),
         look_up: true,
     };
-    let unusable = |error: CliError| {
+    let unusable = |report: ProblemReport| {
         let file = shown.clone().unwrap_or_default();
-        let message = match error {
-            CliError::Unreadable(cause) => format!("The configuration file {file} {cause}."),
-            _ => format!("The configuration file {file} cannot be used."),
-        };
+        let first = report.errors.first().map(Problem::to_string);
         OutboxError::new_err((
-            message,
-            "Run influxdb3-notifier check --resolve FILE to see its errors.",
+            format!(
+                "The configuration file {file} cannot be used: {}.",
+                first.unwrap_or_default()
+            ),
+            "Run influxdb3-notifier check --resolve FILE to see all its errors.",
         ))
     };
     let mut config = py.detach(|| LoadedConfig::open(input)).map_err(unusable)?;

@@ -153,8 +153,10 @@ class Outbox:
         """
 
 # For the command line. The functions from `check` to `is_level` send nothing and return {"error": …, "result": …}: one
-# is None. ``error`` has one member: ``unreadable`` (text after the file's name), ``unusable`` (the result of a check),
-# ``request`` ({"code", "message", "path", "hint"}) or ``time`` (text after the option's name).
+# is None. ``error`` has ``errors`` and ``warnings``, lists of problems: {"code", "message", "line", "column", "path",
+# "source", "hint"}, without the parts that are unknown. The code says what is wrong: ``config_file``,
+# ``invalid_argument`` and ``secret_in_argument`` the configuration, ``invalid_option`` an option of the command line,
+# any other the request.
 
 def check(path: str | PathLike[str], arguments: dict[str, str], resolve: bool) -> dict[str, Any]:
     """Check a configuration file.

@@ -317,9 +317,10 @@ UNREADABLE: dict[str, tuple[Any, str]] = {
 def test_a_file_that_cannot_be_read_ends_with_3(make: Any, what: str, tmp_path: Path) -> None:
     make(tmp_path / "n.toml")
     done = run("check", "n.toml", cwd=tmp_path)
-    assert (done.status, done.out, done.err) == (3, "", f"n.toml: {what}\n")
+    assert (done.status, done.out, done.err) == (3, "", f"n.toml: error: the file {what}\n")
     done = run("check", "--format", "json", "n.toml", cwd=tmp_path)
-    assert (done.status, done.json, done.err) == (3, {"error": {"unreadable": what}}, "")
+    problem = {"code": "config_file", "message": f"the file {what}"}
+    assert (done.status, done.json, done.err) == (3, {"errors": [problem], "warnings": []}, "")
 
 
 @pytest.mark.parametrize(

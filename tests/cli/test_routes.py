@@ -225,7 +225,7 @@ def test_an_invalid_request_gets_the_endpoints_error(body: bytes, status: int, m
     done = run("routes", file, "--request", "-", stdin=body)
     assert (done.status, done.out) == (status, "")
     assert done.err.startswith(message)
-    assert run("routes", file, "--request", "-", "--format", "json", stdin=body).json["error"]["request"]["code"]
+    assert run("routes", file, "--request", "-", "--format", "json", stdin=body).json["errors"][0]["code"]
 
 
 def test_a_request_file_that_is_not_there_is_named(file: Path) -> None:

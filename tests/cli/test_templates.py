@@ -92,7 +92,7 @@ def test_a_file_that_is_no_toml_ends_with_3(tmp_path: Path) -> None:
     assert (done.status, done.out) == (3, "")
     assert done.err.startswith("n.toml:1:11: error: ")
     done = run("templates", "check", "none.toml", cwd=tmp_path)
-    assert (done.status, done.out, done.err) == (3, "", "none.toml: is not there\n")
+    assert (done.status, done.out, done.err) == (3, "", "none.toml: error: the file is not there\n")
 
 
 def test_a_file_without_templates_is_valid(tmp_path: Path) -> None:

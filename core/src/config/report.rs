@@ -61,6 +61,15 @@ impl ProblemReport {
     }
 }
 
+impl From<Problem> for ProblemReport {
+    fn from(error: Problem) -> Self {
+        Self {
+            errors: vec![error],
+            warnings: Vec::new(),
+        }
+    }
+}
+
 fn push(problems: &mut Vec<Problem>, place: FilePosition, path: &str, message: &str) {
     if problems.len() < MAX_PROBLEMS {
         problems.push(problem(Location::in_file(place, path), message));

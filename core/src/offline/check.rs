@@ -9,6 +9,19 @@ use crate::config::report::{self, ProblemReport};
 use crate::config::{FromFile, Settings, SettingsError};
 use crate::model::problem::{Location, Problem};
 
+/// Returns the problems of an unusable file, or of unusable arguments.
+pub(super) fn problems(of_file: &ProblemReport, error: &SettingsError) -> ProblemReport {
+    let mut all = of_file.clone();
+    match error {
+        SettingsError::File(report) => {
+            all.errors.extend_from_slice(&report.errors);
+            all.warnings.extend_from_slice(&report.warnings);
+        }
+        SettingsError::Arguments(error) => all.errors.push(error.clone()),
+    }
+    all
+}
+
 /// The report of a check.
 #[derive(Debug, Default, Serialize)]
 pub struct Check {
@@ -48,18 +61,17 @@ impl Check {
                 .collect(),
             ..Self::default()
         };
-        check.add(&made.warnings);
         match &made.settings {
-            Ok(settings) => check.has(settings),
-            Err(SettingsError::File(report)) => check.add(report),
-            Err(SettingsError::Arguments(error)) => check.errors.push(error.clone()),
+            Ok(settings) => {
+                check.warnings.clone_from(&made.warnings.warnings);
+                check.has(settings);
+            }
+            Err(error) => {
+                let ProblemReport { errors, warnings } = problems(&made.warnings, error);
+                (check.errors, check.warnings) = (errors, warnings);
+            }
         }
         check
-    }
-
-    fn add(&mut self, report: &ProblemReport) {
-        self.errors.extend_from_slice(&report.errors);
-        self.warnings.extend_from_slice(&report.warnings);
     }
 
     fn has(&mut self, settings: &Settings) {

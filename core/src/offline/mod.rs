@@ -12,20 +12,18 @@ mod unreachable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
 pub use self::check::Check;
 pub use self::render::RenderReport;
 pub use self::routes::RoutingTrace;
 pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request};
+use crate::config::report::{self, ProblemReport};
 use crate::config::{
-    self, Environment, FromFile, Named, OutboxPlace, Settings, SettingsError, file, from_file,
-    read_bytes,
+    self, Environment, FromFile, Named, OutboxPlace, Settings, file, from_file, read_bytes,
 };
-use crate::model::problem::Problem;
+use crate::model::problem::{Location, Problem};
 use crate::model::read_options::ReadOptions;
+use jiff::Timestamp;
 
 /// The input of a command.
 #[derive(Debug, Default)]
@@ -37,25 +35,6 @@ pub struct CommandInput {
     pub environment: Environment,
     /// Whether to read secrets. Without lookup, every secret counts as valid.
     pub look_up: bool,
-}
-
-/// The reason why a command has no result.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CliError {
-    /// The file is unreadable. The text follows the file's name.
-    Unreadable(String),
-    /// The file or an argument is invalid.
-    Unusable(Box<Check>),
-    Request(Problem),
-    /// The time is invalid.
-    Time(String),
-}
-
-impl From<Problem> for CliError {
-    fn from(problem: Problem) -> Self {
-        CliError::Request(problem)
-    }
 }
 
 /// The configuration file's content, if any, with the other input.
@@ -70,15 +49,15 @@ pub struct LoadedConfig {
 }
 
 impl LoadedConfig {
-    pub fn open(mut given: CommandInput) -> Result<Self, CliError> {
+    pub fn open(mut given: CommandInput) -> Result<Self, ProblemReport> {
         // The plugin directory usually contains the file, and this command follows no path inside it.
         if let (None, Some(path)) = (&given.environment.plugin_dir, &given.path) {
             given.environment.plugin_dir = path.parent().map(PathBuf::from);
         }
         let bytes = match &given.path {
-            Some(path) => {
-                read_bytes(path).map_err(|message| CliError::Unreadable(message.to_owned()))?
-            }
+            Some(path) => read_bytes(path).map_err(|message| {
+                report::problem(Location::default(), format!("the file {message}"))
+            })?,
             None => Vec::new(),
         };
         let variables = match given.path {
@@ -100,7 +79,7 @@ impl LoadedConfig {
     }
 
     /// Explains which receivers would get the notification of a request, and why.
-    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<RoutingTrace, CliError> {
+    pub fn routes(&self, request: &[u8], now: Timestamp) -> Result<RoutingTrace, ProblemReport> {
         let settings = self.settings()?;
         let request = read(request, &settings.config.read_options)?;
         Ok(RoutingTrace::of(
@@ -112,11 +91,12 @@ impl LoadedConfig {
     }
 
     /// Renders the messages for each channel.
-    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<RenderReport, CliError> {
+    pub fn render(&self, request: &[u8], now: Timestamp) -> Result<RenderReport, ProblemReport> {
         let settings = self.settings()?;
         let has_file = self.given.path.is_some();
         let request = read(request, &settings.config.read_options)?;
-        RenderReport::of(&settings, request, has_file, now, self.given.look_up)
+        let labels = self.given.look_up;
+        Ok(RenderReport::of(&settings, request, has_file, now, labels)?)
     }
 
     /// Returns every template of the file, and its result for a request's notification if there is one.
@@ -124,10 +104,10 @@ impl LoadedConfig {
         &self,
         request: Option<&[u8]>,
         now: Timestamp,
-    ) -> Result<Vec<TemplateCheck>, CliError> {
+    ) -> Result<Vec<TemplateCheck>, ProblemReport> {
         let made = self.make();
-        if made.templates.is_empty() && made.settings.is_err() {
-            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
+        if let (true, Err(error)) = (made.templates.is_empty(), &made.settings) {
+            return Err(check::problems(&made.warnings, error));
         }
         let settings = made.settings.as_ref();
         let options = settings.map(|settings| settings.config.read_options.clone());
@@ -138,13 +118,13 @@ impl LoadedConfig {
     }
 
     /// Returns whether a word is a level, including words of the file's `level_map`.
-    pub fn is_level(&self, word: &str) -> Result<bool, CliError> {
+    pub fn is_level(&self, word: &str) -> Result<bool, ProblemReport> {
         let settings = self.settings()?;
         Ok(settings.config.read_options.levels.parse(word).is_some())
     }
 
     /// Returns the location of an outbox and the settings for the connection.
-    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, CliError> {
+    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, ProblemReport> {
         let settings = self.settings()?;
         let environment = &self.given.environment;
         Ok(OutboxPlace::parse(
@@ -174,27 +154,28 @@ impl LoadedConfig {
         }
     }
 
-    fn settings(&self) -> Result<Settings, CliError> {
-        let made = self.make();
-        if made.settings.is_err() {
-            return Err(CliError::Unusable(Box::new(Check::of(self, &made))));
-        }
-        made.settings
-            .map_err(|_: SettingsError| CliError::Unreadable("cannot be used".to_owned()))
+    fn settings(&self) -> Result<Settings, ProblemReport> {
+        let FromFile {
+            settings, warnings, ..
+        } = self.make();
+        settings.map_err(|error| check::problems(&warnings, &error))
     }
 }
 
 /// Parses an RFC 3339 time. Returns the present time without an argument.
-pub fn moment(text: Option<&str>) -> Result<Timestamp, CliError> {
+pub fn moment(text: Option<&str>) -> Result<Timestamp, Problem> {
     let Some(text) = text else {
         return Ok(Timestamp::now());
     };
-    text.trim().parse().map_err(|_| {
-        CliError::Time("must be a time of RFC 3339, such as 2026-01-31T12:00:00Z".to_owned())
+    text.trim().parse().map_err(|_| Problem {
+        code: "invalid_option",
+        message: "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z".to_owned(),
+        location: Location::path("--at"),
+        hint: String::new(),
     })
 }
 
 /// Reads a request like the endpoint, without headers.
-fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, CliError> {
-    Ok(request::read(bytes, &BTreeMap::new(), options)?)
+fn read(bytes: &[u8], options: &ReadOptions) -> Result<Request, Problem> {
+    request::read(bytes, &BTreeMap::new(), options)
 }

@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::CliError;
 use crate::api::request::Request;
 use crate::channels::CHANNELS;
 use crate::config::Settings;
 use crate::json::Json;
 use crate::model::outcome::Failure;
 use crate::model::plan::{Disposition, PlannedDelivery, PlannedSend};
+use crate::model::problem::Problem;
 use crate::routing::plan_at;
 use crate::warnings::Warnings;
 
@@ -48,7 +48,7 @@ impl RenderReport {
         has_file: bool,
         now: Timestamp,
         labels: bool,
-    ) -> Result<Self, CliError> {
+    ) -> Result<Self, Problem> {
         request.dry_run = true;
         let names_nobody = request.receivers.is_empty() && request.senders.is_none();
         let made_up = names_nobody && !has_file;

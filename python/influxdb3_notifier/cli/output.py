@@ -55,32 +55,30 @@ def result(options: argparse.Namespace, outcome: Mapping[str, Any]) -> Any:
 
     :raises CommandError: it has an error, which is printed here.
     """
-    error = outcome["error"]
-    if error is None:
+    report = outcome["error"]
+    if report is None:
         return outcome["result"]
     if options.format == "json":
-        print_json({"error": error})
+        print_json(report)
     else:
-        for line in _error_lines(options, error):
+        for line in _error_lines(options, report):
             print_error(line)
-    if "time" in error:
+    code = report["errors"][0]["code"]
+    if code == "invalid_option":
         raise CommandError(USAGE)
     # These codes are results of a valid request: it reaches no destination.
-    is_negative = error.get("request", {}).get("code") in ("missing_field", "destinations_denied")
-    raise CommandError(NO if is_negative else FAILED)
+    raise CommandError(NO if code in ("missing_field", "destinations_denied") else FAILED)
 
 
-def _error_lines(options: argparse.Namespace, error: Mapping[str, Any]) -> Iterator[str]:
-    file = options.file or "the trigger's arguments"
-    if "unreadable" in error:
-        yield f"{file}: {error['unreadable']}"
-    elif "unusable" in error:
-        yield from problems(file, error["unusable"], sys.stderr)
-    elif "time" in error:
-        yield f"--at {error['time']}"
-    else:
-        request = error["request"]
-        yield f"the request: {request['message']} {request.get('hint', '')}"
+def _error_lines(options: argparse.Namespace, report: Mapping[str, Any]) -> Iterator[str]:
+    first = report["errors"][0]
+    match first["code"]:
+        case "config_file" | "invalid_argument" | "secret_in_argument":
+            yield from problems(options.file or "the trigger's arguments", report, sys.stderr)
+        case "invalid_option":
+            yield f"{first['path']} {first['message']}"
+        case _:
+            yield f"the request: {first['message']} {first.get('hint', '')}"
 
 
 def readable(message: str, content_type: str) -> str:
