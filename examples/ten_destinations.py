@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import harness
-from tests.harness import Answer, Engine, Standin
+from tests.harness import Engine, Response, Standin
 
 ARGUMENTS = {
     "response_timeout": "2s",
@@ -81,7 +81,7 @@ def in_the_answers_order(ten: list[Destination]) -> list[Destination]:
     return sorted(ten, key=lambda each: order.index(each.sender))
 
 
-def show(answer: Answer, ten: list[Destination]) -> list[str]:
+def show(answer: Response, ten: list[Destination]) -> list[str]:
     """Print a line for each destination; returns what is not as expected."""
     print(f"HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms, {answer.json['status']}")
     print(json.dumps(answer.json["results"]))

@@ -10,7 +10,7 @@ import pytest
 
 from tests import harness
 from tests.engine_host.host import EngineHost
-from tests.harness import Answer, Engine, Notify, Standin, Trigger, Triggers
+from tests.harness import Engine, Notify, Response, Standin, Trigger, Triggers
 from tests.rows.scene import Table
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
@@ -82,7 +82,7 @@ def notify(triggers: Triggers) -> Notify:
     """
     made: dict[tuple[tuple[str, str], ...], Trigger] = {}
 
-    def notify(body: object, *, args: Mapping[str, str] | None = None, **request: object) -> Answer:
+    def notify(body: object, *, args: Mapping[str, str] | None = None, **request: object) -> Response:
         key = tuple(sorted((args or {}).items()))
         if key not in made:
             made[key] = triggers.create(args)

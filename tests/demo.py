@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import harness
-from tests.harness import Answer, Engine, Standin
+from tests.harness import Engine, Response, Standin
 
 ACCOUNT = "AC" + "0" * 32
 
@@ -52,9 +52,9 @@ def show_request(engine: Engine, body: dict[str, Any]) -> None:
     print(json.dumps(body, indent=2) + "'")
 
 
-def show_answer(answer: Answer) -> None:
+def show_answer(answer: Response) -> None:
     """Status, time and JSON of the answer."""
-    heading(f"Answer: HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms")
+    heading(f"Response: HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms")
     print(answer.text if answer.json is None else json.dumps(answer.json, indent=2, ensure_ascii=False))
 
 
@@ -74,7 +74,7 @@ def show_logs(engine: Engine) -> None:
         print(f"{row['log_level']:<5} {row['log_text']}")
 
 
-def undelivered(answer: Answer, senders: list[str], standin: Standin) -> list[str]:
+def undelivered(answer: Response, senders: list[str], standin: Standin) -> list[str]:
     """What the answer or the providers know of that did not arrive; empty when all is well."""
     if answer.status != 200 or not isinstance(answer.json, dict):
         return [f"the request: HTTP {answer.status}"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from influxdb3_notifier import _native
-from tests.harness import Answer, Standin, Trigger, Triggers
+from tests.harness import Response, Standin, Trigger, Triggers
 
 FIRING: dict[str, Any] = {
     "notification_text": "cpu_usage is 97.3 %",
@@ -181,7 +181,7 @@ NUMBERS = itertools.count(1)
 class Sent:
     """What came of one request to several destinations."""
 
-    answer: Answer
+    answer: Response
     trigger: Trigger
     entries: list[dict[str, Any]]
     """The deliveries, in the order of the destinations."""
@@ -247,7 +247,7 @@ class Sender:
         return self._made[key]
 
     @staticmethod
-    def _in_order(wanted: list[tuple[Channel, Mapping[str, Any]]], answer: Answer) -> Iterable[dict[str, Any]]:
+    def _in_order(wanted: list[tuple[Channel, Mapping[str, Any]]], answer: Response) -> Iterable[dict[str, Any]]:
         deliveries = answer.json["deliveries"]
         assert len(deliveries) == len(wanted), answer.text
         by_sender: dict[str, list[dict[str, Any]]] = {}

@@ -14,7 +14,7 @@ import pytest
 from tests.channels.channel import FAST, FIRING, KEY, NUMBERS, Bad, Channel, Sender, delivered, toml
 from tests.channels.mailserver import Book, MailServer, Order, ca_file, shared
 from tests.contract.test_length import CLUSTERS
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Response, Standin, eventually
 from tests.leaks.echoes import ECHOES
 
 pytestmark = pytest.mark.usefixtures("book")
@@ -99,7 +99,7 @@ def send(
     return sender.send([(CHANNEL, at(server))], arguments or FAST, **request).entry
 
 
-def by_file(sender: Sender, directory: Path, *configurations: dict[str, Any], **request: Any) -> Answer:
+def by_file(sender: Sender, directory: Path, *configurations: dict[str, Any], **request: Any) -> Response:
     """One receiver, whatever it has."""
     path = directory / f"{next(NUMBERS)}.toml"
     path.write_text(f"[receivers.r]\nemail = {toml(list(configurations))}\n", encoding="utf-8")

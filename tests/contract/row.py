@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.wire import Sent, assert_arrived
-from tests.harness import Answer, Headers, Standin, Trigger, Triggers
+from tests.harness import Headers, Response, Standin, Trigger, Triggers
 
 HOST = "standin.test"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -252,7 +252,7 @@ def settled(file: Path) -> Path:
     return file
 
 
-def check_refusal(refusal: Refusal, answer: Answer) -> None:
+def check_refusal(refusal: Refusal, answer: Response) -> None:
     """The shape and the words of an error."""
     got = answer.json
     assert list(got) == ERROR_MEMBERS
@@ -263,7 +263,7 @@ def check_refusal(refusal: Refusal, answer: Answer) -> None:
     assert (got["status"], got["results"], got["deliveries"]) == ("failed", {}, [])
 
 
-def check_answer(row: Row, answer: Answer) -> None:
+def check_answer(row: Row, answer: Response) -> None:
     """Every member of the answer to a request that was taken."""
     got = answer.json
     assert list(got) == MEMBERS

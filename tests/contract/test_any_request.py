@@ -126,7 +126,7 @@ class Log:
 
 
 def call(body: bytes, query: Any, headers: Any, arguments: Any) -> tuple[Any, int, list[str]]:
-    """Answer, status and log lines of one call."""
+    """Response, status and log lines of one call."""
     log = Log()
     answer: Any = influxdb3_notifier.process_request(1, log, query, headers, body, arguments)
     assert len(answer) in (2, 3)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Answer, Standin, Trigger, Triggers, eventually
+from tests.harness import Response, Standin, Trigger, Triggers, eventually
 
 
 def request(url: str, text: str = "hi", **fields: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_of_many_identical_requests_at_once_one_is_sent(
     body = request(standin.url + path, idempotency_key=key if keyed else None)
     before = metric(trigger, "notifier_joined_total")
 
-    def ask(_: int) -> Answer:
+    def ask(_: int) -> Response:
         return trigger.notify(body)
 
     with ThreadPoolExecutor(20) as pool:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.row import ARGUMENTS, HOST, body_bytes
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO
-from tests.harness import Answer, Standin, Trigger, Triggers
+from tests.harness import Response, Standin, Trigger, Triggers
 
 NUMBER = re.compile(r"\((\d+)/(\d+)\) ")
 
@@ -69,7 +69,7 @@ def received(request: dict[str, Any]) -> str:
     return str(next(iter(body.values())))
 
 
-def send(trigger: Trigger, standin: Standin, sender: str, text: str) -> tuple[Answer, list[str]]:
+def send(trigger: Trigger, standin: Standin, sender: str, text: str) -> tuple[Response, list[str]]:
     """Send a text; the answer and the texts that the provider accepted, in order."""
     configuration = HTTP if sender == "http" else CHANNELS[sender].configuration
     body = {"notification_text": text, "senders_config": {sender: configuration}}

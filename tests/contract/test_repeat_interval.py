@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness import ProcessEngine, Response, Standin, Trigger, Triggers, eventually
 
 _numbers = itertools.count(1)
 
@@ -55,7 +55,7 @@ def request(url: str, **fields: Any) -> dict[str, Any]:
     return {"notification_text": "cpu at 97 %", "senders_config": senders, "dedup_key": "cpu", **fields}
 
 
-def outcome(answer: Answer) -> tuple[str, str | None]:
+def outcome(answer: Response) -> tuple[str, str | None]:
     """What became of its one delivery, and the rule where there is one."""
     [entry] = answer.json["deliveries"]
     return entry["outcome"], entry.get("rule")
@@ -133,7 +133,7 @@ def test_a_storm_of_a_hundred_requests_makes_few_messages_and_every_caller_has_i
         engine = stack.enter_context(ProcessEngine(tmp_path))
         trigger = Triggers(engine, stack).create({"max_per_minute": "5"})
 
-        def call(n: int) -> Answer:
+        def call(n: int) -> Response:
             return trigger.notify(request(standin.url + path, dedup_key=None, notification_text=f"disk {n} full"))
 
         with ThreadPoolExecutor(20) as pool:

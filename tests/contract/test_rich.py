@@ -12,7 +12,7 @@ from tests.channels.channel import FIRING
 from tests.contract.row import ARGUMENTS, HOST, Row, arrives, body_bytes, delivered, fails, not_tried, run
 from tests.contract.test_length import NUMBER, utf16
 from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
-from tests.harness import Answer, Standin, Trigger, Triggers
+from tests.harness import Response, Standin, Trigger, Triggers
 
 SENDERS: dict[str, Any] = {"slack": SLACK, "discord": DISCORD, "http": HTTP, "sms": TWILIO, "whatsapp": TWILIO}
 
@@ -28,7 +28,7 @@ def create(triggers: Triggers, standin: Standin, **arguments: str) -> Trigger:
     return triggers.create({**{name: value.replace(HOST, address) for name, value in ARGUMENTS.items()}, **arguments})
 
 
-def send(trigger: Trigger, standin: Standin, senders: dict[str, Any] = SENDERS, **request: Any) -> Answer:
+def send(trigger: Trigger, standin: Standin, senders: dict[str, Any] = SENDERS, **request: Any) -> Response:
     """Send, and see to it that the providers found nothing wrong."""
     body = json.dumps({**request, "senders_config": senders}, ensure_ascii=False)
     answer = trigger.notify(body_bytes(body, f"127.0.0.1:{standin.port}"))

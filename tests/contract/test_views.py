@@ -11,13 +11,13 @@ import influxdb3_notifier
 from influxdb3_notifier import _native
 from tests.contract.row import ENGINE_LINE, ERROR_MEMBERS, body_bytes
 from tests.contract.wire import HTTP, SLACK
-from tests.harness import Answer, Standin, Trigger, Triggers
+from tests.harness import Response, Standin, Trigger, Triggers
 
 MEMBERS = ["status", "results", "version", "plugin_api", "channels", "receivers", "in_flight", "pending", "paused"]
 MEMBERS += ["last_errors", "warnings"]
 
 
-def look(trigger: Trigger, view: str, **request: Any) -> Answer:
+def look(trigger: Trigger, view: str, **request: Any) -> Response:
     """A view; a view writes no line into the log."""
     answer = trigger.notify(request.pop("body", b""), query={"view": view}, method=request.pop("method", "GET"))
     lines = [row for row in trigger.engine.logs(trigger.name) if not ENGINE_LINE.match(row["log_text"])]
@@ -25,7 +25,7 @@ def look(trigger: Trigger, view: str, **request: Any) -> Answer:
     return answer
 
 
-def say(triggers: Triggers, standin: Standin, senders: dict[str, Any], **arguments: str) -> Answer:
+def say(triggers: Triggers, standin: Standin, senders: dict[str, Any], **arguments: str) -> Response:
     """A request to a trigger of its own."""
     body = {"notification_text": "hi", "senders_config": senders}
     return triggers.create(arguments).notify(body_bytes(body, f"127.0.0.1:{standin.port}"))

@@ -18,10 +18,10 @@ from tests.engine_host.trigger import ERROR_BEHAVIORS, parse_trigger_arguments
 
 
 def main() -> None:
-    """Read the command line, serve."""
+    """Run an engine host."""
     options = _parser().parse_args()
     plugin_dir = Path(options.plugin_dir).resolve()
-    # `python -m` puts the working directory on sys.path; the engine never puts the plugin directory there.
+    # `python -m` adds the working directory to sys.path. The engine does not add the plugin directory.
     sys.path[:] = [entry for entry in sys.path if Path(entry).resolve() != plugin_dir]
     host = EngineHost(
         plugin_dir,
@@ -60,8 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", default="notify", help="the trigger's name")
     parser.add_argument("--trigger-arguments", action="append", default=[], metavar="K=V,…")
     parser.add_argument("--synchronous", action="store_true", help="without --run-asynchronous")
-    parser.add_argument("--error-behavior", choices=ERROR_BEHAVIORS, default="log", help="after a call that raised")
-    parser.add_argument("--without-auth", action="store_true", help="take requests without a token")
+    parser.add_argument(
+        "--error-behavior", choices=ERROR_BEHAVIORS, default="log", help="the action after a call that raises"
+    )
+    parser.add_argument("--without-auth", action="store_true", help="accept requests without a token")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--flush-interval", type=float, default=1.0, metavar="SECONDS")
     parser.add_argument("--until-stdin-closes", action="store_true")

@@ -1,4 +1,4 @@
-"""Calls of all triggers: threads to run them on, and what they share."""
+"""Execution of all triggers' calls on a thread pool."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from tests.engine_host.logs import LogRing
 from tests.engine_host.trigger import Trigger
 
 BLOCKING_THREADS = 512
-"""Threads that calls run on, for all triggers together."""
+"""The number of threads for calls, for all triggers together."""
 
 T = TypeVar("T")
 
 
-class Calls:
-    """Runs calls of plugins and writes back what they collected."""
+class CallRunner:
+    """Runs calls of plugins, and writes the lines that they collected to the database."""
 
     def __init__(self, database: Database, logs: LogRing) -> None:
         self.database = database
@@ -26,11 +26,11 @@ class Calls:
         self._pool = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="engine-call")
 
     async def run(self, trigger: Trigger, kind: str, call: Callable[[Local], T]) -> T:
-        """Run ``call`` on a thread of its own and return what it returns, once what it collected is flushed.
+        """Run ``call`` on a thread, and return its result when its lines are flushed.
 
         What a call collected that raised is lost. Who no longer waits here has no influence on the thread.
 
-        :param kind: what the engine calls the plugin in its log: request plugin, schedule plugin or wal plugin.
+        :param kind: the plugin's type in the engine's log: request plugin, schedule plugin or wal plugin.
         """
         value, collected = await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, trigger, call)
         for database, lines in collected.items():
@@ -53,5 +53,5 @@ class Calls:
         return value, collected
 
     def close(self) -> None:
-        """Take no more calls. Those that run are not waited for here, but at the interpreter's end."""
+        """Reject further calls. Running calls end before the interpreter does."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -21,16 +21,16 @@ from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import parse_trigger_arguments
 
 STATE = Path.home() / ".engine-host.json"
-"""Where a running host is written down."""
+"""The state file of the running host."""
 
-# The host's own packages come last, and the notifier is none of them: it is where pip has put it, or nowhere.
+# The host's packages come last and do not include the notifier, which only pip can install.
 HOST = """
 import importlib.machinery, json, os, signal, sys
 from pathlib import Path
 
 own = list(sys.path)
 
-class OnlyFromThePluginDirectory:
+class HideNotifier:
     def find_spec(self, name, path=None, target=None):
         if name != "influxdb3_notifier":
             return None
@@ -39,7 +39,7 @@ class OnlyFromThePluginDirectory:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         return spec
 
-sys.meta_path.insert(0, OnlyFromThePluginDirectory())
+sys.meta_path.insert(0, HideNotifier())
 sys.path += [sys.argv[1], sys.argv[2]]
 from tests.engine_host.host import EngineHost
 
@@ -52,9 +52,9 @@ with EngineHost(Path(sys.argv[4]), database="mydb", create_token=False) as host:
 
 @contextmanager
 def served(command: list[str], environment: Mapping[str, str], home: Path) -> Iterator[str]:
-    """Run a command that serves, in a terminal of its own, until the end; gives the host's address.
+    """Run a server command in a separate terminal until the block ends. Yields the host's address.
 
-    :param home: what ``HOME`` is in ``environment``.
+    :param home: the ``HOME`` of ``environment``.
     """
     state = home / STATE.name
     state.unlink(missing_ok=True)
@@ -70,11 +70,11 @@ def served(command: list[str], environment: Mapping[str, str], home: Path) -> It
 
 
 def serve(options: argparse.Namespace) -> None:
-    """Start a host, and become it."""
+    """Replace this process by a host."""
     plugins = Path(options.plugin_dir)
     plugins.mkdir(parents=True, exist_ok=True)
     environment = plugins / ".venv"
-    # Without pip of its own, which takes seconds: ours installs into it.
+    # Without pip, which takes seconds to install: this process's pip installs into it.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     os.environ["VIRTUAL_ENV"] = str(environment.resolve())
     packages = sysconfig.get_path("purelib")
@@ -84,9 +84,9 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def create_token(options: argparse.Namespace) -> None:
-    """Print the operator token, with the words and the exit status of the server's command line.
+    """Print the operator token, with the output and the exit status of the server's command line.
 
-    A second one is refused on standard output, and the exit status is 0.
+    For a second token the server prints an error on standard output and exits with 0.
     """
     answer = harness.http_request("POST", f"{server_url()}/api/v3/configure/token/admin")
     if answer.status != 201:
@@ -99,8 +99,8 @@ def create_token(options: argparse.Namespace) -> None:
 
 
 def install(options: argparse.Namespace) -> None:
-    """Install the wheel that was built, whose version must be the one that is asked for, where the server does."""
-    asked("GET", "/_host/logs", options)
+    """Install the built wheel into the server's environment. Its version must be the requested one."""
+    send_command("GET", "/_host/logs", options)
     wheel = harness.newest_wheel()
     name, _, version = options.package.partition("==")
     if not wheel.name.startswith(f"{name.replace('-', '_')}-{version}-"):
@@ -109,7 +109,7 @@ def install(options: argparse.Namespace) -> None:
 
 
 def pip_install(environment: Path, wheel: Path) -> None:
-    """Install a wheel into a virtual environment, over one that is there."""
+    """Install a wheel into a virtual environment, replacing an installed version."""
     pip = [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"), "install"]
     subprocess.run([*pip, "--quiet", "--no-index", "--no-deps", str(wheel)], check=True)
 
@@ -123,27 +123,27 @@ def create_trigger(options: argparse.Namespace) -> None:
         "arguments": parse_trigger_arguments(*options.trigger_arguments),
         "run_asynchronous": options.run_asynchronous,
     }
-    asked("POST", "/_host/triggers", options, json.dumps(trigger).encode())
+    send_command("POST", "/_host/triggers", options, json.dumps(trigger).encode())
 
 
 def write(options: argparse.Namespace) -> None:
-    """Write lines, and wait until they can be queried."""
+    """Write lines, and wait until a query returns them."""
     lines = Path(options.file).read_text() if options.file else options.line_protocol
-    asked("POST", f"/api/v3/write_lp?db={options.database}", options, lines.encode())
+    send_command("POST", f"/api/v3/write_lp?db={options.database}", options, lines.encode())
     print("success")
 
 
 def query(options: argparse.Namespace) -> None:
-    """Answer from what was written."""
+    """Print the result of a query."""
     from tests.engine_host.sql import session
 
-    lines = asked("GET", f"/_host/lines?db={options.database}", options).json
+    lines = send_command("GET", f"/_host/lines?db={options.database}", options).json
     print(str(session(lines).sql(options.sql)).partition("\n")[2])
 
 
 def create_database(options: argparse.Namespace) -> None:
-    """A host needs none, but the command wants a token as the others do."""
-    asked("GET", "/_host/logs", options)
+    """Check the token. The host does not need databases to be created."""
+    send_command("GET", "/_host/logs", options)
 
 
 def server_url() -> str:
@@ -152,8 +152,8 @@ def server_url() -> str:
     return url
 
 
-def asked(method: str, path: str, options: argparse.Namespace, body: bytes = b"") -> harness.Answer:
-    """What the host answers to a command; ends with the error where it refuses."""
+def send_command(method: str, path: str, options: argparse.Namespace, body: bytes = b"") -> harness.Response:
+    """Send a command to the host, and return the response. An error response ends the program."""
     answer = harness.http_request(method, server_url() + path, body=body, headers=bearer(options.token))
     if answer.status >= 400:
         sys.exit(f"{options.verb} command failed: the server answered {answer.status}: {answer.text}")
@@ -161,12 +161,12 @@ def asked(method: str, path: str, options: argparse.Namespace, body: bytes = b""
 
 
 def plugin_directory() -> Path:
-    """What the documents use."""
+    """The plugin directory of the documentation."""
     return Path.home() / ".plugins"
 
 
 def main() -> None:
-    """Read the command line, do it."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="influxdb3")
     verbs = parser.add_subparsers(required=True, dest="verb")
     server = verbs.add_parser("serve")
@@ -174,7 +174,7 @@ def main() -> None:
         server.add_argument(flag, required=True)
     server.set_defaults(run=serve)
     package = verbs.add_parser("install").add_subparsers(required=True).add_parser("package")
-    package.add_argument("--host", help="not used: there is one")
+    package.add_argument("--host", help="ignored: there is only one host")
     package.add_argument("package")
     package.set_defaults(run=install)
     things = verbs.add_parser("create").add_subparsers(required=True)

@@ -1,4 +1,4 @@
-"""Fixtures of the engine host's own tests."""
+"""Fixtures of the engine host's tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +11,6 @@ from tests.engine_host.scene import Host
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    """An engine host of the test's own for plugins given as text, which flushes when it is told to."""
+    """An engine host for plugins as text. It flushes only on request."""
     with EngineHost(tmp_path, flush_interval=3600, query=lambda *asked: [{"asked": list(asked)}]) as engine:
         yield Host(engine)

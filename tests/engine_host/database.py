@@ -1,4 +1,4 @@
-"""The databases behind the plugins: what is written waits for the next flush of the write-ahead log."""
+"""The databases of the host. Written lines wait for the next flush of the write-ahead log."""
 
 import threading
 import time
@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from tests.engine_host.line_protocol import LineError, Point, conflict, parse_line, split_lines
 
 Query = Callable[[str, Mapping[str, str], str], list[dict[str, object]]]
-"""(sql, args, database) to rows: what answers a plugin's queries, given by the test."""
+"""A function of the test that answers plugins' queries: (sql, args, database) to rows."""
 Rows = list[dict[str, object]]
 Batch = dict[str, Rows]
-"""What one flush holds of one database: rows by table, tags and fields in one, ``time`` in nanoseconds."""
+"""The rows of one flush and one database, by table. A row has tags, fields and ``time`` in nanoseconds."""
 
 _NS_PER_UNIT = {
     **dict.fromkeys(("second", "s"), 1_000_000_000),
@@ -25,7 +25,7 @@ _TIMESTAMPS = range(-(2**63), 2**63)
 
 
 class EmptyWriteError(Exception):
-    """A write without a line."""
+    """A write without lines."""
 
     def __init__(self) -> None:
         super().__init__("incoming write was empty")
@@ -33,35 +33,35 @@ class EmptyWriteError(Exception):
 
 @dataclass
 class LineWriteError(Exception):
-    """A write of which nothing was taken, for the sake of one line."""
+    """A write that was rejected because of one line."""
 
     line: str
     line_number: int
-    """Counted from 1, without comments and empty lines."""
+    """The number of the line from 1, without comments and empty lines."""
     message: str
 
     def __str__(self) -> str:
         return "parsing for line protocol failed"
 
     def as_dict(self) -> dict[str, object]:
-        """As the server's answer has it."""
+        """The error in the server's response."""
         return {"original_line": self.line, "line_number": self.line_number, "error_message": self.message}
 
 
 @dataclass
-class Written:
-    """What became of a write."""
+class WriteResult:
+    """The result of a write."""
 
     flushed: "Future[None]"
-    """Done when the write-ahead log is flushed, and the triggers have been told."""
+    """Done when the write-ahead log is flushed and the triggers are notified."""
     refused: list[LineWriteError] = field(default_factory=list)
-    """The lines left out, where some may be."""
+    """The rejected lines of a partial write."""
 
 
 class Database:
-    """All databases of the host. Writable from any thread.
+    """All databases of the host. Any thread can write.
 
-    :param name: the one that the triggers belong to.
+    :param name: the database of the triggers.
     :param flush_interval: seconds between two flushes of the write-ahead log.
     """
 
@@ -72,16 +72,16 @@ class Database:
         self.flush_interval = flush_interval
         self.query: Query = lambda _sql, _args, _database: []
         self.lines: list[tuple[str, str]] = []
-        """(database, line) of all that was written, oldest first."""
+        """All written lines as (database, line), oldest first."""
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._kinds: dict[tuple[str, str], dict[str, str]] = {}
-        """Kinds of columns by (database, table): a column keeps the one it was first written with."""
+        """The types of columns by (database, table). The first write of a column decides its type."""
         self._unflushed: dict[str, Batch] = {}
         self._flushed: Future[None] = Future()
 
     def until_flush(self) -> float:
-        """Seconds until the write-ahead log is to be flushed next."""
+        """Seconds until the next flush of the write-ahead log."""
         return self.flush_interval - (time.monotonic() - self._started) % self.flush_interval
 
     def has_table(self, table: str) -> bool:
@@ -90,16 +90,16 @@ class Database:
 
     def write(
         self, database: str, text: str, *, precision: str = "nanosecond", accept_partial: bool = False
-    ) -> Written:
-        """Take the lines of ``text``; tables and columns come to be as they are written.
+    ) -> WriteResult:
+        """Write the lines of ``text``. New tables and columns are created.
 
         :param precision: the unit of the timestamps, one of :data:`PRECISIONS`; ``auto`` guesses it from each.
-        :param accept_partial: leave out the lines that are wrong; else one of them is a :class:`LineWriteError`.
+        :param accept_partial: skip invalid lines; otherwise the first one raises :class:`LineWriteError`.
         """
         now_ns = time.time_ns()
         with self._lock:
             kinds = {table: dict(known) for (owner, table), known in self._kinds.items() if owner == database}
-            taken: list[tuple[Point, int]] = []
+            points: list[tuple[Point, int]] = []
             refused = []
             for number, line in enumerate(split_lines(text), start=1):
                 try:
@@ -111,14 +111,14 @@ class Database:
                     if not accept_partial:
                         raise refused[0] from None
                 else:
-                    taken.append((point, moment))
-            if not taken and not refused:
+                    points.append((point, moment))
+            if not points and not refused:
                 raise EmptyWriteError
-            self._take(database, kinds, taken)
-            return Written(self._flushed, refused)
+            self._take(database, kinds, points)
+            return WriteResult(self._flushed, refused)
 
-    def _take(self, database: str, kinds: dict[str, dict[str, str]], taken: list[tuple[Point, int]]) -> None:
-        for point, moment in taken:
+    def _take(self, database: str, kinds: dict[str, dict[str, str]], points: list[tuple[Point, int]]) -> None:
+        for point, moment in points:
             self._kinds[database, point.table] = kinds[point.table]
             row: dict[str, object] = {name: value for name, (_, value) in point.columns.items()}
             row["time"] = moment
@@ -126,20 +126,20 @@ class Database:
             self.lines.append((database, point.line))
 
     def take_unflushed(self) -> tuple[dict[str, Batch], "Future[None]"]:
-        """Begin a flush: what it holds, by database, and what is to be done when it is over."""
+        """Begin a flush. Returns its batches by database, and a future for its end."""
         with self._lock:
             unflushed, self._unflushed = self._unflushed, {}
             flushed, self._flushed = self._flushed, Future()
             return unflushed, flushed
 
     def close(self) -> None:
-        """Let go of everybody who waits for the next flush, which does not come, now and from now on."""
+        """Release all current and later waiters for a flush, because there are no more flushes."""
         with self._lock:
             self._flushed.set_result(None)
 
 
 def _check_kinds(known: dict[str, str], point: Point) -> None:
-    """Add the point's columns to the table's, unless one is of another kind there."""
+    """Add the point's columns to the table, unless a column has another type."""
     for name, (kind, _) in point.columns.items():
         if known.get(name, kind) != kind:
             raise LineError(conflict(name, known[name], kind))
@@ -147,7 +147,7 @@ def _check_kinds(known: dict[str, str], point: Point) -> None:
 
 
 def _nanoseconds(timestamp: int | None, precision: str, now_ns: int) -> int:
-    """The time of a point; one without is of now, cut to the precision."""
+    """The time of a point. The default is the current time, truncated to the precision."""
     unit = _NS_PER_UNIT.get(precision)
     if timestamp is None:
         return now_ns if unit is None else now_ns // unit * unit

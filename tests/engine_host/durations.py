@@ -1,4 +1,4 @@
-"""Durations as the engine reads and writes them: those of the Rust crate humantime."""
+"""The engine's durations, in the format of the Rust crate humantime."""
 
 import re
 
@@ -21,7 +21,7 @@ _WRITTEN = ("year", "month", "day", "h", "m", "s", "ms", "us", "ns")
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of ``1h 30m`` and the like: whole numbers with a unit, added up."""
+    """Nanoseconds of a duration such as ``1h 30m``: the sum of whole numbers with units."""
     parts = re.findall(r"\s*([0-9]+)\s*([A-Za-z]+)\s*", text)
     units = [unit for _, unit in parts]
     if not parts or re.sub(r"\s*[0-9]+\s*[A-Za-z]+\s*", "", text) or not set(units) <= _NS_PER_UNIT.keys():
@@ -30,7 +30,7 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(nanoseconds: int) -> str:
-    """The same the other way: ``31ms 449us 193ns``, ``1day 2h``."""
+    """Format nanoseconds: ``31ms 449us 193ns``, ``1day 2h``."""
     if nanoseconds == 0:
         return "0s"
     written = []

@@ -1,4 +1,4 @@
-"""The Processing Engine: its triggers, and what tells them that something has happened."""
+"""The Processing Engine: its triggers, and the dispatch of requests, flushes and schedules to them."""
 
 import asyncio
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 from tests.engine_host import line_builder
-from tests.engine_host.answer import Answer
-from tests.engine_host.calls import Calls
+from tests.engine_host.calls import CallRunner
 from tests.engine_host.database import Database, Query
 from tests.engine_host.logs import LogRing
 from tests.engine_host.plugin import Request
+from tests.engine_host.response import EngineResponse
 from tests.engine_host.server import Server
 from tests.engine_host.tokens import Tokens
 from tests.engine_host.trigger import (
@@ -33,15 +33,15 @@ Worker = RequestWorker | ScheduleWorker | WriteWorker
 
 
 class EngineHost:
-    """A Processing Engine with one plugin directory, on a loopback port of its own.
+    """A Processing Engine with one plugin directory, on a loopback port.
 
-    :param plugin_dir: where plugin files are looked up; it is not put on ``sys.path``.
-    :param database: the one that all triggers belong to.
+    :param plugin_dir: the directory of plugin files. It is not on ``sys.path``.
+    :param database: the database of all triggers.
     :param flush_interval: seconds between two flushes of the write-ahead log, which write triggers are told of; who
         writes and waits, waits for the next one.
-    :param authentication: a server has it on by default; False is ``--without-auth``.
-    :param create_token: False: the server has no token yet, as after its first start.
-    :param query: answers ``influxdb3_local.query``: (sql, args, database) to rows.
+    :param authentication: False: as a server with ``--without-auth``.
+    :param create_token: False: the server has no token, as after its first start.
+    :param query: the function behind ``influxdb3_local.query``: (sql, args, database) to rows.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class EngineHost:
         if self.tokens and create_token:
             self.tokens.create_operator()
         self.log_ring = LogRing()
-        self._calls = Calls(self.database, self.log_ring)
+        self._calls = CallRunner(self.database, self.log_ring)
         self._triggers: dict[str, Trigger] = {}
         self._workers: dict[str, Worker] = {}
         self._routes: dict[str, RequestWorker] = {}
@@ -72,11 +72,11 @@ class EngineHost:
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine-host", daemon=True)
         self._virtual_env_before: str | None = None
 
-    # What a test or the command line calls, from any thread.
+    # For tests and the command line, from any thread.
 
     @property
     def port(self) -> int:
-        """Where the server listens."""
+        """The port of the server."""
         return self._server.port
 
     @property
@@ -86,7 +86,7 @@ class EngineHost:
 
     @property
     def token(self) -> str | None:
-        """What authenticates a request; None where none is wanted, or none was created."""
+        """The token for requests; None: authentication is off, or no token was created."""
         return self.tokens.operator if self.tokens else None
 
     def start(self) -> Self:
@@ -99,13 +99,13 @@ class EngineHost:
         return self
 
     def stop(self) -> None:
-        """Close the server. Calls that run are not waited for here, but at the interpreter's end."""
+        """Close the server. Running calls end before the interpreter does."""
         self._run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         self._calls.close()
-        # A host that was started meanwhile has set its own.
+        # A host that was started later has set the variable again.
         if os.environ.get("VIRTUAL_ENV") != str(self.plugin_dir / ".venv"):
             return
         if self._virtual_env_before is None:
@@ -120,31 +120,31 @@ class EngineHost:
         self.stop()
 
     def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
-        """Create and enable a trigger. Of the plugin file only the existence is checked."""
+        """Create and enable a trigger. Checks only that the plugin file exists."""
         self._run(self.on_loop_create(name, **options))
 
     def delete_trigger(self, name: str) -> None:
-        """Disable and forget a trigger."""
+        """Disable and delete a trigger."""
         self._run(self.on_loop_delete(name))
 
     def disable(self, name: str) -> None:
-        """Stop a trigger and forget its cache. Of a request trigger, remove the route, whichever trigger answers there.
+        """Stop a trigger, clear its cache, and remove its request route, even if another trigger has replaced it.
 
         A synchronous one is waited for, but for its schedule: while a write trigger retries, that is for ever.
         """
         self._run(self._disable(self._triggers[name]))
 
     def enable(self, name: str) -> None:
-        """Start the trigger; on a route, in place of another that may be there."""
+        """Start the trigger. It replaces another trigger on the same route."""
         if name not in self._workers:
             self._run(self._enable(self._triggers[name]))
 
     def run_schedule(self, name: str) -> None:
-        """Make a scheduled trigger's call now, as if this second were on its schedule; returns when it has returned."""
+        """Make a scheduled trigger's call now, and wait until it returns."""
         self._run(self.on_loop_run(name))
 
     def flush(self) -> None:
-        """Flush the write-ahead log now; returns when every write trigger has been told, not when it has run."""
+        """Flush the write-ahead log. Returns when every write trigger is notified, which may be before its call."""
         self._run(self.on_loop_flush())
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
@@ -154,17 +154,17 @@ class EngineHost:
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
-    # What runs on the server's loop.
+    # For the server's event loop.
 
     async def _start(self) -> None:
-        # One lock for all channels: who waits for a place in one holds up everybody else.
+        # One lock for all channels: a sender that waits for one full channel blocks all others.
         self._engine_lock = asyncio.Lock()
         self._disabling: set[asyncio.Task[None]] = set()
-        self._flusher = asyncio.create_task(self._flush_again_and_again())
+        self._flusher = asyncio.create_task(self._flush_periodically())
         await self._server.start()
 
     async def _stop(self) -> None:
-        """Cut everything off at once, as the end of a process does; clients see their connections closed."""
+        """Close all connections immediately, as the end of a process does."""
         self.database.close()
         running = asyncio.all_tasks() - {asyncio.current_task()}
         for task in running:
@@ -207,15 +207,15 @@ class EngineHost:
             raise ValueError(f"there is no enabled scheduled trigger {name!r}")
         await worker.run(datetime.now(UTC).replace(microsecond=0))
 
-    async def on_loop_request(self, route: str, request: Request) -> Answer:
-        """Put the request into its trigger's channel and wait for the answer; LookupError when there is none."""
-        reply: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def on_loop_request(self, route: str, request: Request) -> EngineResponse:
+        """Send the request to its trigger and wait for the response. LookupError: there is no trigger."""
+        reply: asyncio.Future[EngineResponse] = asyncio.get_running_loop().create_future()
         async with self._engine_lock:
             await self._routes[route].send((request, reply))
         return await reply
 
     async def on_loop_flush(self) -> None:
-        """As :meth:`flush`. Nothing is told where nothing was written."""
+        """As :meth:`flush`. Without new lines the triggers are not notified."""
         batches, flushed = self.database.take_unflushed()
         try:
             if batches:
@@ -226,7 +226,7 @@ class EngineHost:
         finally:
             flushed.set_result(None)
 
-    async def _flush_again_and_again(self) -> None:
+    async def _flush_periodically(self) -> None:
         while True:
             await asyncio.sleep(self.database.until_flush())
             await self.on_loop_flush()

@@ -1,4 +1,4 @@
-"""``LineBuilder``: the engine puts it among the builtins, so plugins name it without an import."""
+"""``LineBuilder``. The engine adds it to the builtins, so plugins use it without an import."""
 
 import builtins
 from typing import Self
@@ -12,13 +12,13 @@ def _escape(text: str, characters: str) -> str:
 
 
 def _check_key(key: str) -> None:
-    """Refuse the keys that the engine's builder refuses."""
+    """Reject the keys that the engine's builder rejects."""
     if not key or any(character in key for character in " ,="):
         raise ValueError(f"key {key!r} is empty or contains a space, comma or equals sign")
 
 
 class LineBuilder:
-    """Builds one line of line protocol; the field methods return the builder, so that calls chain."""
+    """Builds one line of line protocol. The field methods return the builder."""
 
     def __init__(self, measurement: str) -> None:
         if " " in measurement:
@@ -62,7 +62,7 @@ class LineBuilder:
         return self
 
     def build(self) -> str:
-        """The line; at least one field must have been set."""
+        """The line. It needs at least one field."""
         if not self._fields:
             raise ValueError(f"At least one field is required: {self._measurement}")
         head = ",".join([_escape(self._measurement, ","), *(f"{k}={v}" for k, v in self._tags.items())])
@@ -77,5 +77,5 @@ class LineBuilder:
 
 
 def install() -> None:
-    """Put ``LineBuilder`` among the builtins, where the engine puts it."""
+    """Add ``LineBuilder`` to the builtins, as the engine does."""
     builtins.LineBuilder = LineBuilder  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Line protocol, read as InfluxDB 3 reads it, with its error messages.
+"""A line protocol parser that behaves as InfluxDB 3's, with its error messages.
 
 The packages that parse it do not tell an unsigned integer from a signed one, or lose the order of the columns.
 """
@@ -14,7 +14,7 @@ MAX_STRING_BYTES = 64 * 1024
 _I64 = range(-(2**63), 2**63)
 _U64 = range(2**64)
 
-# A name goes on to a white space or to what follows it, but for what a backslash stands before.
+# A name ends at white space or at a delimiter, unless a backslash precedes it.
 _MEASUREMENT = re.compile(r"(?:\\.?|[^ \t\n\0,\\])+", re.DOTALL)
 _KEY = re.compile(r"(?:\\.?|[^ \t\n=\\])+", re.DOTALL)
 _TAG_VALUE = re.compile(r"(?:\\.?|[^ \t\n,\\])+", re.DOTALL)
@@ -29,22 +29,22 @@ _TIMESTAMP = re.compile("-?[0-9]+")
 
 @dataclass(frozen=True)
 class Point:
-    """One line. ``columns`` are its tags, then its fields: kind and value by name, in the order written."""
+    """One line. ``columns`` are its tags, then its fields: type and value by name, in the order of the line."""
 
     line: str
     table: str
     columns: dict[str, tuple[str, Value]]
     """The kind is ``tag`` or ``field::`` and one of ``float``, ``integer``, ``uinteger``, ``string``, ``boolean``."""
     timestamp: int | None
-    """In the unit that whoever writes says."""
+    """In the unit of the write's precision."""
 
 
 class LineError(Exception):
-    """A line that is none; its text is the server's error message."""
+    """An invalid line. The text is the server's error message."""
 
 
 def split_lines(text: str) -> Iterator[str]:
-    """The lines of ``text`` that are no comments and not empty; a string may go over several."""
+    """The lines of ``text`` without comments and empty lines. A string may contain line breaks."""
     start = position = 0
     in_fields = in_string = False
     equals = commas = 0
@@ -69,7 +69,7 @@ def split_lines(text: str) -> Iterator[str]:
 
 
 def _content(line: str) -> Iterator[str]:
-    """The line without white space and comments before it, if there is one then."""
+    """The line without leading white space and comments, unless it is empty."""
     line = line.lstrip(" \t\n")
     while line.startswith("#"):
         line = line.partition("\n")[2].lstrip(" \t\n")
@@ -78,12 +78,12 @@ def _content(line: str) -> Iterator[str]:
 
 
 def parse_line(line: str) -> Point:
-    """Read one line; :class:`LineError` says what is wrong with it."""
+    """Parse one line; raises :class:`LineError`."""
     return _Reader(line).point()
 
 
 class _Reader:
-    """A line and how far it has been read."""
+    """A line and the position in it."""
 
     def __init__(self, line: str) -> None:
         self._line = line
@@ -117,14 +117,14 @@ class _Reader:
             if value is None:
                 self._expected("tag value")
             if key in columns:
-                # The server takes such a line, and answers no query of the table from then on.
+                # The server accepts such a line, and then fails every query of the table.
                 raise LineError(f"Must not contain duplicate tags, but `{key}` was repeated")
             columns[key] = ("tag", value)
             if not self._take(","):
                 return
 
     def _fields(self, columns: dict[str, tuple[str, Value]]) -> None:
-        """One field, and more as long as there are: what is none is left over, for :meth:`point` to find."""
+        """Read at least one field. :meth:`point` reports text after the fields."""
         seen: list[str] = []
         while True:
             before = self._at
@@ -133,7 +133,7 @@ class _Reader:
             if key is None or value is None:
                 if not seen:
                     raise LineError("No fields were provided")
-                # After a first field its comma is gone, after others it is not: so does the server.
+                # As in the server, only the comma after the first field is consumed.
                 self._at = before - (len(seen) > 1)
                 return
             if key in seen:
@@ -202,7 +202,7 @@ class _Reader:
 
 
 def conflict(column: str, expected: str, got: str) -> str:
-    """The server's error message where a column is of another kind than before."""
+    """The server's error message for a column with another type than before."""
     return (
         f"invalid column type for column '{column}', expected iox::column_type::{expected}, got iox::column_type::{got}"
     )

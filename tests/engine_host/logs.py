@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 CAPACITY = 10_000
-"""Rows that the engine keeps, for all triggers together."""
+"""The number of rows in the engine's log, for all triggers together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class LogRow:
 
 
 class LogRing:
-    """The newest :data:`CAPACITY` rows; writable from any thread."""
+    """The newest :data:`CAPACITY` rows. Any thread can write."""
 
     def __init__(self) -> None:
         self._rows: deque[LogRow] = deque(maxlen=CAPACITY)
         self._lock = threading.Lock()
 
     def record(self, trigger_name: str, log_level: str, log_text: str) -> None:
-        """Append a row; the oldest gives way when the ring is full."""
+        """Append a row. A full ring drops the oldest row."""
         row = LogRow(time.time_ns(), trigger_name, log_level, log_text)
         with self._lock:
             self._rows.append(row)

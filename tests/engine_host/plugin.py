@@ -1,4 +1,4 @@
-"""One call of a plugin, from its source to what it returned."""
+"""One call of a plugin: compile, call, convert the result."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from tests.engine_host.answer import Answer, UnreadableError, read_return_value
 from tests.engine_host.database import Batch
 from tests.engine_host.durations import format_duration
 from tests.engine_host.local import Local
 from tests.engine_host.logs import LogRing
+from tests.engine_host.response import EngineResponse, ReturnValueError, read_return_value
 from tests.engine_host.trigger import Trigger
 
 SIGNATURES = {
@@ -21,20 +21,20 @@ SIGNATURES = {
 
 
 class PluginError(Exception):
-    """A call that failed; its text is what the engine says of it."""
+    """A failed call. The text is the engine's error message."""
 
 
 @dataclass
 class Request:
-    """What the engine passes to ``process_request``."""
+    """The arguments of ``process_request``."""
 
     query_parameters: dict[str, str]
     headers: dict[str, str]
     body: bytes
 
 
-def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request) -> Answer:
-    """Run ``process_request``; a return value that is no answer fails too."""
+def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request) -> EngineResponse:
+    """Run ``process_request``. An invalid return value is also a failed call."""
     with _between_rows(trigger, logs, "starting execution of request plugin."):
         function = load_function(trigger.plugin.read(), "process_request")
         try:
@@ -43,7 +43,7 @@ def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request
             raise PluginError(f"Python function call failed: {describe(error)}") from error
         try:
             return read_return_value(value)
-        except UnreadableError as error:
+        except ReturnValueError as error:
             raise PluginError(str(error)) from error
         except Exception as error:
             raise PluginError(describe(error)) from error
@@ -58,7 +58,7 @@ def call_scheduled(trigger: Trigger, local: Local, logs: LogRing, moment: dateti
 
 
 def call_writes(trigger: Trigger, local: Local, logs: LogRing, source: str, batch: Batch) -> None:
-    """Run ``process_writes`` of ``source`` over what of ``batch`` is the trigger's."""
+    """Run ``process_writes`` of ``source`` with the trigger's tables of ``batch``."""
     with _between_rows(trigger, logs, "starting execution of wal plugin."):
         tables = [{"table_name": table, "rows": [dict(row) for row in rows]} for table, rows in batch.items()]
         _call(load_function(source, "process_writes"), local, tables, _arguments(trigger))
@@ -66,7 +66,7 @@ def call_writes(trigger: Trigger, local: Local, logs: LogRing, source: str, batc
 
 @contextmanager
 def _between_rows(trigger: Trigger, logs: LogRing, starting: str) -> Iterator[None]:
-    """Write the engine's own rows around a call; one that fails has no second."""
+    """Log the engine's rows before and after a call. A failed call has no second row."""
     logs.record(trigger.name, "INFO", starting)
     started = time.monotonic_ns()
     yield
@@ -100,17 +100,17 @@ def _call(function: Callable[..., object], *arguments: object) -> None:
 
 
 def _arguments(trigger: Trigger) -> dict[str, str] | None:
-    """Each call has a dict of its own: what a plugin does to it, the next call does not see."""
+    """The trigger arguments, in a new dict for each call."""
     return dict(trigger.arguments) if trigger.arguments else None
 
 
 def describe(error: BaseException) -> str:
-    """An exception as the engine shows it."""
+    """The engine's text for an exception."""
     return f"{type(error).__qualname__}: {error}"
 
 
 def _as_chrono_writes(moment: datetime) -> str:
-    """``2026-11-25 10:00:00 UTC``; fractions of a second only where there are any."""
+    """``2026-11-25 10:00:00 UTC``, with fractions of a second only if they are not zero."""
     fraction = moment.microsecond
     timespec = "seconds" if not fraction else "milliseconds" if fraction % 1_000 == 0 else "microseconds"
     return f"{moment.replace(tzinfo=None).isoformat(' ', timespec)} UTC"

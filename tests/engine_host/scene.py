@@ -1,4 +1,4 @@
-"""What the tests of the engine host stand on: plugins given as text, and where they meet the test."""
+"""Support for the tests of the engine host: plugins as text, and an object that plugins and tests share."""
 
 import sys
 import textwrap
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.engine_host.host import EngineHost
 from tests.engine_host.trigger import ErrorBehavior
-from tests.harness import Answer, Headers, authenticated, http_request
+from tests.harness import Headers, Response, authenticated, http_request
 
 HEADS = {
     "request": "def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):\n",
@@ -19,15 +19,15 @@ import engine_host_meeting as meeting
 meeting.entered.release()
 meeting.gate.wait(10)
 """
-"""The beginning of a plugin that says that it runs, and waits until the test lets it go on."""
+"""The beginning of a plugin that reports that it runs, and waits until the test releases it."""
 
 
 class Host:
-    """An engine host whose plugins are given as text."""
+    """An engine host with plugins as text."""
 
     def __init__(self, engine: EngineHost) -> None:
         self.engine = engine
-        # Plugins share the interpreter with the tests; this is where they meet.
+        # Plugins share the interpreter with the tests, and import this object.
         sys.modules["engine_host_meeting"] = self  # type: ignore[assignment]
         self.gate = threading.Event()
         self.entered = threading.Semaphore(0)
@@ -43,7 +43,7 @@ class Host:
         arguments: dict[str, str] | None = None,
         error_behavior: ErrorBehavior = "log",
     ) -> None:
-        """Create a trigger whose function has ``body``; without ``spec``, one for requests to a route of its name."""
+        """Create a trigger whose function has ``body``. By default it is a request trigger whose route is its name."""
         spec = spec or f"request:{name}"
         self.write_plugin(body, name, spec)
         self.engine.create_trigger(
@@ -56,7 +56,7 @@ class Host:
         )
 
     def write_plugin(self, body: str, name: str, spec: str) -> None:
-        """Put the plugin's file where it belongs, as it is or anew."""
+        """Write the plugin's file, or overwrite it."""
         kind = spec.partition(":")[0]
         head = HEADS["request" if kind == "request" else "schedule" if kind in ("every", "cron") else "writes"]
         (self.engine.plugin_dir / f"{name}.py").write_text(head + textwrap.indent(textwrap.dedent(body), "    "))
@@ -68,17 +68,17 @@ class Host:
         method: str = "POST",
         body: bytes = b"",
         headers: Headers = (),
-    ) -> Answer:
-        """A request to a trigger."""
+    ) -> Response:
+        """Send a request to a trigger."""
         return self.http(method, f"/api/v3/engine/{route}", body=body, headers=headers)
 
-    def write(self, body: str | bytes, query: str = "", headers: Headers = ()) -> Answer:
-        """A write of line protocol to the triggers' database, which does not wait unless ``query`` has it wait."""
+    def write(self, body: str | bytes, query: str = "", headers: Headers = ()) -> Response:
+        """Write line protocol to the triggers' database. Does not wait for the flush unless ``query`` asks for it."""
         path = f"/api/v3/write_lp?db=notifications&no_sync=true{query}"
         return self.http("POST", path, body=body if isinstance(body, bytes) else body.encode(), headers=headers)
 
-    def http(self, method: str, path: str, *, body: bytes = b"", headers: Headers = ()) -> Answer:
-        """One authenticated request and its answer."""
+    def http(self, method: str, path: str, *, body: bytes = b"", headers: Headers = ()) -> Response:
+        """Send one authenticated request."""
         headers = authenticated(self.engine, headers)
         return http_request(method, self.engine.url + path, body=body, headers=headers)
 

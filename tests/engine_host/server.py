@@ -1,4 +1,4 @@
-"""The engine's HTTP server: requests to triggers and writes; under ``/_host/`` how the host is controlled.
+"""The engine's HTTP server: requests to triggers, and writes. The paths under ``/_host/`` control the host.
 
 Every request but those of :data:`OPEN` must be authenticated.
 """
@@ -13,19 +13,19 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import CIMultiDict
 
-from tests.engine_host.answer import Answer
 from tests.engine_host.database import PRECISIONS, EmptyWriteError, LineWriteError
 from tests.engine_host.plugin import Request
+from tests.engine_host.response import EngineResponse
 from tests.engine_host.workers import HandlerDownError
 
 if TYPE_CHECKING:
     from tests.engine_host.host import EngineHost
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-"""The largest body, after inflating."""
+"""The maximum body size, after decompression."""
 
 OPEN = ("/health", "/api/v3/configure/token/admin")
-"""What a server answers without a token: whether it is up, and the request for its first one."""
+"""The paths that need no token: the health check, and the creation of the first token."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Server:
     """The server of one host, on loopback.
 
-    :param port: 0 for any that is free.
+    :param port: 0: a free port.
     """
 
     def __init__(self, host: "EngineHost", port: int) -> None:
@@ -47,14 +47,14 @@ class Server:
         app.router.add_post("/api/v3/configure/token/admin", self._create_token)
         app.router.add_get("/_host/logs", self._logs)
         app.router.add_get("/_host/lines", self._lines)
-        app.router.add_post("/_host/triggers", _controls(self._create))
-        app.router.add_delete("/_host/triggers/{name}", _controls(self._delete))
-        app.router.add_post("/_host/run/{name}", _controls(self._run))
-        app.router.add_post("/_host/flush", _controls(self._flush))
+        app.router.add_post("/_host/triggers", _control_handler(self._create))
+        app.router.add_delete("/_host/triggers/{name}", _control_handler(self._delete))
+        app.router.add_post("/_host/run/{name}", _control_handler(self._run))
+        app.router.add_post("/_host/flush", _control_handler(self._flush))
         app.router.add_post("/api/v3/write_lp", self._write)
         app.router.add_route("*", "/api/v3/engine/{route:.*}", self._request)
         app.on_response_prepare.append(_drop_default_content_type)
-        # The handlers inflate by themselves: the plugin must see the header fields as they came.
+        # The handlers decompress bodies themselves, because the plugin must get the headers unchanged.
         self._runner = web.AppRunner(app, auto_decompress=False, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=1024)
@@ -74,7 +74,7 @@ class Server:
             return await handler(request)
         return _error(401, "the request was not authenticated")
 
-    # What the host is controlled by
+    # Control of the host
 
     async def _logs(self, http: web.Request) -> web.Response:
         return web.json_response(self._host.logs(http.query.get("trigger")))
@@ -84,7 +84,7 @@ class Server:
         return web.json_response([line for database, line in lines if database == http.query["db"]])
 
     async def _create(self, http: web.Request) -> None:
-        """``{"name", "path", "spec", "arguments", …}``, as :meth:`EngineHost.create_trigger` takes them."""
+        """``{"name", "path", "spec", "arguments", …}``: the parameters of :meth:`EngineHost.create_trigger`."""
         await self._host.on_loop_create(**await http.json())
 
     async def _delete(self, http: web.Request) -> None:
@@ -96,13 +96,13 @@ class Server:
     async def _flush(self, _http: web.Request) -> None:
         await self._host.on_loop_flush()
 
-    # What the server serves
+    # The server's API
 
     async def _health(self, _http: web.Request) -> web.Response:
         return web.Response(text="OK")
 
     async def _create_token(self, _http: web.Request) -> web.Response:
-        """The operator token, which is shown once."""
+        """Create the operator token, which the server shows only once."""
         token = self._host.tokens.create_operator() if self._host.tokens else None
         if token is None:
             return _error(409, "token name already exists, _admin")
@@ -158,8 +158,8 @@ class Server:
         return web.Response(status=204)
 
 
-def _controls(act: Callable[[web.Request], Awaitable[None]]) -> Handler:
-    """A handler that answers ``{}``, or 400 where what was asked for cannot be."""
+def _control_handler(act: Callable[[web.Request], Awaitable[None]]) -> Handler:
+    """A handler that responds ``{}``, or 400 if the action fails."""
 
     async def handle(http: web.Request) -> web.Response:
         try:
@@ -172,7 +172,7 @@ def _controls(act: Callable[[web.Request], Awaitable[None]]) -> Handler:
 
 
 class _BodyError(Exception):
-    """A body that the server refuses before anybody sees it."""
+    """A body that the server rejects before it calls a plugin."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -180,7 +180,7 @@ class _BodyError(Exception):
 
 
 async def _read_body(http: web.Request) -> bytes:
-    """The body, inflated when it came as gzip; over :data:`MAX_BODY_BYTES` 413."""
+    """The body, decompressed if it is gzip. Raises 413 for more than :data:`MAX_BODY_BYTES`."""
     encoding = http.headers.get("Content-Encoding", "identity")
     if encoding not in ("identity", "gzip"):
         raise _BodyError(400, f"invalid content encoding: {encoding}")
@@ -203,25 +203,25 @@ def _inflate(body: bytes) -> bytes:
     return inflated
 
 
-class _Untyped(web.Response):
-    """An answer without ``Content-Type``, as the engine's own errors are."""
+class _ResponseWithoutContentType(web.Response):
+    """A response without ``Content-Type``, as the engine's errors are."""
 
 
 def _error(status: int, text: str) -> web.Response:
-    return _response(Answer(status, json.dumps({"error": text})))
+    return _response(EngineResponse(status, json.dumps({"error": text})))
 
 
 def _write_error(error: str, data: object) -> web.Response:
-    return _response(Answer(400, json.dumps({"error": error, "data": data})))
+    return _response(EngineResponse(400, json.dumps({"error": error, "data": data})))
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: EngineResponse) -> web.Response:
     headers: CIMultiDict[str] = CIMultiDict(answer.headers)
-    kind = web.Response if "Content-Type" in headers else _Untyped
+    kind = web.Response if "Content-Type" in headers else _ResponseWithoutContentType
     return kind(status=answer.status, body=answer.body.encode(), headers=headers)
 
 
 async def _drop_default_content_type(_request: web.Request, response: web.StreamResponse) -> None:
-    """Take out what the server library adds by itself."""
-    if isinstance(response, _Untyped):
+    """Remove the header that the server library adds."""
+    if isinstance(response, _ResponseWithoutContentType):
         response.headers.pop("Content-Type", None)

@@ -1,4 +1,4 @@
-"""SQL over what was written, by DataFusion, which is the query engine of InfluxDB 3 too."""
+"""SQL queries of the written lines with DataFusion, the query engine of InfluxDB 3."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +16,11 @@ TYPES = {
     "field::float": pa.float64(),
     "field::boolean": pa.bool_(),
 }
-"""As InfluxDB 3 keeps the columns of each kind."""
+"""InfluxDB 3's column types."""
 
 
 def session(lines: Iterable[str]) -> datafusion.SessionContext:
-    """A session in which the lines' tables are, with their timestamps in nanoseconds."""
+    """A session with the tables of the lines. Timestamps are in nanoseconds."""
     tables: dict[str, list[Point]] = {}
     for point in map(parse_line, lines):
         tables.setdefault(point.table, []).append(point)
@@ -38,7 +38,7 @@ def _table(points: list[Point]) -> pa.Table:
     columns: dict[str, Any] = {}
     for name, kind in kinds.items():
         values = [point.columns[name][1] if name in point.columns else None for point in points]
-        # A dictionary is made by a cast from text.
+        # A cast from text makes the dictionary.
         columns[name] = pa.array(values, pa.string() if kind == "tag" else TYPES[kind]).cast(TYPES[kind])
     columns["time"] = pa.array([point.timestamp for point in points], pa.timestamp("ns"))
     return pa.table(columns)

@@ -16,7 +16,7 @@ from tests.harness import eventually
 NOTE = "import engine_host_meeting as meeting; meeting.notes.append(table_batches)"
 
 
-def written(host: Host, lines: str) -> None:
+def write_and_flush(host: Host, lines: str) -> None:
     """Write ``lines`` and flush them."""
     assert host.write(lines).status == 204
     host.engine.flush()
@@ -56,7 +56,7 @@ def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_
 def test_no_rows_cause_no_call(host: Host) -> None:
     host.plugin(NOTE, spec="all_tables")
     host.engine.flush()
-    written(host, "m n=1 1")
+    write_and_flush(host, "m n=1 1")
     host.engine.flush()
     assert rows(host, 1) == [[{"table_name": "m", "rows": [{"n": 1.0, "time": 1_000_000_000}]}]]
     assert len(host.texts()) == 2
@@ -67,9 +67,9 @@ def test_a_trigger_of_one_table_gets_only_its_rows_and_an_empty_list_for_other_t
 ) -> None:
     host.write("m n=1 1")
     host.plugin(NOTE, spec="table:m")
-    written(host, "other n=2 2")
+    write_and_flush(host, "other n=2 2")
     eventually(lambda: len(host.notes) == 1)
-    written(host, "other n=3 3")
+    write_and_flush(host, "other n=3 3")
     assert rows(host, 2) == [[{"table_name": "m", "rows": [{"n": 1.0, "time": 1_000_000_000}]}], []]
 
 
@@ -77,7 +77,7 @@ def test_writes_to_another_database_do_not_call_the_trigger(host: Host) -> None:
     host.plugin(NOTE, spec="all_tables")
     assert host.http("POST", "/api/v3/write_lp?db=other&no_sync=true", body=b"m n=1 1").status == 204
     host.engine.flush()
-    written(host, "m n=2 2")
+    write_and_flush(host, "m n=2 2")
     assert len(rows(host, 1)) == 1
     assert [database for database, _ in host.engine.database.lines] == ["other", "notifications"]
 
@@ -105,13 +105,13 @@ def test_args_of_a_write_trigger_are_none_when_there_are_none(
     host: Host, given: dict[str, str] | None, seen: object
 ) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(args)", spec="all_tables", arguments=given)
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     assert rows(host, 1) == [seen]
 
 
 def test_the_engines_rows_stand_around_a_call(host: Host) -> None:
     host.plugin("influxdb3_local.info('hello')", spec="all_tables")
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     eventually(lambda: len(host.texts()) == 3)
     assert host.texts()[:2] == ["starting execution of wal plugin.", "hello"]
     assert host.texts()[2].startswith("finished execution in ")
@@ -120,7 +120,7 @@ def test_the_engines_rows_stand_around_a_call(host: Host) -> None:
 def test_changes_of_a_plugin_to_the_rows_are_invisible_to_other_triggers(host: Host) -> None:
     host.plugin(f"table_batches[0]['rows'][0].clear()\n{NOTE}", "a", "all_tables")
     host.plugin(NOTE, "b", "all_tables")
-    written(host, "m n=1 1")
+    write_and_flush(host, "m n=1 1")
     assert [{"table_name": "m", "rows": [{"n": 1.0, "time": 1_000_000_000}]}] in rows(host, 2)
 
 
@@ -190,10 +190,10 @@ def test_a_flush_that_waits_ends_with_the_server_and_releases_writers(tmp_path: 
                 """,
                 "writer",
             )
-            written(host, "m n=1i")
+            write_and_flush(host, "m n=1i")
             assert host.entered.acquire(timeout=5)
             for number in range(CHANNEL_PLACES):
-                written(host, f"m n={number}i")
+                write_and_flush(host, f"m n={number}i")
             pool.submit(host.send, "writer")
             eventually(lambda: len(host.engine.database.lines) == CHANNEL_PLACES + 2)
             pool.submit(host.engine.flush)
@@ -279,7 +279,7 @@ def test_flushes_run_one_after_the_other_unless_the_trigger_is_asynchronous(
 ) -> None:
     host.plugin(BLOCK, spec="all_tables", asynchronous=asynchronous)
     for number in range(3):
-        written(host, f"m n={number}")
+        write_and_flush(host, f"m n={number}")
     for _ in range(together):
         assert host.entered.acquire(timeout=5)
     assert not host.entered.acquire(timeout=0.1)
@@ -293,7 +293,7 @@ def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every
     with ThreadPoolExecutor(2) as pool:
         # One runs, sixty wait in the channel: the engine is still free.
         for number in range(1 + CHANNEL_PLACES):
-            written(host, f"m n={number}")
+            write_and_flush(host, f"m n={number}")
             if number == 0:
                 assert host.entered.acquire(timeout=5)
         slow = host.engine._workers["slow"]
@@ -319,7 +319,7 @@ def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every
 def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(host: Host, asynchronous: bool) -> None:
     host.plugin(BLOCK + "influxdb3_local.info('went on')", spec="all_tables", asynchronous=asynchronous)
     host.plugin("return {}", "other")
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     assert host.entered.acquire(timeout=5)
     with ThreadPoolExecutor(1) as pool:
         disabled = pool.submit(host.engine.disable, "t")
@@ -332,10 +332,10 @@ def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(host:
         host.gate.set()
         disabled.result(5)
     eventually(lambda: "went on" in host.texts())
-    written(host, "m n=2")
+    write_and_flush(host, "m n=2")
     assert host.texts().count("starting execution of wal plugin.") == 1
     host.engine.enable("t")
-    written(host, "m n=3")
+    write_and_flush(host, "m n=3")
     eventually(lambda: host.texts().count("went on") == 2)
 
 
@@ -360,7 +360,7 @@ def test_an_exception_is_logged_and_the_trigger_goes_on(
         asynchronous=asynchronous,
     )
     for count in (1, 2):
-        written(host, "m n=1")
+        write_and_flush(host, "m n=1")
         eventually(lambda count=count: host.errors() == [f"error executing wal plugin: {error}"] * count)  # type: ignore[misc]
     assert not any(text.startswith("finished") for text in host.texts())
     assert len(host.engine.database.lines) == 2
@@ -369,7 +369,7 @@ def test_an_exception_is_logged_and_the_trigger_goes_on(
 def test_a_plugin_without_the_function_is_an_error_in_the_log(host: Host) -> None:
     host.plugin("pass", spec="all_tables")
     (host.engine.plugin_dir / "t.py").write_text("")
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     eventually(lambda: len(host.errors()) == 1)
     assert host.errors()[0] == (
         "error executing wal plugin: the process_writes function is not present in the plugin. "
@@ -389,7 +389,7 @@ influxdb3_local.info("done")
 @pytest.mark.parametrize("asynchronous", [True, False])
 def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: Host, asynchronous: bool) -> None:
     host.plugin(RAISE_WHILE_CLOSED, spec="all_tables", error_behavior="retry", asynchronous=asynchronous)
-    written(host, "m n=1 1")
+    write_and_flush(host, "m n=1 1")
     for _ in range(5):
         assert host.entered.acquire(timeout=5)
     host.write_plugin("influxdb3_local.info('mended')", "t", "all_tables")
@@ -401,13 +401,13 @@ def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: Host
     # None of the failures is in the log, but for the row with which each call begins.
     assert host.texts().count("starting execution of wal plugin.") == len(host.notes)
     assert host.errors() == []
-    written(host, "m n=2 2")
+    write_and_flush(host, "m n=2 2")
     eventually(lambda: "mended" in host.texts())
 
 
 def test_a_write_trigger_that_retries_cannot_be_stopped(host: Host) -> None:
     host.plugin(RAISE_WHILE_CLOSED, spec="all_tables", error_behavior="retry", asynchronous=False)
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     with ThreadPoolExecutor(1) as pool:
         disabled = pool.submit(host.engine.disable, "t")
         for _ in range(20):
@@ -422,11 +422,11 @@ def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_l
     host: Host, asynchronous: bool
 ) -> None:
     host.plugin(f"{NOTE}\nraise ValueError", spec="all_tables", error_behavior="disable", asynchronous=asynchronous)
-    written(host, "m n=1")
+    write_and_flush(host, "m n=1")
     eventually(lambda: "t" not in host.engine._workers)
-    written(host, "m n=2")
+    write_and_flush(host, "m n=2")
     host.engine.enable("t")
-    written(host, "m n=3 3")
+    write_and_flush(host, "m n=3 3")
     assert rows(host, 2)[1] == [{"table_name": "m", "rows": [{"n": 3.0, "time": 3_000_000_000}]}]
     assert host.errors() == []
 
@@ -434,7 +434,7 @@ def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_l
 def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped(host: Host) -> None:
     host.plugin(BLOCK + "raise ValueError", spec="all_tables", error_behavior="disable", asynchronous=False)
     for number in range(3):
-        written(host, f"m n={number}")
+        write_and_flush(host, f"m n={number}")
     assert host.entered.acquire(timeout=5)
     host.gate.set()
     # Disabling goes through the channel: it is over when that is empty.
@@ -448,16 +448,16 @@ def test_a_synchronous_trigger_of_a_missing_table_stops_silently_at_the_first_ot
 ) -> None:
     host.plugin(NOTE, "sync", "table:late", asynchronous=False)
     host.plugin(NOTE, "async", "table:late")
-    written(host, "other n=1")
+    write_and_flush(host, "other n=1")
     eventually(lambda: host.engine._workers["sync"].task.done())
     # The asynchronous one has taken no harm. Of neither is there a row, and nobody waits for the dead one.
     for number in range(CHANNEL_PLACES + 1):
-        written(host, f"other n={number}")
-    written(host, "late n=1 1")
+        write_and_flush(host, f"other n={number}")
+    write_and_flush(host, "late n=1 1")
     assert rows(host, 1) == [[{"table_name": "late", "rows": [{"n": 1.0, "time": 1_000_000_000}]}]]
     assert host.texts("sync") == []
     assert host.errors("async") == []
     host.engine.disable("sync")
     host.engine.enable("sync")
-    written(host, "late n=2 2")
+    write_and_flush(host, "late n=2 2")
     eventually(lambda: len(host.notes) == 3)

@@ -1,4 +1,4 @@
-"""The tokens of a server, which wants one with every request unless it was started without authentication."""
+"""The tokens of a server. A server without ``--without-auth`` requires a token with every request."""
 
 import secrets
 from base64 import b64decode
@@ -8,13 +8,13 @@ PREFIX = "apiv3_"
 
 
 class Tokens:
-    """The operator token of one server. There is none before it is created, and then nothing is admitted."""
+    """The operator token of one server. Before it is created, the server rejects every request."""
 
     def __init__(self) -> None:
         self.operator: str | None = None
 
     def create_operator(self) -> str | None:
-        """The first admin token; None where it has been created before."""
+        """The first admin token; None: it was created before."""
         if self.operator is not None:
             return None
         self.operator = PREFIX + secrets.token_urlsafe(64)
@@ -38,5 +38,5 @@ class Tokens:
 
 
 def bearer(token: str | None) -> dict[str, str]:
-    """The header that authenticates a request; none where the server wants no token."""
+    """The authentication header, if the server requires a token."""
     return {} if token is None else {"Authorization": f"Bearer {token}"}

@@ -1,4 +1,4 @@
-"""What a trigger is, as ``influxdb3 create trigger`` is told."""
+"""Triggers, with the parameters of ``influxdb3 create trigger``."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from typing import Literal, TypedDict
 from tests.engine_host.schedule import Cron, Every, Schedule
 
 ErrorBehavior = Literal["log", "retry", "disable"]
-"""What follows a call that raised; of no effect on request triggers."""
+"""The actions after a call that raises. Request triggers ignore them."""
 ERROR_BEHAVIORS: tuple[ErrorBehavior, ...] = ("log", "retry", "disable")
 
 
 class TriggerOptions(TypedDict, total=False):
-    """What a trigger may be created with besides its name; what is not given is as in :data:`DEFAULTS`."""
+    """The parameters of a trigger besides its name. :data:`DEFAULTS` has the default values."""
 
     path: str
-    """The plugin's file, in the plugin directory."""
+    """The plugin file, relative to the plugin directory."""
     spec: str
     """``request:``, ``every:``, ``cron:``, ``table:`` or ``all_tables``."""
     arguments: dict[str, str] | None
@@ -38,7 +38,7 @@ class OnRequest:
     """``request:ROUTE``."""
 
     route: str
-    """What follows ``/api/v3/engine/``; may have several segments."""
+    """The path after ``/api/v3/engine/``, which may have several segments."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +50,20 @@ class OnSchedule:
 
 @dataclass(frozen=True)
 class OnWrite:
-    """``table:NAME``, or ``all_tables`` when there is no table."""
+    """``table:NAME``, or ``all_tables`` if ``table`` is None."""
 
     table: str | None
 
 
 class PluginFile:
-    """A plugin's source, which is read anew for each call; of one that is gone the engine keeps what it was."""
+    """A plugin's source. The engine reads it again for each call, and uses the last source if the file is missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._source = path.read_text(encoding="utf-8")
 
     def read(self) -> str:
-        """The source as it is now."""
+        """The current source."""
         with suppress(OSError, UnicodeDecodeError):
             self._source = self._path.read_text(encoding="utf-8")
         return self._source
@@ -82,7 +82,7 @@ class Trigger:
 
 
 def parse_spec(spec: str) -> OnRequest | OnSchedule | OnWrite:
-    """Read a trigger specification; ValueError says what it may be."""
+    """Parse a trigger specification. The ValueError of an invalid one lists the valid forms."""
     kind, _, what = spec.strip().partition(":")
     what = what.strip()
     if spec.strip() == "all_tables":
@@ -102,9 +102,9 @@ def parse_spec(spec: str) -> OnRequest | OnSchedule | OnWrite:
 
 
 def parse_trigger_arguments(*texts: str) -> dict[str, str]:
-    """Read ``--trigger-arguments`` as the command line does, once for each time the flag is given.
+    """Parse ``--trigger-arguments`` as the command line does; each text is the value of one flag.
 
-    Cut at every comma, then at the first ``=``; nothing can be quoted; the last of equal keys wins.
+    A text is split at every comma, then at the first ``=``. There are no quotes. The last of equal keys wins.
     """
     arguments: dict[str, str] = {}
     for text in texts:

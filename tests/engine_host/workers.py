@@ -1,4 +1,4 @@
-"""Enabled triggers: what makes each of their calls happen, one after the other or all at once.
+"""Workers of enabled triggers, which make their calls one by one or in parallel.
 
 All of this runs on the host's loop; the calls themselves run on threads.
 """
@@ -10,44 +10,44 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
-from tests.engine_host.answer import Answer
-from tests.engine_host.calls import Calls
+from tests.engine_host.calls import CallRunner
 from tests.engine_host.database import Batch
 from tests.engine_host.plugin import PluginError, Request, call_request, call_scheduled, call_writes
+from tests.engine_host.response import EngineResponse
 from tests.engine_host.trigger import OnSchedule, OnWrite, Trigger
 
 CHANNEL_PLACES = 60
-"""Requests or flushes that wait for one trigger before the senders wait, and with them the whole engine."""
+"""The capacity of a trigger's channel. When it is full, senders wait, and with them the whole engine."""
 
 T = TypeVar("T")
 Disable = Callable[[Trigger], None]
-"""Has a trigger disabled from within, as ``error_behavior`` may ask for."""
+"""Disables a trigger after a failed call, for ``error_behavior``."""
 
 
 class HandlerDownError(Exception):
-    """The trigger was disabled or deleted while its call was under way."""
+    """The trigger was disabled or deleted during its call."""
 
 
 class WorkerDiedError(Exception):
-    """What the engine's task for a trigger ends with, unnoticed."""
+    """The engine's task for a trigger ended with a panic, which the engine does not report."""
 
 
 class ChannelWorker(ABC, Generic[T]):
-    """An enabled trigger that things are sent to: its channel and the task that empties it."""
+    """An enabled trigger with a channel, and the task that receives from it."""
 
-    def __init__(self, trigger: Trigger, calls: Calls) -> None:
+    def __init__(self, trigger: Trigger, calls: CallRunner) -> None:
         self.trigger = trigger
         self.channel: asyncio.Queue[T | None] = asyncio.Queue(CHANNEL_PLACES)
         self._calls = calls
         self.task = asyncio.create_task(self._run())
 
     async def send(self, item: T | None) -> None:
-        """Put ``item`` into the channel as soon as there is a place."""
+        """Put ``item`` into the channel when it has capacity."""
         if not self.task.done():
             await self.channel.put(item)
 
     async def close(self) -> None:
-        """Ask for the end, through the channel: a synchronous trigger first empties it."""
+        """Stop the worker by a message in the channel: a synchronous trigger first processes earlier messages."""
         await self.send(None)
 
     async def _run(self) -> None:
@@ -62,19 +62,19 @@ class ChannelWorker(ABC, Generic[T]):
                 await self._handle(item)
             except WorkerDiedError:
                 return
-        # The calls go on in their threads; only nobody waits for them any more.
+        # Running calls continue on their threads, but the worker does not wait for them.
         for task in list(running):
             task.cancel()
 
     @abstractmethod
     async def _handle(self, item: T) -> None:
-        """Do what ``item`` asks for."""
+        """Process ``item``."""
 
 
-class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[Answer]"]]):
-    """A request trigger; requests come with the future of their answer."""
+class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[EngineResponse]"]]):
+    """A request trigger. Each request has a future for its response."""
 
-    async def _handle(self, item: "tuple[Request, asyncio.Future[Answer]]") -> None:
+    async def _handle(self, item: "tuple[Request, asyncio.Future[EngineResponse]]") -> None:
         request, reply = item
         try:
             answer = await self._answer(request)
@@ -84,8 +84,8 @@ class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[Answer]"]]):
             if not reply.done():
                 reply.set_exception(HandlerDownError())
 
-    async def _answer(self, request: Request) -> Answer:
-        """Whatever the plugin raises becomes a 500, also what is no ``Exception``, and the trigger goes on."""
+    async def _answer(self, request: Request) -> EngineResponse:
+        """Call the plugin. Any exception, even a ``BaseException``, becomes a 500, and the trigger continues."""
         trigger, logs = self.trigger, self._calls.logs
         try:
             return await self._calls.run(
@@ -93,13 +93,13 @@ class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[Answer]"]]):
             )
         except PluginError as error:
             logs.record(trigger.name, "ERROR", f"error running request plugin: {error}")
-            return Answer(500, json.dumps({"error": str(error)}))
+            return EngineResponse(500, json.dumps({"error": str(error)}))
 
 
 class WriteWorker(ChannelWorker[dict[str, Batch]]):
-    """A write trigger; what is sent is what a flush holds, of all databases."""
+    """A write trigger. Its messages are the batches of a flush, of all databases."""
 
-    def __init__(self, trigger: Trigger, occasion: OnWrite, calls: Calls, disable: Disable) -> None:
+    def __init__(self, trigger: Trigger, occasion: OnWrite, calls: CallRunner, disable: Disable) -> None:
         self._table = occasion.table
         self._disable = disable
         self._is_disabled = False
@@ -111,13 +111,13 @@ class WriteWorker(ChannelWorker[dict[str, Batch]]):
             return
         if self._table is not None:
             if not self._calls.database.has_table(self._table):
-                # The engine's task panics. Flushes of an asynchronous trigger are tasks of their own.
+                # The engine's task panics. An asynchronous trigger has a separate task for each flush.
                 raise WorkerDiedError
             batch = {table: rows for table, rows in batch.items() if table == self._table}
         await self._process(batch)
 
     async def _process(self, batch: Batch) -> None:
-        """Call the plugin; with ``retry`` again and again, also after its file was changed, until it does not raise."""
+        """Call the plugin. With ``retry``, repeat until it does not raise, and read a changed file again."""
         trigger, logs = self.trigger, self._calls.logs
         source = trigger.plugin.read()
         while True:
@@ -146,7 +146,7 @@ class ScheduleWorker:
     at once, one after the other, each with the time that it was due at. An asynchronous one runs on time beside it.
     """
 
-    def __init__(self, trigger: Trigger, occasion: OnSchedule, calls: Calls, disable: Disable) -> None:
+    def __init__(self, trigger: Trigger, occasion: OnSchedule, calls: CallRunner, disable: Disable) -> None:
         self.trigger = trigger
         self._schedule = occasion.schedule
         self._calls = calls
@@ -157,7 +157,7 @@ class ScheduleWorker:
         self.task = asyncio.create_task(self._run())
 
     async def run(self, moment: datetime) -> None:
-        """Make the call of ``moment``; of a synchronous trigger, when the one before it has returned."""
+        """Make the call of ``moment``. A synchronous trigger first waits for the previous call."""
         if self.trigger.run_asynchronous:
             await self._process(moment, "async scheduled plugin")
         else:
@@ -165,7 +165,7 @@ class ScheduleWorker:
                 await self._process(moment, "scheduled plugin")
 
     async def close(self) -> None:
-        """Make no more calls, and wait for none: those that run go on in their threads."""
+        """Make no more calls. Running calls continue on their threads."""
         self._is_disabled = True
         for task in [self.task, *self._running]:
             task.cancel()
@@ -184,7 +184,7 @@ class ScheduleWorker:
             moment = self._schedule.following(moment)
 
     async def _process(self, moment: datetime, kind: str) -> None:
-        """Call the plugin; with ``retry`` again and again until it does not raise, or the trigger is disabled."""
+        """Call the plugin. With ``retry``, repeat until it does not raise or the trigger is disabled."""
         trigger, logs = self.trigger, self._calls.logs
         while not self._is_disabled:
             try:

@@ -13,7 +13,7 @@ from typing import Any
 from tests.cli.program import run as command
 from tests.faults.site import HOOK
 from tests.faults.streams import Streams
-from tests.harness import Answer, Process, Standin, eventually
+from tests.harness import Process, Response, Standin, eventually
 
 CALLERS = 4
 ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "200"}
@@ -27,7 +27,7 @@ class Load:
         self._name = name
         self.accepted: list[str] = []
         """Texts of which the caller was told that they were accepted."""
-        self.unexpected: list[Answer] = []
+        self.unexpected: list[Response] = []
         """Answers that say neither that nor that it is to come later."""
         self.trigger: Any = None
         self._numbers = iter(range(1_000_000))

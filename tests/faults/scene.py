@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from tests.harness import Answer, ProcessEngine, RealServer, Standin, Trigger, Triggers
+from tests.harness import ProcessEngine, RealServer, Response, Standin, Trigger, Triggers
 
 MARK = "s3cr3tM4rk"
 """Stands in every secret of these tests and must be found nowhere."""
@@ -69,7 +69,7 @@ best_of_three = best_of(3)
 class Held:
     """What came of a request that held."""
 
-    answer: Answer
+    answer: Response
     trigger: Trigger
     entries: list[dict[str, Any]]
     """The deliveries to what is hostile, in the order in which they were given."""
@@ -186,7 +186,7 @@ class Scene:
         assert answer.status == 200
         assert answer.json["results"] == {"http": True}, answer.text
 
-    def shows_no_secret(self, trigger: Trigger, *answers: Answer) -> None:
+    def shows_no_secret(self, trigger: Trigger, *answers: Response) -> None:
         """No secret is in an answer, the log or a view."""
         shown = [answer.text for answer in answers]
         shown += [text for _, text in trigger.log_lines()]

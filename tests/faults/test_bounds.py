@@ -7,7 +7,7 @@ from typing import Any
 
 import influxdb3_notifier
 from tests.faults.scene import TooLateError, best_of_three
-from tests.harness import Answer, Standin, Trigger, Triggers, eventually
+from tests.harness import Response, Standin, Trigger, Triggers, eventually
 
 WAITING_CALLS = 64
 
@@ -35,7 +35,7 @@ def test_calls_beyond_the_waiting_limit_are_answered_at_once(triggers: Triggers,
     trigger = triggers.create({"response_timeout": "2s", "delivery_timeout": "3s", "max_attempts": "1"})
     url = f"{standin.url}/hook/wait"
 
-    def ask(n: int) -> Answer:
+    def ask(n: int) -> Response:
         return trigger.notify(webhooks(str(n), url))
 
     with ThreadPoolExecutor(WAITING_CALLS + 16) as pool:

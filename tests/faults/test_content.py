@@ -9,7 +9,7 @@ import pytest
 
 import influxdb3_notifier
 from tests.faults.scene import SENDERS, Scene, best_of_three
-from tests.harness import Answer, Trigger, encode_headers
+from tests.harness import Response, Trigger, encode_headers
 
 BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
 
@@ -149,7 +149,7 @@ def test_encodings_that_python_reads_are_read(scene: Scene, name: str, body: byt
     follows_up(scene, trigger, answer)
 
 
-def follows_up(scene: Scene, trigger: Trigger, answer: Answer) -> None:
+def follows_up(scene: Scene, trigger: Trigger, answer: Response) -> None:
     """The answer came soon, no secret shows, and the next request works."""
     assert answer.elapsed < 4
     scene.shows_no_secret(trigger, answer)

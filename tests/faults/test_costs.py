@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.scene import peak_bytes, processor_seconds
-from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness import ProcessEngine, Response, Standin, Trigger, Triggers, eventually
 from tests.rows.scene import Table
 
 MOST_BYTES = 1_048_576
@@ -170,7 +170,7 @@ def test_everything_that_waits_is_counted_and_nothing_is_accepted_beyond_the_lim
         trigger.notify({"notification_text": "warm", "senders_config": {"http": {"http_webhook_url": url}}})
         before = peak_bytes(engine.pid)
 
-        def send(kind: Callable[[int, str], Any], n: int) -> Answer:
+        def send(kind: Callable[[int, str], Any], n: int) -> Response:
             return trigger.notify({"notification_text": "x"} | kind(n, url))
 
         until_refused(lambda n: send(KINDS[n % len(KINDS)], n))
@@ -191,7 +191,7 @@ def test_everything_that_waits_is_counted_and_nothing_is_accepted_beyond_the_lim
         eventually(lambda: send(text, 0).status == 200, "room again", timeout=30)
 
 
-def until_refused(send: Callable[[int], Answer]) -> None:
+def until_refused(send: Callable[[int], Response]) -> None:
     """Send requests until one is refused; fewer than the bound's bytes are enough."""
     for n in range(80):
         if send(n).status != 200:

@@ -13,7 +13,7 @@ from nats.js.api import StreamConfig
 
 from tests.faults.site import HOOK, arrived, to
 from tests.faults.streams import PASSWORD, Streams
-from tests.harness import Answer, Standin, eventually
+from tests.harness import Response, Standin, eventually
 from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer, run
 
@@ -40,7 +40,7 @@ def test_a_call_without_an_acknowledgement_from_nats_is_pending(
     _, trigger = site.start()
     assert trigger.notify(to("hook", "before")).json["results"] == {"hook": True}
 
-    def ask(n: int) -> tuple[str, Answer]:
+    def ask(n: int) -> tuple[str, Response]:
         text = f"text {n}"
         more = {"idempotency_key": text} if keyed else {}
         return text, trigger.notify(to("hook", text, **more), timeout=20)

@@ -15,7 +15,7 @@ from nats.js.errors import ServiceUnavailableError
 
 from tests.faults.site import HOOK, to
 from tests.faults.streams import Streams
-from tests.harness import Answer, Standin, Trigger, eventually
+from tests.harness import Response, Standin, Trigger, eventually
 from tests.harness.nats import Cluster, NatsServer, run
 
 
@@ -55,7 +55,7 @@ def started(site: Streams) -> Trigger:
     return trigger
 
 
-def ask(trigger: Trigger, text: str) -> Answer:
+def ask(trigger: Trigger, text: str) -> Response:
     """One notification, with a key and without one, by turns."""
     more = {"idempotency_key": text} if text.endswith("keyed") else {}
     return trigger.notify(to("hook", text, **more), timeout=20)

@@ -12,12 +12,12 @@ import pytest
 
 from tests.faults.scene import MARK, NUMBER
 from tests.faults.site import HOOK, KEY, Site, arrived, to, wake
-from tests.harness import Answer, eventually, free_port
+from tests.harness import Response, eventually, free_port
 
 # What can be wrong with the file
 
 
-def unusable(answer: Answer, what: str) -> None:
+def unusable(answer: Response, what: str) -> None:
     """Nothing was sent, and the answer says why and what to do."""
     assert answer.status == 503, answer.text
     assert answer.json["results"] == {}

@@ -10,10 +10,10 @@ import pytest
 
 from tests.faults.scene import SENDERS, Scene
 from tests.faults.test_content import follows_up
-from tests.harness import Answer, Trigger
+from tests.harness import Response, Trigger
 
 
-def send(scene: Scene, request: dict[str, Any]) -> tuple[Trigger, Answer]:
+def send(scene: Scene, request: dict[str, Any]) -> tuple[Trigger, Response]:
     """Send to one destination of every channel; nothing is refused, and nobody is called."""
     trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, "max_attempts": "1"})
     senders = {sender: scene.good(sender) for sender in SENDERS}

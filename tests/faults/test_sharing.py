@@ -12,7 +12,7 @@ import pytest
 
 from tests.channels.mailserver import Book, MailServer, Order, ca_file
 from tests.faults.scene import TooLateError, best_of_three, notifier_threads, open_descriptors
-from tests.harness import ROOT, Answer, ProcessEngine, Standin, Trigger, Triggers, eventually
+from tests.harness import ROOT, ProcessEngine, Response, Standin, Trigger, Triggers, eventually
 from tests.harness.preload import preloaded
 
 CONNECTIONS = 64
@@ -154,7 +154,7 @@ def test_idle_and_active_connections_stay_within_max_connections(start: Start, s
     trigger = triggers.create({"response_timeout": "4500ms"})
     here = port(standin.url)
 
-    def notify(hosts: Sequence[str], text: str) -> Answer:
+    def notify(hosts: Sequence[str], text: str) -> Response:
         return trigger.notify(to(*(f"http://{host}.test:{here}/hook/kept" for host in hosts), text=text))
 
     notify(["warm"], "warm")

@@ -14,7 +14,7 @@
 """
 
 from tests.harness.engines import Engine, Server, authenticated, post, start_engine, write_lp
-from tests.harness.http import Answer, Headers, encode_headers, http_request
+from tests.harness.http import Headers, Response, encode_headers, http_request
 from tests.harness.process_engine import ProcessEngine
 from tests.harness.processes import PLUGIN, ROOT, Process, eventually, free_port, until_json_line
 from tests.harness.programs import start_program
@@ -25,13 +25,13 @@ from tests.harness.triggers import Notify, Trigger, Triggers
 __all__ = [
     "PLUGIN",
     "ROOT",
-    "Answer",
     "Engine",
     "Headers",
     "Notify",
     "Process",
     "ProcessEngine",
     "RealServer",
+    "Response",
     "Server",
     "Standin",
     "Trigger",

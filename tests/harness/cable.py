@@ -1,4 +1,4 @@
-"""A cable to a server on loopback, which can be cut and healed: nothing that was sent into it is lost, as with TCP."""
+"""A proxy to a server on loopback that simulates a broken network. As with TCP, it delays bytes but loses none."""
 
 import contextlib
 import socket
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Cable:
-    """Forwards connections to ``port``. Between :meth:`cut` and :meth:`heal` nothing passes, nothing closes."""
+    """Forwards connections to ``port``. From :meth:`cut` to :meth:`heal` no byte passes; no connection closes."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -19,20 +19,20 @@ class Cable:
 
     @property
     def url(self) -> str:
-        """Where NATS clients connect."""
+        """The address for NATS clients."""
         return f"nats://127.0.0.1:{self.port}"
 
     def cut(self) -> None:
-        """Let nothing pass."""
+        """Hold requests and replies."""
         self._there.clear()
         self._back.clear()
 
     def hold_replies(self) -> None:
-        """Let only requests pass."""
+        """Hold replies."""
         self._back.clear()
 
     def heal(self) -> None:
-        """Let everything pass that has waited."""
+        """Forward all held bytes."""
         self._there.set()
         self._back.set()
 

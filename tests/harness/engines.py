@@ -1,4 +1,4 @@
-"""A Processing Engine, whichever it is, and how it is asked."""
+"""The interface of a Processing Engine, and requests to it."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import TriggerOptions
-from tests.harness.http import Answer, Headers, http_request
+from tests.harness.http import Headers, Response, http_request
 from tests.harness.processes import PLUGIN
 from tests.harness.real_server import RealServer, newest_wheel, real_server_program
 
 
 class Server(Protocol):
-    """What answers requests."""
+    """A server with triggers."""
 
     @property
     def url(self) -> str:
@@ -23,7 +23,7 @@ class Server(Protocol):
 
     @property
     def token(self) -> str | None:
-        """What authenticates a request; None where none is wanted."""
+        """The token for requests; None: the server requires none."""
 
 
 class Engine(Server, Protocol):
@@ -45,11 +45,11 @@ class Engine(Server, Protocol):
 
 
 def start_engine(plugin_dir: Path) -> Engine:
-    """A real server when ``INFLUXDB3`` names one, else an engine host with the plugin file in ``plugin_dir``."""
+    """A real server if ``INFLUXDB3`` names one, otherwise an engine host with the plugin file in ``plugin_dir``."""
     program = real_server_program()
     if program is not None:
         return RealServer(program, newest_wheel())
-    # Programs that start no engine import this module too: the host's HTTP server is a quarter of a second.
+    # Imported here, because the host's HTTP server takes 0.25 s to import and not every program needs it.
     from tests.engine_host.host import EngineHost
 
     shutil.copy(PLUGIN, plugin_dir)
@@ -60,7 +60,7 @@ def start_engine(plugin_dir: Path) -> Engine:
 
 
 def authenticated(server: Server, headers: Headers = ()) -> list[tuple[str, str]]:
-    """The headers, and the server's token unless they bring an ``Authorization`` of their own."""
+    """The headers, with the server's token unless they have an ``Authorization``."""
     own = list(headers.items() if isinstance(headers, Mapping) else headers)
     if any(name.lower() == "authorization" for name, _ in own):
         return own
@@ -76,8 +76,8 @@ def post(
     query: Mapping[str, str] | Sequence[tuple[str, str]] = (),
     method: str = "POST",
     timeout: float = 30.0,
-) -> Answer:
-    """Send a notification to a trigger. ``body`` is sent as it is when it is bytes or str, else as JSON."""
+) -> Response:
+    """Send a notification to a trigger. A ``body`` of another type than bytes and str is sent as JSON."""
     if isinstance(body, str):
         body = body.encode()
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -89,10 +89,10 @@ def post(
 
 def write_lp(
     engine: Server, lines: str, *, database: str = "notifications", precision: str = "auto", no_sync: bool = False
-) -> Answer:
-    """Write line protocol, as a user does; returns when it is flushed, unless ``no_sync``.
+) -> Response:
+    """Write line protocol. Returns when it is flushed, unless ``no_sync``.
 
-    Write triggers have been told of a flush by then, which does not mean that they have run.
+    The flush has notified the write triggers, but their calls may still run.
     """
     query = {"db": database, "precision": precision, "no_sync": str(no_sync).lower()}
     url = f"{engine.url}/api/v3/write_lp?{urlencode(query)}"

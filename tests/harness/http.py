@@ -1,4 +1,4 @@
-"""HTTP, as it stands on the wire: no proxy, no redirect, no header that was not asked for."""
+"""A plain HTTP client: no proxies, no redirects, no default headers."""
 
 import http.client
 import json
@@ -14,15 +14,15 @@ Headers = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 @dataclass
-class Answer:
-    """An HTTP answer. ``elapsed`` is in seconds, from before the connection to after the body."""
+class Response:
+    """An HTTP response. ``elapsed`` is in seconds, from the connection to the end of the body."""
 
     status: int
     headers: list[tuple[str, str]]
     raw: bytes
     elapsed: float
     json: Any = None
-    """The body read as JSON; None when it is none."""
+    """The body as JSON; None: it is not JSON."""
 
     @property
     def text(self) -> str:
@@ -30,13 +30,13 @@ class Answer:
         return self.raw.decode("utf-8", "replace")
 
     def header(self, name: str) -> str | None:
-        """The header's value, or None; where it stands twice, both, separated by a comma."""
+        """The header's value, or None. Several values are separated by commas."""
         values = [value for known, value in self.headers if known.lower() == name.lower()]
         return ", ".join(values) if values else None
 
 
-def http_request(method: str, url: str, *, body: bytes = b"", headers: Headers = (), timeout: float = 30.0) -> Answer:
-    """Send one request and read the whole answer; ``timeout`` in seconds bounds each wait for the socket."""
+def http_request(method: str, url: str, *, body: bytes = b"", headers: Headers = (), timeout: float = 30.0) -> Response:
+    """Send one request and read the response. ``timeout`` in seconds bounds each wait for the socket."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
     try:
@@ -47,15 +47,15 @@ def http_request(method: str, url: str, *, body: bytes = b"", headers: Headers =
 
 
 class Client:
-    """Sends requests to one server by connections that stay open, one for each thread."""
+    """Sends requests to one server over persistent connections, one for each thread."""
 
     def __init__(self, url: str, headers: Headers = ()) -> None:
         self._address = urlsplit(url)
         self._headers = list(headers.items() if isinstance(headers, Mapping) else headers)
         self._threads = threading.local()
 
-    def request(self, method: str, target: str, body: bytes = b"") -> Answer:
-        """Send one request and read the whole answer."""
+    def request(self, method: str, target: str, body: bytes = b"") -> Response:
+        """Send one request and read the response."""
         connection = getattr(self._threads, "connection", None)
         if connection is None:
             connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port, timeout=30)
@@ -63,14 +63,14 @@ class Client:
         try:
             return _exchange(connection, method, target, body, self._headers)
         except BaseException:
-            # Whatever is still on its way must not answer the next request. That one connects again.
+            # The next request must not read the rest of this response, so it uses a new connection.
             connection.close()
             raise
 
 
 def _exchange(
     connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Headers
-) -> Answer:
+) -> Response:
     started = time.monotonic()
     connection.putrequest(method, target, skip_accept_encoding=True)
     for name, value in headers.items() if isinstance(headers, Mapping) else headers:
@@ -79,7 +79,7 @@ def _exchange(
     connection.endheaders(body)
     response = connection.getresponse()
     raw = response.read()
-    return Answer(response.status, response.getheaders(), raw, time.monotonic() - started, json=_json_or_none(raw))
+    return Response(response.status, response.getheaders(), raw, time.monotonic() - started, json=_json_or_none(raw))
 
 
 def _json_or_none(raw: bytes) -> Any:
@@ -90,5 +90,5 @@ def _json_or_none(raw: bytes) -> Any:
 
 
 def encode_headers(headers: Mapping[str, str]) -> str:
-    """Headers in the form of ``slack_headers`` and its like: base64 of a JSON object."""
+    """Headers in the format of parameters such as ``slack_headers``: base64 of a JSON object."""
     return b64encode(json.dumps(headers).encode()).decode()

@@ -1,4 +1,4 @@
-"""Real NATS servers for tests: each in a directory of its own, on loopback."""
+"""Real NATS servers for tests, each with a separate directory, on loopback."""
 
 import asyncio
 import contextlib
@@ -26,13 +26,13 @@ PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
 class NatsServer:
-    """One server. It keeps its port and what it has stored over :meth:`stop` and :meth:`start`.
+    """One server. A restart with :meth:`stop` and :meth:`start` does not change its port and its stored data.
 
-    :param more: lines of its configuration file besides.
-    :param jetstream: whether it has JetStream.
-    :param host: the address that it listens on.
-    :param address: the address that it is reached at, where that is another one.
-    :param inside: a command that its own is given to, such as ``ip netns exec NAME``.
+    :param more: additional lines of its configuration file.
+    :param jetstream: whether to enable JetStream.
+    :param host: the address on which it listens.
+    :param address: the address for clients, if it is another one.
+    :param inside: a prefix of the server's command, such as ``ip netns exec NAME``.
     """
 
     def __init__(
@@ -55,17 +55,17 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         return f"nats://{self._address}:{self.port}"
 
     def configure(self, more: str = "", *, jetstream: bool = True) -> None:
-        """Write the configuration file: for the next start."""
+        """Write the configuration file for the next start."""
         store = f'jetstream {{ store_dir: "{self.directory}/store" }}\n' if jetstream else ""
         listen = f'listen: "{self._host}:{self.port}"\nhttp: "{self._host}:{self._monitor}"\n'
         (self.directory / "server.conf").write_text(listen + store + more)
 
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Start the server without waiting until it is ready."""
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._inside, PROGRAM, "-c", self.directory / "server.conf"],
@@ -75,7 +75,7 @@ class NatsServer:
             )
 
     def start(self) -> Self:
-        """Start it, and wait until it is ready."""
+        """Start the server, and wait until it is ready."""
         self.launch()
         self.wait()
         return self

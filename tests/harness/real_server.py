@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import DEFAULTS, TriggerOptions
-from tests.harness.http import Answer, http_request
+from tests.harness.http import Response, http_request
 from tests.harness.processes import PLUGIN, ROOT, eventually, free_port
 
 
@@ -131,7 +131,7 @@ class RealServer:
         self.token = found[0]
         self._environment["INFLUXDB3_AUTH_TOKEN"] = self.token
 
-    def _get(self, path: str) -> Answer:
+    def _get(self, path: str) -> Response:
         return http_request("GET", self.url + path, headers=bearer(self.token))
 
     def _install(self, wheel: Path) -> None:

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 from tests.engine_host.trigger import TriggerOptions
 from tests.harness.engines import Engine, post
-from tests.harness.http import Answer, Headers
+from tests.harness.http import Headers, Response
 from tests.harness.processes import eventually
 
-Notify = Callable[..., Answer]
+Notify = Callable[..., Response]
 """``notify(body, args=…, headers=…, query=…)``: one request to a trigger with these arguments."""
 
 
@@ -63,7 +63,7 @@ class Trigger:
         query: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         method: str = "POST",
         timeout: float = 30.0,
-    ) -> Answer:
+    ) -> Response:
         """Send a request: bytes and str as they are, anything else as JSON."""
         return post(self.engine, body, route=self.name, headers=headers, query=query, method=method, timeout=timeout)
 

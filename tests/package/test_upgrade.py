@@ -20,7 +20,7 @@ from influxdb3_notifier import __version__
 from tests import harness
 from tests.engine_host.command import pip_install, served
 from tests.engine_host.host import EngineHost
-from tests.harness import Answer, Standin
+from tests.harness import Response, Standin
 
 OLDER = "0.0.9"
 # The older wheel is this one under another name; its answers have a header that tells it.
@@ -45,7 +45,7 @@ def changed(engine: EngineHost, *changes: tuple[str, str]) -> None:
     (engine.plugin_dir / "notifier_plugin.py").write_text(source, encoding="utf-8")
 
 
-def send(engine: harness.Server, to: str) -> Answer:
+def send(engine: harness.Server, to: str) -> Response:
     request = {"notification_text": "hi", "senders_config": {"http": {"http_webhook_url": to}}}
     return harness.post(engine, request)
 
@@ -98,7 +98,7 @@ def test_a_newer_plugin_file_names_the_wheel_that_it_needs(engine_host: EngineHo
     assert standin.requests("/hook/") == []
 
 
-def check_incompatible(answer: Answer) -> None:
+def check_incompatible(answer: Response) -> None:
     assert (answer.status, answer.json["results"], answer.json["error"]["code"]) == (503, {}, "wheel_incompatible")
 
 

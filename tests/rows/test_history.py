@@ -13,7 +13,7 @@ PLUGIN_API = 1
 HOUR = "3600s"
 
 
-def notify(table: Table, body: dict[str, object], name: str = "r") -> harness.Answer:
+def notify(table: Table, body: dict[str, object], name: str = "r") -> harness.Response:
     """Send a request to the trigger ``r``."""
     return harness.post(table.engine, {"notification_text": "disk full"} | body, route=name)
 

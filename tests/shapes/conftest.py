@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import Answer, ProcessEngine, Standin, Trigger, Triggers
+from tests.harness import ProcessEngine, Response, Standin, Trigger, Triggers
 
 FILE = """\
 [settings]
@@ -53,7 +53,7 @@ class Caller:
         """A trigger with another plugin file."""
         return self._triggers.create(source=source)
 
-    def notify(self, body: object, **arguments: str) -> Answer:
+    def notify(self, body: object, **arguments: str) -> Response:
         """Send a request."""
         return self.trigger(arguments).notify(body)
 
@@ -66,7 +66,7 @@ class Caller:
         assert answer.status == 200, answer.text
         return answer.json
 
-    def view(self, name: str, **arguments: str) -> Answer:
+    def view(self, name: str, **arguments: str) -> Response:
         """A view."""
         return self.trigger(arguments).notify(b"", query={"view": name}, method="GET")
 

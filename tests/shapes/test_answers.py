@@ -4,7 +4,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness import PLUGIN, Answer, eventually
+from tests.harness import PLUGIN, Response, eventually
 from tests.shapes.conftest import MESSAGES, Caller
 from tests.shapes.golden import compare
 
@@ -69,7 +69,7 @@ def test_nobody_is_named(caller: Caller) -> None:
     compare("answers/nothing_to_do", caller.answer(senders_config={}))
 
 
-def error(answer: Answer) -> dict[str, Any]:
+def error(answer: Response) -> dict[str, Any]:
     """What belongs to an error's answer."""
     return {"status": answer.status, "Retry-After": answer.header("Retry-After"), "body": answer.json}
 
@@ -114,7 +114,7 @@ def test_too_much_in_flight(caller: Caller) -> None:
 # Views
 
 
-def view(answer: Answer) -> dict[str, Any]:
+def view(answer: Response) -> dict[str, Any]:
     """What a status view shows, with its first error alone."""
     status = dict(answer.json)
     return {**status, "last_errors": status["last_errors"][:1]}
@@ -130,7 +130,7 @@ def test_status(caller: Caller) -> None:
     caller.view("status", config_file_path=file.name)
     file.write_text("[recievers]\n")
 
-    def outdated() -> Answer | None:
+    def outdated() -> Response | None:
         found = caller.view("status", config_file_path=file.name)
         return None if found.json["status"] == "ok" else found
 
