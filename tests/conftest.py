@@ -11,7 +11,7 @@ import pytest
 from tests import harness
 from tests.engine_host.host import EngineHost
 from tests.harness import Engine, Notify, Response, Standin, Trigger, Triggers
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
 """Real servers are not on every machine: ``make test-servers``."""

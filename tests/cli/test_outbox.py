@@ -10,7 +10,7 @@ import pytest
 
 from influxdb3_notifier import _native
 from tests.cli.program import Done, run
-from tests.faults.scene import MARK
+from tests.faults.isolation import MARK
 from tests.faults.site import CONFIG, HOOK, MESSAGES, Site, to, wake
 from tests.harness import Standin, eventually
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.contract.caller_double import TIMEOUT, CallerDouble, Report
 from tests.contract.row import write_config
-from tests.faults.scene import TooLateError, best_of_three
+from tests.faults.isolation import TooLateError, best_of_three
 from tests.harness import PLUGIN, Standin, Trigger, Triggers, eventually
 
 FAST = {"initial_backoff": "10ms", "max_backoff": "20ms", "max_attempts": "3", "delivery_timeout": "2s"}

@@ -16,7 +16,7 @@ from tests.docs.documents import blocks
 from tests.engine_host.line_protocol import parse_line
 from tests.engine_host.sql import session
 from tests.harness import ROOT, Triggers
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 PAGE = (ROOT / "docs" / "history.md").read_text(encoding="utf-8")
 QUERIES = [block.text for block in blocks(PAGE) if block.language == "sql"]

@@ -20,5 +20,5 @@ one cannot do either.
 ``logs``           the rows of ``system.processing_engine_logs``
 ``sql``            queries over what was written
 ``command``        the ``influxdb3`` command line in front of a host
-``scene``          what the host's own tests stand on; they are beside it
+``text_plugins``   support for the tests of the host, which are beside it: plugins as text
 """

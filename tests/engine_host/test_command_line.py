@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine_host.scene import HEADS, Host
+from tests.engine_host.text_plugins import HEADS, TextPluginHost
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import parse_trigger_arguments
 from tests.harness import ROOT, ProcessEngine, eventually, http_request, until_json_line, write_lp
@@ -78,7 +78,7 @@ def test_a_host_in_a_process_of_its_own_takes_every_kind_of_trigger_runs_schedul
         engine.delete_trigger("w")
 
 
-def test_the_host_flushes_on_an_http_request(host: Host) -> None:
+def test_the_host_flushes_on_an_http_request(host: TextPluginHost) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.entered.release()", spec="all_tables")
     assert host.write("m n=1").status == 204
     assert host.http("POST", "/_host/flush").json == {}

@@ -7,11 +7,11 @@ import pytest
 
 from tests.engine_host.host import EngineHost
 from tests.engine_host.local import PanicException
-from tests.engine_host.scene import Host
+from tests.engine_host.text_plugins import TextPluginHost
 from tests.harness import eventually
 
 
-def test_log_lines_join_their_arguments_and_stand_between_the_engines_own_two_rows(host: Host) -> None:
+def test_log_lines_join_their_arguments_and_stand_between_the_engines_own_two_rows(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.info('a', 1, None); influxdb3_local.warn('w'); influxdb3_local.error(); return {}")
     host.send()
     rows = host.engine.logs("t")
@@ -25,7 +25,7 @@ def test_log_lines_join_their_arguments_and_stand_between_the_engines_own_two_ro
     assert set(rows[0]) == {"event_time", "trigger_name", "log_level", "log_text"}
 
 
-def test_log_lines_come_from_any_thread_also_after_the_trigger_was_deleted(host: Host) -> None:
+def test_log_lines_come_from_any_thread_also_after_the_trigger_was_deleted(host: TextPluginHost) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(influxdb3_local); return {}")
     host.send()
     host.engine.delete_trigger("t")
@@ -33,7 +33,7 @@ def test_log_lines_come_from_any_thread_also_after_the_trigger_was_deleted(host:
     assert host.texts()[-1] == "late"
 
 
-def test_the_cache_is_used_from_any_thread_also_after_the_call(host: Host) -> None:
+def test_the_cache_is_used_from_any_thread_also_after_the_call(host: TextPluginHost) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(influxdb3_local); return {}")
     host.send()
     cache = host.notes[0].cache
@@ -41,7 +41,7 @@ def test_the_cache_is_used_from_any_thread_also_after_the_call(host: Host) -> No
     assert (cache.get("key"), cache.delete("key"), cache.get("key")) == ("late", True, None)
 
 
-def test_the_log_is_a_ring_of_ten_thousand_rows_for_all_triggers(host: Host) -> None:
+def test_the_log_is_a_ring_of_ten_thousand_rows_for_all_triggers(host: TextPluginHost) -> None:
     host.plugin("for n in range(10_000): influxdb3_local.info(n)\nreturn {}", "a")
     host.plugin("return {}", "b")
     host.send("a")
@@ -58,7 +58,9 @@ def test_the_log_is_a_ring_of_ten_thousand_rows_for_all_triggers(host: Host) -> 
         "write_sync_to_db('d', LineBuilder('m').int64_field('n', 1), False)",
     ],
 )
-def test_queries_and_writes_that_wait_panic_on_another_thread_and_after_the_call(host: Host, call: str) -> None:
+def test_queries_and_writes_that_wait_panic_on_another_thread_and_after_the_call(
+    host: TextPluginHost, call: str
+) -> None:
     host.plugin(
         f"""
         import threading, engine_host_meeting as meeting
@@ -85,12 +87,12 @@ def test_queries_and_writes_that_wait_panic_on_another_thread_and_after_the_call
     assert not issubclass(PanicException, Exception)
 
 
-def test_a_query_returns_rows_for_the_triggers_database_unless_another_is_named(host: Host) -> None:
+def test_a_query_returns_rows_for_the_triggers_database_unless_another_is_named(host: TextPluginHost) -> None:
     host.plugin("return influxdb3_local.query('Q', {'a': 'b'}) + influxdb3_local.query('Q', database='other')")
     assert host.send().json == [{"asked": ["Q", {"a": "b"}, "notifications"]}, {"asked": ["Q", {}, "other"]}]
 
 
-def test_the_cache_belongs_to_one_trigger_unless_global_and_entries_expire(host: Host) -> None:
+def test_the_cache_belongs_to_one_trigger_unless_global_and_entries_expire(host: TextPluginHost) -> None:
     body = """
     cache = influxdb3_local.cache
     seen = [cache.get("own"), cache.get("shared", "default", True), cache.get("brief")]
@@ -104,7 +106,7 @@ def test_the_cache_belongs_to_one_trigger_unless_global_and_entries_expire(host:
     assert host.send("b").json == [None, 2, None, 1, False]
 
 
-def test_collected_writes_delay_the_response_until_the_flush(host: Host) -> None:
+def test_collected_writes_delay_the_response_until_the_flush(host: TextPluginHost) -> None:
     host.plugin("if request_body: influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nreturn {}")
     assert host.send(body=b"").status == 200
     with ThreadPoolExecutor(1) as pool:
@@ -116,13 +118,13 @@ def test_collected_writes_delay_the_response_until_the_flush(host: Host) -> None
         assert reply.result(5).status == 200
 
 
-def test_collected_writes_of_a_call_that_raises_are_lost(host: Host) -> None:
+def test_collected_writes_of_a_call_that_raises_are_lost(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.write(LineBuilder('m').int64_field('n', 1))\nraise ValueError('boom')")
     assert host.send().status == 500
     assert host.engine.database.lines == []
 
 
-def test_collected_writes_with_invalid_lines_are_an_error_in_the_log(host: Host) -> None:
+def test_collected_writes_with_invalid_lines_are_an_error_in_the_log(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.write_to_db('d', type('Line', (), {'build': lambda _: 'm'})())\nreturn {}")
     assert host.send().status == 200
     assert host.errors() == [
@@ -139,7 +141,7 @@ def test_collected_writes_with_invalid_lines_are_an_error_in_the_log(host: Host)
     ],
 )
 def test_write_sync_raises_at_once_for_an_invalid_line_or_a_wrong_column_type(
-    host: Host, line: str, error: str
+    host: TextPluginHost, line: str, error: str
 ) -> None:
     host.plugin(
         """
@@ -156,7 +158,7 @@ def test_write_sync_raises_at_once_for_an_invalid_line_or_a_wrong_column_type(
 
 def test_the_flush_comes_by_itself_within_its_interval(tmp_path: Path) -> None:
     with EngineHost(tmp_path, flush_interval=0.05) as engine:
-        host = Host(engine)
+        host = TextPluginHost(engine)
         assert 0 < engine.database.until_flush() <= 0.05
         host.plugin("influxdb3_local.write_sync(LineBuilder('m').int64_field('n', 1), False)\nreturn {}")
         assert host.send().status == 200
@@ -168,7 +170,7 @@ def test_an_interval_without_length_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_write_that_waits_ends_with_the_server(tmp_path: Path) -> None:
-    host = Host(EngineHost(tmp_path, flush_interval=3600).start())
+    host = TextPluginHost(EngineHost(tmp_path, flush_interval=3600).start())
     with ThreadPoolExecutor(1) as pool:
         try:
             host.plugin(
@@ -186,7 +188,7 @@ def test_a_write_that_waits_ends_with_the_server(tmp_path: Path) -> None:
     assert host.engine.database.write("d", "m n=1").flushed.done()
 
 
-def test_collected_writes_from_another_thread_or_after_the_call_are_lost(host: Host) -> None:
+def test_collected_writes_from_another_thread_or_after_the_call_are_lost(host: TextPluginHost) -> None:
     host.plugin(
         """
         import threading, engine_host_meeting as meeting
@@ -202,7 +204,7 @@ def test_collected_writes_from_another_thread_or_after_the_call_are_lost(host: H
     assert host.engine.database.lines == []
 
 
-def test_write_sync_waits_for_the_flush_only_when_asked_to(host: Host) -> None:
+def test_write_sync_waits_for_the_flush_only_when_asked_to(host: TextPluginHost) -> None:
     host.plugin(
         """
         line = LineBuilder("m").int64_field("n", 1)

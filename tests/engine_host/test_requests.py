@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.engine_host.scene import BLOCK, HEADS, Host
+from tests.engine_host.text_plugins import BLOCK, HEADS, TextPluginHost
 from tests.engine_host.tokens import bearer
 from tests.engine_host.trigger import ERROR_BEHAVIORS, ErrorBehavior
 from tests.engine_host.workers import CHANNEL_PLACES, RequestWorker
@@ -19,7 +19,7 @@ WAITS = BLOCK + "return {}"
 # How a plugin is loaded
 
 
-def test_the_source_is_read_and_executed_at_each_call(host: Host) -> None:
+def test_the_source_is_read_and_executed_at_each_call(host: TextPluginHost) -> None:
     host.plugin("count = globals().setdefault('count', 0)\nglobals()['count'] += 1\nreturn [count]")
     assert [host.send().json, host.send().json] == [[0], [0]]
     (host.engine.plugin_dir / "t.py").write_text(HEAD + "    return ['other']")
@@ -39,12 +39,14 @@ def test_the_source_is_read_and_executed_at_each_call(host: Host) -> None:
         ("__import__('threading').current_thread() is __import__('threading').main_thread()", False),
     ],
 )
-def test_a_plugin_sees_the_globals_of_an_embedded_interpreter(host: Host, expression: str, value: object) -> None:
+def test_a_plugin_sees_the_globals_of_an_embedded_interpreter(
+    host: TextPluginHost, expression: str, value: object
+) -> None:
     host.plugin(f"return [{expression}]")
     assert host.send().json == [value]
 
 
-def test_the_plugin_directory_is_not_importable(host: Host) -> None:
+def test_the_plugin_directory_is_not_importable(host: TextPluginHost) -> None:
     (host.engine.plugin_dir / "neighbour.py").write_text("")
     host.plugin("import neighbour")
     assert host.send().json == {
@@ -52,7 +54,7 @@ def test_the_plugin_directory_is_not_importable(host: Host) -> None:
     }
 
 
-def test_the_virtual_environment_is_named_after_the_plugin_directory(host: Host) -> None:
+def test_the_virtual_environment_is_named_after_the_plugin_directory(host: TextPluginHost) -> None:
     host.plugin("import os; return [os.environ['VIRTUAL_ENV']]")
     assert host.send().json == [str(host.engine.plugin_dir / ".venv")]
 
@@ -65,7 +67,7 @@ def test_the_virtual_environment_is_named_after_the_plugin_directory(host: Host)
         ("x = 1", "the process_request function is not present in the plugin"),
     ],
 )
-def test_a_source_that_does_not_load_is_a_500(host: Host, source: str, error: str) -> None:
+def test_a_source_that_does_not_load_is_a_500(host: TextPluginHost, source: str, error: str) -> None:
     host.plugin("return {}")
     (host.engine.plugin_dir / "t.py").write_text(source)
     reply = host.send()
@@ -73,7 +75,7 @@ def test_a_source_that_does_not_load_is_a_500(host: Host, source: str, error: st
     assert reply.json["error"].startswith(error)
 
 
-def test_only_the_existence_of_the_file_is_checked_when_a_trigger_is_created(host: Host) -> None:
+def test_only_the_existence_of_the_file_is_checked_when_a_trigger_is_created(host: TextPluginHost) -> None:
     (host.engine.plugin_dir / "broken.py").write_text("def")
     host.engine.create_trigger("broken", path="broken.py", spec="request:broken")
     with pytest.raises(FileNotFoundError):
@@ -113,7 +115,7 @@ HTML, JSON, TEXT = "text/html", "application/json", "text/plain"
     ],
 )
 def test_a_return_value_is_read_by_flasks_rules_and_the_engines_exceptions(
-    host: Host, value: str, status: int, body: str, content_types: list[str]
+    host: TextPluginHost, value: str, status: int, body: str, content_types: list[str]
 ) -> None:
     host.plugin(f"return {value}")
     reply = host.send()
@@ -124,7 +126,7 @@ def test_a_return_value_is_read_by_flasks_rules_and_the_engines_exceptions(
 @pytest.mark.parametrize(
     ("value", "sent"), [("plain", "plain"), ("a\r\nb", ""), ("a\nb", ""), ("é", ""), ("a\tb", "a\tb")]
 )
-def test_a_header_value_with_a_line_break_comes_out_empty(host: Host, value: str, sent: str) -> None:
+def test_a_header_value_with_a_line_break_comes_out_empty(host: TextPluginHost, value: str, sent: str) -> None:
     host.plugin(f"return 'a', 200, {{'X-A': {value!r}}}")
     assert host.send().header("X-A") == sent
 
@@ -140,7 +142,7 @@ def test_a_header_value_with_a_line_break_comes_out_empty(host: Host, value: str
 )
 @pytest.mark.parametrize("error_behavior", ERROR_BEHAVIORS)
 def test_whatever_is_raised_becomes_a_500_and_the_trigger_goes_on_whatever_its_error_behavior(
-    host: Host, raised: str, error: str, error_behavior: ErrorBehavior
+    host: TextPluginHost, raised: str, error: str, error_behavior: ErrorBehavior
 ) -> None:
     host.plugin(f"if request_body: raise {raised}\nreturn {{}}", error_behavior=error_behavior)
     reply = host.send(body=b"x")
@@ -154,7 +156,7 @@ def test_whatever_is_raised_becomes_a_500_and_the_trigger_goes_on_whatever_its_e
 ECHO = "return {'query': query_parameters, 'headers': request_headers, 'body': repr(request_body), 'args': args}"
 
 
-def test_headers_are_lower_cased_the_last_wins_and_only_authorization_is_filtered(host: Host) -> None:
+def test_headers_are_lower_cased_the_last_wins_and_only_authorization_is_filtered(host: TextPluginHost) -> None:
     host.plugin(ECHO)
     reply = host.send(
         headers=[
@@ -174,18 +176,18 @@ def test_headers_are_lower_cased_the_last_wins_and_only_authorization_is_filtere
     ("query", "seen"),
     [("", {}), ("a=1&a=2", {"a": "2"}), ("a=b+c%20d&e", {"a": "b c d", "e": ""}), ("a=%C3%A9", {"a": "é"})],
 )
-def test_query_parameters_are_a_dict_of_str_where_the_last_wins(host: Host, query: str, seen: object) -> None:
+def test_query_parameters_are_a_dict_of_str_where_the_last_wins(host: TextPluginHost, query: str, seen: object) -> None:
     host.plugin(ECHO)
     assert host.send(f"t?{query}").json["query"] == seen
 
 
-def test_a_body_is_bytes_and_empty_when_there_is_none(host: Host) -> None:
+def test_a_body_is_bytes_and_empty_when_there_is_none(host: TextPluginHost) -> None:
     host.plugin(ECHO)
     assert host.send(method="GET").json["body"] == "b''"
     assert host.send(body=b"\xff").json["body"] == r"b'\xff'"
 
 
-def test_gzip_is_inflated_and_the_headers_stay_unchanged(host: Host) -> None:
+def test_gzip_is_inflated_and_the_headers_stay_unchanged(host: TextPluginHost) -> None:
     host.plugin(ECHO)
     packed = gzip.compress(b"a" * 1000)
     seen = host.send(body=packed, headers=[("Content-Encoding", "gzip")]).json
@@ -195,7 +197,7 @@ def test_gzip_is_inflated_and_the_headers_stay_unchanged(host: Host) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_a_body_over_ten_mebibytes_is_refused_with_413(host: Host, packed: bool) -> None:
+def test_a_body_over_ten_mebibytes_is_refused_with_413(host: TextPluginHost, packed: bool) -> None:
     host.plugin("return [len(request_body)]")
     for size, status in [(10 * 1024 * 1024, 200), (10 * 1024 * 1024 + 1, 413)]:
         body = gzip.compress(bytes(size), 1) if packed else bytes(size)
@@ -205,20 +207,20 @@ def test_a_body_over_ten_mebibytes_is_refused_with_413(host: Host, packed: bool)
 @pytest.mark.parametrize(
     ("method", "status"), [("GET", 200), ("POST", 200), ("PUT", 404), ("DELETE", 404), ("PATCH", 404), ("HEAD", 404)]
 )
-def test_only_get_and_post_reach_a_plugin(host: Host, method: str, status: int) -> None:
+def test_only_get_and_post_reach_a_plugin(host: TextPluginHost, method: str, status: int) -> None:
     host.plugin("return {}")
     assert host.send(method=method).status == status
     assert (host.texts() != []) == (status == 200)
 
 
-def test_an_unknown_path_is_404_and_a_path_may_have_several_segments(host: Host) -> None:
+def test_an_unknown_path_is_404_and_a_path_may_have_several_segments(host: TextPluginHost) -> None:
     (host.engine.plugin_dir / "p.py").write_text(HEAD + "    return {}")
     host.engine.create_trigger("deep", path="p.py", spec="request:a/b/c")
     assert [host.send(route).status for route in ("a/b/c", "a/b", "a/b/c/d", "")] == [200, 404, 404, 404]
 
 
 @pytest.mark.parametrize(("given", "seen"), [(None, None), ({}, None), ({"a": "1,2"}, {"a": "1,2"})])
-def test_args_are_none_when_there_are_none(host: Host, given: dict[str, str] | None, seen: object) -> None:
+def test_args_are_none_when_there_are_none(host: TextPluginHost, given: dict[str, str] | None, seen: object) -> None:
     host.plugin(ECHO, arguments=given)
     assert host.send().json["args"] == seen
 
@@ -228,7 +230,7 @@ def test_args_are_none_when_there_are_none(host: Host, given: dict[str, str] | N
 
 @pytest.mark.parametrize(("asynchronous", "together"), [(True, 3), (False, 1)])
 def test_requests_run_one_after_the_other_unless_the_trigger_is_asynchronous(
-    host: Host, asynchronous: bool, together: int
+    host: TextPluginHost, asynchronous: bool, together: int
 ) -> None:
     host.plugin(WAITS, asynchronous=asynchronous)
     with ThreadPoolExecutor(3) as pool:
@@ -240,7 +242,9 @@ def test_requests_run_one_after_the_other_unless_the_trigger_is_asynchronous(
         assert [reply.result().status for reply in replies] == [200] * 3
 
 
-def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger_and_plain_writes(host: Host) -> None:
+def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger_and_plain_writes(
+    host: TextPluginHost,
+) -> None:
     host.plugin(WAITS, "slow", asynchronous=False)
     host.plugin("return {}", "other")
     with ThreadPoolExecutor(CHANNEL_PLACES + 5) as pool:
@@ -267,7 +271,7 @@ def test_a_full_channel_of_a_synchronous_trigger_holds_up_every_other_trigger_an
         assert {reply.result(10).status for reply in queued} == {200}
 
 
-def test_a_call_goes_on_when_its_client_goes_away(host: Host) -> None:
+def test_a_call_goes_on_when_its_client_goes_away(host: TextPluginHost) -> None:
     host.plugin(f"{BLOCK}influxdb3_local.info('went on')\nreturn {{}}")
     connection = http.client.HTTPConnection("127.0.0.1", host.engine.port)
     connection.request("POST", "/api/v3/engine/t", headers=bearer(host.engine.token))
@@ -277,7 +281,7 @@ def test_a_call_goes_on_when_its_client_goes_away(host: Host) -> None:
     eventually(lambda: "went on" in host.texts())
 
 
-def test_disabling_an_asynchronous_trigger_cuts_its_clients_while_the_call_goes_on(host: Host) -> None:
+def test_disabling_an_asynchronous_trigger_cuts_its_clients_while_the_call_goes_on(host: TextPluginHost) -> None:
     host.plugin(f"{BLOCK}influxdb3_local.info('went on')\nreturn {{}}")
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(host.send)
@@ -291,7 +295,7 @@ def test_disabling_an_asynchronous_trigger_cuts_its_clients_while_the_call_goes_
     assert host.send().status == 200
 
 
-def test_disabling_a_synchronous_trigger_waits_for_its_call(host: Host) -> None:
+def test_disabling_a_synchronous_trigger_waits_for_its_call(host: TextPluginHost) -> None:
     host.plugin(WAITS, asynchronous=False)
     with ThreadPoolExecutor(2) as pool:
         reply = pool.submit(host.send)
@@ -305,7 +309,7 @@ def test_disabling_a_synchronous_trigger_waits_for_its_call(host: Host) -> None:
 
 
 def test_deleting_the_newer_of_two_triggers_on_one_path_removes_the_route_until_the_older_is_enabled_again(
-    host: Host,
+    host: TextPluginHost,
 ) -> None:
     for name in ("older", "newer"):
         (host.engine.plugin_dir / f"{name}.py").write_text(HEAD + f"    return [{name!r}]")

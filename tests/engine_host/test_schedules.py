@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 
 from tests.engine_host.durations import format_duration, parse_duration
-from tests.engine_host.scene import BLOCK, Host
 from tests.engine_host.schedule import Cron, Every, Schedule
+from tests.engine_host.text_plugins import BLOCK, TextPluginHost
 from tests.harness import eventually
 
 STARTING = "starting execution with scheduled time "
@@ -18,7 +18,7 @@ NEVER_HERE = "every:1y"
 """A schedule that no test meets."""
 
 
-def scheduled_times(host: Host, trigger: str = "t") -> list[datetime]:
+def scheduled_times(host: TextPluginHost, trigger: str = "t") -> list[datetime]:
     """What the engine's rows say, in the order in which the calls began."""
     written = [text.removeprefix(STARTING) for text in host.texts(trigger) if text.startswith(STARTING)]
     return [datetime.fromisoformat(text.removesuffix(" UTC")).replace(tzinfo=UTC) for text in written]
@@ -39,7 +39,7 @@ def in_india(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("in_india")
 @pytest.mark.parametrize("spec", [NEVER_HERE, "cron:0 0 0 1 1 *"])
-def test_the_time_of_a_call_is_naive_and_local_without_fractions_of_a_second(host: Host, spec: str) -> None:
+def test_the_time_of_a_call_is_naive_and_local_without_fractions_of_a_second(host: TextPluginHost, spec: str) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(call_time)", spec=spec)
     before = datetime.now(UTC).replace(microsecond=0)
     host.engine.run_schedule("t")
@@ -52,14 +52,14 @@ def test_the_time_of_a_call_is_naive_and_local_without_fractions_of_a_second(hos
 
 @pytest.mark.parametrize(("given", "seen"), [(None, None), ({}, None), ({"a": "1,2"}, {"a": "1,2"})])
 def test_args_of_a_scheduled_call_are_none_when_there_are_none(
-    host: Host, given: dict[str, str] | None, seen: object
+    host: TextPluginHost, given: dict[str, str] | None, seen: object
 ) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(args)", spec=NEVER_HERE, arguments=given)
     host.engine.run_schedule("t")
     assert host.notes == [seen]
 
 
-def test_the_engines_rows_stand_around_a_scheduled_call(host: Host) -> None:
+def test_the_engines_rows_stand_around_a_scheduled_call(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.info('hello')", spec=NEVER_HERE)
     host.engine.run_schedule("t")
     starting, hello, finished = host.texts()
@@ -68,7 +68,7 @@ def test_the_engines_rows_stand_around_a_scheduled_call(host: Host) -> None:
     assert finished.startswith("finished execution in ")
 
 
-def test_a_plugin_without_the_function_is_an_error_in_the_log(host: Host) -> None:
+def test_a_plugin_without_the_function_is_an_error_in_the_log(host: TextPluginHost) -> None:
     host.plugin("pass", spec=NEVER_HERE)
     (host.engine.plugin_dir / "t.py").write_text("")
     host.engine.run_schedule("t")
@@ -78,7 +78,7 @@ def test_a_plugin_without_the_function_is_an_error_in_the_log(host: Host) -> Non
     )
 
 
-def test_a_deleted_plugin_file_still_runs(host: Host) -> None:
+def test_a_deleted_plugin_file_still_runs(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.info('hello')", spec=NEVER_HERE)
     (host.engine.plugin_dir / "t.py").unlink()
     host.engine.run_schedule("t")
@@ -194,7 +194,7 @@ def test_cron_starts_with_seconds_counts_from_sunday_and_requires_both_days(expr
         "",
     ],
 )
-def test_an_invalid_specification_is_refused_and_creates_no_trigger(host: Host, spec: str) -> None:
+def test_an_invalid_specification_is_refused_and_creates_no_trigger(host: TextPluginHost, spec: str) -> None:
     with pytest.raises(ValueError, match=r"cron|every|duration|specification"):
         host.plugin("pass", spec=spec or " ")
     host.plugin("pass", spec=NEVER_HERE)
@@ -214,13 +214,13 @@ def test_an_interval_is_counted_from_1970_whenever_the_trigger_was_made(text: st
     assert int(datetime.fromisoformat(found[0] + "+00:00").timestamp()) % (parse_duration(text) // 10**9) == 0
 
 
-def test_cron_triggers_run_by_themselves(host: Host) -> None:
+def test_cron_triggers_run_by_themselves(host: TextPluginHost) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.entered.release()", spec="cron:* * * * * *")
     assert host.entered.acquire(timeout=5)
     assert scheduled_times(host)[0].microsecond == 0
 
 
-def test_a_cron_trigger_without_a_future_time_is_created_and_never_runs(host: Host) -> None:
+def test_a_cron_trigger_without_a_future_time_is_created_and_never_runs(host: TextPluginHost) -> None:
     host.plugin("pass", spec="cron:0 0 0 1 1 * 2020")
     eventually(lambda: host.engine._workers["t"].task.done())
     assert host.texts() == []
@@ -229,7 +229,7 @@ def test_a_cron_trigger_without_a_future_time_is_created_and_never_runs(host: Ho
 # One after the other, or all at once
 
 
-def test_a_synchronous_trigger_runs_missed_times_one_after_the_other(host: Host) -> None:
+def test_a_synchronous_trigger_runs_missed_times_one_after_the_other(host: TextPluginHost) -> None:
     host.plugin(BLOCK, spec="every:20ms", asynchronous=False)
     assert host.entered.acquire(timeout=5)
     due = scheduled_times(host)[0] + timedelta(milliseconds=100)
@@ -242,7 +242,9 @@ def test_a_synchronous_trigger_runs_missed_times_one_after_the_other(host: Host)
     assert times[0].timestamp() * 1000 % 20 == pytest.approx(0, abs=0.01)
 
 
-def test_an_asynchronous_trigger_runs_on_time_beside_a_call_that_takes_longer_than_the_interval(host: Host) -> None:
+def test_an_asynchronous_trigger_runs_on_time_beside_a_call_that_takes_longer_than_the_interval(
+    host: TextPluginHost,
+) -> None:
     host.plugin(BLOCK, spec="every:20ms")
     for _ in range(4):
         assert host.entered.acquire(timeout=5)
@@ -252,7 +254,7 @@ def test_an_asynchronous_trigger_runs_on_time_beside_a_call_that_takes_longer_th
 
 @pytest.mark.parametrize(("asynchronous", "together"), [(True, 3), (False, 1)])
 def test_calls_asked_for_run_one_after_the_other_unless_the_trigger_is_asynchronous(
-    host: Host, asynchronous: bool, together: int
+    host: TextPluginHost, asynchronous: bool, together: int
 ) -> None:
     host.plugin(BLOCK, spec=NEVER_HERE, asynchronous=asynchronous)
     with ThreadPoolExecutor(3) as pool:
@@ -267,7 +269,9 @@ def test_calls_asked_for_run_one_after_the_other_unless_the_trigger_is_asynchron
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_disabling_a_scheduled_trigger_does_not_wait_for_its_call_which_goes_on(host: Host, asynchronous: bool) -> None:
+def test_disabling_a_scheduled_trigger_does_not_wait_for_its_call_which_goes_on(
+    host: TextPluginHost, asynchronous: bool
+) -> None:
     host.plugin(
         f"{BLOCK}influxdb3_local.write(LineBuilder('m').int64_field('n', 1)); influxdb3_local.info('went on')",
         spec="every:20ms",
@@ -297,7 +301,7 @@ def test_disabling_a_scheduled_trigger_does_not_wait_for_its_call_which_goes_on(
     ],
 )
 def test_an_exception_is_logged_twice_and_the_trigger_goes_on(
-    host: Host, asynchronous: bool, kind: str, raised: str, error: str
+    host: TextPluginHost, asynchronous: bool, kind: str, raised: str, error: str
 ) -> None:
     host.plugin(f"raise {raised}", spec=NEVER_HERE, asynchronous=asynchronous)
     for _ in range(2):
@@ -306,7 +310,7 @@ def test_an_exception_is_logged_twice_and_the_trigger_goes_on(
     assert not any(text.startswith("finished") for text in host.texts())
 
 
-def test_a_retrying_schedule_runs_the_file_again_for_the_same_time_until_it_succeeds(host: Host) -> None:
+def test_a_retrying_schedule_runs_the_file_again_for_the_same_time_until_it_succeeds(host: TextPluginHost) -> None:
     raises = "import engine_host_meeting as meeting; meeting.entered.release()\nraise ValueError"
     host.plugin(raises, spec=NEVER_HERE, error_behavior="retry")
     with ThreadPoolExecutor(1) as pool:
@@ -321,7 +325,7 @@ def test_a_retrying_schedule_runs_the_file_again_for_the_same_time_until_it_succ
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_schedule_that_retries_is_stopped_by_disabling_it(host: Host, asynchronous: bool) -> None:
+def test_a_schedule_that_retries_is_stopped_by_disabling_it(host: TextPluginHost, asynchronous: bool) -> None:
     raises = "import engine_host_meeting as meeting; meeting.entered.release()\nraise ValueError"
     host.plugin(raises, spec="every:20ms", error_behavior="retry", asynchronous=asynchronous)
     assert host.entered.acquire(timeout=5)
@@ -330,7 +334,7 @@ def test_a_schedule_that_retries_is_stopped_by_disabling_it(host: Host, asynchro
     eventually(lambda: not host.entered.acquire(timeout=0.1))
 
 
-def test_a_call_asked_for_that_retries_is_stopped_by_disabling_its_trigger(host: Host) -> None:
+def test_a_call_asked_for_that_retries_is_stopped_by_disabling_its_trigger(host: TextPluginHost) -> None:
     raises = "import engine_host_meeting as meeting; meeting.entered.release()\nraise ValueError"
     host.plugin(raises, spec=NEVER_HERE, error_behavior="retry")
     with ThreadPoolExecutor(1) as pool:
@@ -340,7 +344,7 @@ def test_a_call_asked_for_that_retries_is_stopped_by_disabling_its_trigger(host:
         call.result(5)
 
 
-def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_log_line(host: Host) -> None:
+def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_log_line(host: TextPluginHost) -> None:
     host.plugin(
         """
         influxdb3_local.info(influxdb3_local.cache.get("key"))
@@ -362,7 +366,7 @@ def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_l
     assert host.texts().count("None") == 2
 
 
-def test_only_a_scheduled_trigger_can_be_run_at_once(host: Host) -> None:
+def test_only_a_scheduled_trigger_can_be_run_at_once(host: TextPluginHost) -> None:
     host.plugin("return {}")
     for name in ("t", "absent"):
         with pytest.raises(ValueError, match=f"no enabled scheduled trigger '{name}'"):

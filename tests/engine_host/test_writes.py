@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 
 from tests.engine_host.host import EngineHost
-from tests.engine_host.scene import BLOCK, Host
+from tests.engine_host.text_plugins import BLOCK, TextPluginHost
 from tests.engine_host.workers import CHANNEL_PLACES, WriteWorker
 from tests.harness import eventually
 
 NOTE = "import engine_host_meeting as meeting; meeting.notes.append(table_batches)"
 
 
-def write_and_flush(host: Host, lines: str) -> None:
+def write_and_flush(host: TextPluginHost, lines: str) -> None:
     """Write ``lines`` and flush them."""
     assert host.write(lines).status == 204
     host.engine.flush()
 
 
-def rows(host: Host, count: int) -> list[Any]:
+def rows(host: TextPluginHost, count: int) -> list[Any]:
     """What the plugins noted, as soon as there are ``count`` of it."""
     eventually(lambda: len(host.notes) >= count)
     return host.notes
@@ -31,7 +31,7 @@ def rows(host: Host, count: int) -> list[Any]:
 # What a plugin sees of a flush
 
 
-def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_absent(host: Host) -> None:
+def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_absent(host: TextPluginHost) -> None:
     host.plugin(NOTE, spec="all_tables")
     host.write("cpu,host=a usage=1.5,n=3i,ok=t 1700000000000000000")
     host.write('cpu,host=b usage=2 1700000000000000001\nmem free=7u,s="x y" 1700000000000000002')
@@ -53,7 +53,7 @@ def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_
     assert list(first)[-1] == "time"
 
 
-def test_no_rows_cause_no_call(host: Host) -> None:
+def test_no_rows_cause_no_call(host: TextPluginHost) -> None:
     host.plugin(NOTE, spec="all_tables")
     host.engine.flush()
     write_and_flush(host, "m n=1 1")
@@ -63,7 +63,7 @@ def test_no_rows_cause_no_call(host: Host) -> None:
 
 
 def test_a_trigger_of_one_table_gets_only_its_rows_and_an_empty_list_for_other_tables(
-    host: Host,
+    host: TextPluginHost,
 ) -> None:
     host.write("m n=1 1")
     host.plugin(NOTE, spec="table:m")
@@ -73,7 +73,7 @@ def test_a_trigger_of_one_table_gets_only_its_rows_and_an_empty_list_for_other_t
     assert rows(host, 2) == [[{"table_name": "m", "rows": [{"n": 1.0, "time": 1_000_000_000}]}], []]
 
 
-def test_writes_to_another_database_do_not_call_the_trigger(host: Host) -> None:
+def test_writes_to_another_database_do_not_call_the_trigger(host: TextPluginHost) -> None:
     host.plugin(NOTE, spec="all_tables")
     assert host.http("POST", "/api/v3/write_lp?db=other&no_sync=true", body=b"m n=1 1").status == 204
     host.engine.flush()
@@ -86,7 +86,7 @@ def test_writes_to_another_database_do_not_call_the_trigger(host: Host) -> None:
     "write",
     ["write_sync(line, no_sync=True)", "write_sync(line, no_sync=False)", "write(line)"],
 )
-def test_rows_that_a_plugin_writes_reach_write_triggers(host: Host, write: str) -> None:
+def test_rows_that_a_plugin_writes_reach_write_triggers(host: TextPluginHost, write: str) -> None:
     host.plugin(NOTE, "watcher", "all_tables")
     host.plugin(
         f"line = LineBuilder('m').tag('a', 'b').int64_field('n', 1).time_ns(5)\ninfluxdb3_local.{write}\nreturn {{}}"
@@ -102,14 +102,14 @@ def test_rows_that_a_plugin_writes_reach_write_triggers(host: Host, write: str) 
 
 @pytest.mark.parametrize(("given", "seen"), [(None, None), ({}, None), ({"a": "1,2"}, {"a": "1,2"})])
 def test_args_of_a_write_trigger_are_none_when_there_are_none(
-    host: Host, given: dict[str, str] | None, seen: object
+    host: TextPluginHost, given: dict[str, str] | None, seen: object
 ) -> None:
     host.plugin("import engine_host_meeting as meeting; meeting.notes.append(args)", spec="all_tables", arguments=given)
     write_and_flush(host, "m n=1")
     assert rows(host, 1) == [seen]
 
 
-def test_the_engines_rows_stand_around_a_call(host: Host) -> None:
+def test_the_engines_rows_stand_around_a_call(host: TextPluginHost) -> None:
     host.plugin("influxdb3_local.info('hello')", spec="all_tables")
     write_and_flush(host, "m n=1")
     eventually(lambda: len(host.texts()) == 3)
@@ -117,7 +117,7 @@ def test_the_engines_rows_stand_around_a_call(host: Host) -> None:
     assert host.texts()[2].startswith("finished execution in ")
 
 
-def test_changes_of_a_plugin_to_the_rows_are_invisible_to_other_triggers(host: Host) -> None:
+def test_changes_of_a_plugin_to_the_rows_are_invisible_to_other_triggers(host: TextPluginHost) -> None:
     host.plugin(f"table_batches[0]['rows'][0].clear()\n{NOTE}", "a", "all_tables")
     host.plugin(NOTE, "b", "all_tables")
     write_and_flush(host, "m n=1 1")
@@ -146,7 +146,7 @@ def test_changes_of_a_plugin_to_the_rows_are_invisible_to_other_triggers(host: H
     ],
 )
 def test_a_timestamp_has_the_given_or_guessed_precision(
-    host: Host, precision: str, timestamp: int, nanoseconds: int
+    host: TextPluginHost, precision: str, timestamp: int, nanoseconds: int
 ) -> None:
     host.plugin(NOTE, spec="all_tables")
     assert host.write(f"m n=1 {timestamp}", f"&precision={precision}" if precision else "").status == 204
@@ -155,7 +155,9 @@ def test_a_timestamp_has_the_given_or_guessed_precision(
 
 
 @pytest.mark.parametrize(("precision", "unit"), [("auto", 1), ("second", 10**9), ("ms", 10**6)])
-def test_a_line_without_timestamp_gets_the_current_time_in_the_precision(host: Host, precision: str, unit: int) -> None:
+def test_a_line_without_timestamp_gets_the_current_time_in_the_precision(
+    host: TextPluginHost, precision: str, unit: int
+) -> None:
     host.plugin(NOTE, spec="all_tables")
     before = time.time_ns() // unit * unit
     host.write("m n=1", f"&precision={precision}")
@@ -165,7 +167,7 @@ def test_a_line_without_timestamp_gets_the_current_time_in_the_precision(host: H
     assert moment % unit == 0
 
 
-def test_a_write_waits_for_the_flush_unless_told_not_to(host: Host) -> None:
+def test_a_write_waits_for_the_flush_unless_told_not_to(host: TextPluginHost) -> None:
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(host.http, "POST", "/api/v3/write_lp?db=notifications", body=b"m n=1")
         eventually(lambda: host.engine.database.lines == [("notifications", "m n=1")])
@@ -178,7 +180,7 @@ def test_a_write_waits_for_the_flush_unless_told_not_to(host: Host) -> None:
 
 
 def test_a_flush_that_waits_ends_with_the_server_and_releases_writers(tmp_path: Path) -> None:
-    host = Host(EngineHost(tmp_path, flush_interval=3600).start())
+    host = TextPluginHost(EngineHost(tmp_path, flush_interval=3600).start())
     with ThreadPoolExecutor(2) as pool:
         try:
             host.plugin(BLOCK, spec="all_tables", asynchronous=False)
@@ -204,12 +206,12 @@ def test_a_flush_that_waits_ends_with_the_server_and_releases_writers(tmp_path: 
         assert rows(host, 1) == ["written"]
 
 
-def test_gzip_is_inflated(host: Host) -> None:
+def test_gzip_is_inflated(host: TextPluginHost) -> None:
     assert host.write(gzip.compress(b"m n=1"), headers=[("Content-Encoding", "gzip")]).status == 204
     assert host.engine.database.lines == [("notifications", "m n=1")]
 
 
-def test_invalid_lines_are_left_out_and_named_in_a_400(host: Host) -> None:
+def test_invalid_lines_are_left_out_and_named_in_a_400(host: TextPluginHost) -> None:
     reply = host.write('# comment\nm n=1 1\nm n=\nm n=2i\n\nm s="a b" 4')
     assert reply.status == 400
     assert reply.json == {
@@ -227,7 +229,7 @@ def test_invalid_lines_are_left_out_and_named_in_a_400(host: Host) -> None:
     assert [line for _, line in host.engine.database.lines] == ["m n=1 1", 'm s="a b" 4']
 
 
-def test_without_partial_writes_one_invalid_line_refuses_all(host: Host) -> None:
+def test_without_partial_writes_one_invalid_line_refuses_all(host: TextPluginHost) -> None:
     reply = host.write("m n=1\nm n=", "&accept_partial=false")
     assert (reply.status, reply.json) == (
         400,
@@ -241,7 +243,7 @@ def test_without_partial_writes_one_invalid_line_refuses_all(host: Host) -> None
     assert host.write("m n=1i").status == 204
 
 
-def test_a_column_keeps_its_type_and_time_is_a_column(host: Host) -> None:
+def test_a_column_keeps_its_type_and_time_is_a_column(host: TextPluginHost) -> None:
     host.write("m,a=b n=1i")
     for line in ("m n=1", "m a=1", "m n=t", 'm n="1"', "m time=1", "m,time=1 n=1i"):
         assert "invalid column type for column" in host.write(line).text
@@ -263,7 +265,7 @@ def test_a_column_keeps_its_type_and_time_is_a_column(host: Host) -> None:
         ("?db=d&no_sync=true&precision=s", b"m n=1 9223372036854775807", 400, "out of range for precision"),
     ],
 )
-def test_an_invalid_write_is_refused(host: Host, path: str, body: bytes, status: int, part: str) -> None:
+def test_an_invalid_write_is_refused(host: TextPluginHost, path: str, body: bytes, status: int, part: str) -> None:
     reply = host.http("POST", f"/api/v3/write_lp{path}", body=body)
     assert reply.status == status
     assert part in reply.text
@@ -275,7 +277,7 @@ def test_an_invalid_write_is_refused(host: Host, path: str, body: bytes, status:
 
 @pytest.mark.parametrize(("asynchronous", "together"), [(True, 3), (False, 1)])
 def test_flushes_run_one_after_the_other_unless_the_trigger_is_asynchronous(
-    host: Host, asynchronous: bool, together: int
+    host: TextPluginHost, asynchronous: bool, together: int
 ) -> None:
     host.plugin(BLOCK, spec="all_tables", asynchronous=asynchronous)
     for number in range(3):
@@ -287,7 +289,9 @@ def test_flushes_run_one_after_the_other_unless_the_trigger_is_asynchronous(
     eventually(lambda: sum(text.startswith("finished") for text in host.texts()) == 3)
 
 
-def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every_other_trigger(host: Host) -> None:
+def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every_other_trigger(
+    host: TextPluginHost,
+) -> None:
     host.plugin(BLOCK, "slow", "all_tables", asynchronous=False)
     host.plugin("return {}", "other")
     with ThreadPoolExecutor(2) as pool:
@@ -316,7 +320,9 @@ def test_a_full_channel_of_a_synchronous_write_trigger_holds_up_writes_and_every
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(host: Host, asynchronous: bool) -> None:
+def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(
+    host: TextPluginHost, asynchronous: bool
+) -> None:
     host.plugin(BLOCK + "influxdb3_local.info('went on')", spec="all_tables", asynchronous=asynchronous)
     host.plugin("return {}", "other")
     write_and_flush(host, "m n=1")
@@ -352,7 +358,7 @@ def test_disabling_waits_for_the_call_of_a_synchronous_write_trigger_alone(host:
     ],
 )
 def test_an_exception_is_logged_and_the_trigger_goes_on(
-    host: Host, asynchronous: bool, raised: str, error: str
+    host: TextPluginHost, asynchronous: bool, raised: str, error: str
 ) -> None:
     host.plugin(
         f"influxdb3_local.write(LineBuilder('m').int64_field('lost', 1))\nraise {raised}",
@@ -366,7 +372,7 @@ def test_an_exception_is_logged_and_the_trigger_goes_on(
     assert len(host.engine.database.lines) == 2
 
 
-def test_a_plugin_without_the_function_is_an_error_in_the_log(host: Host) -> None:
+def test_a_plugin_without_the_function_is_an_error_in_the_log(host: TextPluginHost) -> None:
     host.plugin("pass", spec="all_tables")
     (host.engine.plugin_dir / "t.py").write_text("")
     write_and_flush(host, "m n=1")
@@ -387,7 +393,7 @@ influxdb3_local.info("done")
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: Host, asynchronous: bool) -> None:
+def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: TextPluginHost, asynchronous: bool) -> None:
     host.plugin(RAISE_WHILE_CLOSED, spec="all_tables", error_behavior="retry", asynchronous=asynchronous)
     write_and_flush(host, "m n=1 1")
     for _ in range(5):
@@ -405,7 +411,7 @@ def test_retry_repeats_the_same_batch_without_pause_with_the_old_file(host: Host
     eventually(lambda: "mended" in host.texts())
 
 
-def test_a_write_trigger_that_retries_cannot_be_stopped(host: Host) -> None:
+def test_a_write_trigger_that_retries_cannot_be_stopped(host: TextPluginHost) -> None:
     host.plugin(RAISE_WHILE_CLOSED, spec="all_tables", error_behavior="retry", asynchronous=False)
     write_and_flush(host, "m n=1")
     with ThreadPoolExecutor(1) as pool:
@@ -419,7 +425,7 @@ def test_a_write_trigger_that_retries_cannot_be_stopped(host: Host) -> None:
 
 @pytest.mark.parametrize("asynchronous", [True, False])
 def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_log_line(
-    host: Host, asynchronous: bool
+    host: TextPluginHost, asynchronous: bool
 ) -> None:
     host.plugin(f"{NOTE}\nraise ValueError", spec="all_tables", error_behavior="disable", asynchronous=asynchronous)
     write_and_flush(host, "m n=1")
@@ -431,7 +437,7 @@ def test_an_exception_disables_a_trigger_with_error_behavior_disable_without_a_l
     assert host.errors() == []
 
 
-def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped(host: Host) -> None:
+def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped(host: TextPluginHost) -> None:
     host.plugin(BLOCK + "raise ValueError", spec="all_tables", error_behavior="disable", asynchronous=False)
     for number in range(3):
         write_and_flush(host, f"m n={number}")
@@ -444,7 +450,7 @@ def test_flushes_that_wait_behind_the_call_that_disabled_its_trigger_are_skipped
 
 
 def test_a_synchronous_trigger_of_a_missing_table_stops_silently_at_the_first_other_flush(
-    host: Host,
+    host: TextPluginHost,
 ) -> None:
     host.plugin(NOTE, "sync", "table:late", asynchronous=False)
     host.plugin(NOTE, "async", "table:late")

@@ -1,5 +1,5 @@
-"""The hostile world: a test for each row of what is thrown at the notifier, named after its row.
+"""Faults of networks, providers, processes and disks.
 
-Every test lets :meth:`tests.faults.scene.Scene.holds` send its request: that looks after what must be so in every row.
-Rows that need another resolver or a fake channel are tested in ``tests/rust``.
+Most tests send with :meth:`tests.faults.isolation.IsolationCheck.check`, which checks that a fault stays isolated.
+Faults that need a fake resolver or channel are tested in ``tests/rust``.
 """

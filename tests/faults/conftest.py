@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scene import Scene
+from tests.faults.isolation import IsolationCheck
 from tests.faults.site import Site
 from tests.harness import ROOT, Standin, Triggers
 from tests.harness.nats import NatsServer
@@ -14,9 +14,9 @@ from tests.harness.preload import preloaded
 
 
 @pytest.fixture
-def scene(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str]) -> Iterator[Scene]:
+def isolation(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str]) -> Iterator[IsolationCheck]:
     """Sends to what is hostile and looks whether it holds; no panic may have happened by the test's end."""
-    yield Scene(triggers, standin)
+    yield IsolationCheck(triggers, standin)
     printed = capfd.readouterr()
     assert "internal error at" not in printed.err
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from tests.faults.scene import MARK, NUMBER
+from tests.faults.isolation import MARK, NUMBER
 from tests.harness import ProcessEngine, Standin, Trigger, Triggers, eventually
 
 KEY = "outbox-" + MARK + "-0123456789"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.scene import MARK
+from tests.faults.isolation import MARK
 from tests.faults.site import KEY, Site
 from tests.harness import Process, Standin, start_program
 from tests.harness.nats import NatsServer

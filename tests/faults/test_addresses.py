@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.faults.scene import MARK, Scene, best_of_three
+from tests.faults.isolation import MARK, IsolationCheck, best_of_three
 
 METADATA = [
     "169.254.169.254",
@@ -37,20 +37,20 @@ PRIVATE = [
 
 
 @best_of_three
-def test_metadata_and_link_local_addresses_are_denied_always(scene: Scene) -> None:
+def test_metadata_and_link_local_addresses_are_denied_always(isolation: IsolationCheck) -> None:
     hostile = [{"http_webhook_url": f"http://{host}/latest/{MARK}"} for host in METADATA]
-    held = scene.holds({"http": hostile}, private_addresses="allow")
-    for host, entry in zip(METADATA, held.entries, strict=True):
+    result = isolation.check({"http": hostile}, private_addresses="allow")
+    for host, entry in zip(METADATA, result.entries, strict=True):
         assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), host
         assert "always denied" in entry["detail"], host
         assert entry["elapsed_ms"] < 100, "before a connection"
 
 
 @best_of_three
-def test_private_addresses_are_denied_when_the_operator_says_so(scene: Scene) -> None:
+def test_private_addresses_are_denied_when_the_operator_says_so(isolation: IsolationCheck) -> None:
     """Without ``holds``: where private addresses are denied no destination on loopback works."""
-    trigger = scene.triggers.create({"private_addresses": "deny", "response_timeout": "1s"})
-    hostile = [{"http_webhook_url": f"http://{host}:{scene.standin.port}/hook/{MARK}"} for host in PRIVATE]
+    trigger = isolation.triggers.create({"private_addresses": "deny", "response_timeout": "1s"})
+    hostile = [{"http_webhook_url": f"http://{host}:{isolation.standin.port}/hook/{MARK}"} for host in PRIVATE]
     answer = trigger.notify({"notification_text": "x", "senders_config": {"http": hostile}})
     assert answer.json["results"] == {"http": False}
     for host, entry in zip(PRIVATE, answer.json["deliveries"], strict=True):
@@ -58,23 +58,23 @@ def test_private_addresses_are_denied_when_the_operator_says_so(scene: Scene) ->
         assert entry["detail"].startswith("the host is at ")
         assert entry["detail"].endswith("which private_addresses=deny forbids")
         assert "private_addresses" in entry["hint"]
-    assert scene.standin.requests() == []
-    scene.shows_no_secret(trigger, answer)
+    assert isolation.standin.requests() == []
+    isolation.check_no_secret_shown(trigger, answer)
 
 
-def test_a_connection_that_one_policy_opened_is_not_used_under_another(scene: Scene) -> None:
+def test_a_connection_that_one_policy_opened_is_not_used_under_another(isolation: IsolationCheck) -> None:
     body = {
         "notification_text": "x",
-        "senders_config": {"http": {"http_webhook_url": f"{scene.standin.url}/hook/pool"}},
+        "senders_config": {"http": {"http_webhook_url": f"{isolation.standin.url}/hook/pool"}},
     }
-    allowed = scene.triggers.create({"private_addresses": "allow"})
-    denied = scene.triggers.create({"private_addresses": "deny"})
+    allowed = isolation.triggers.create({"private_addresses": "allow"})
+    denied = isolation.triggers.create({"private_addresses": "deny"})
     for _ in range(2):
         assert allowed.notify(body).json["results"] == {"http": True}
-    assert len({request["connection"] for request in scene.standin.requests("/hook/pool")}) == 1, "it was kept"
+    assert len({request["connection"] for request in isolation.standin.requests("/hook/pool")}) == 1, "it was kept"
     answer = denied.notify(body)
     assert answer.json["deliveries"][0]["reason"] == "address_denied"
-    assert len(scene.standin.requests("/hook/pool")) == 2
+    assert len(isolation.standin.requests("/hook/pool")) == 2
 
 
 NO_URL = {
@@ -101,10 +101,10 @@ NO_URL = {
 
 
 @best_of_three
-def test_an_invalid_url_is_that_senders_failure(scene: Scene) -> None:
-    held = scene.holds({"http": [{"http_webhook_url": f"{url}#{MARK}"} for url in NO_URL]})
+def test_an_invalid_url_is_that_senders_failure(isolation: IsolationCheck) -> None:
+    result = isolation.check({"http": [{"http_webhook_url": f"{url}#{MARK}"} for url in NO_URL]})
     for n, (url, sentence) in enumerate(NO_URL.items()):
-        entry = held.entries[n]
+        entry = result.entries[n]
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "invalid_config", 0), (
             f"{url[:50]!r}"
         )
@@ -113,18 +113,18 @@ def test_an_invalid_url_is_that_senders_failure(scene: Scene) -> None:
 
 
 @best_of_three
-def test_user_and_password_of_a_url_become_basic_auth(scene: Scene) -> None:
-    url = scene.standin.url.replace("://", f"://us%20er:{MARK}%3A%2F@")
-    held = scene.holds({"http": {"http_webhook_url": f"{url}/hook/userinfo"}})
-    assert held.entry["outcome"] == "delivered"
-    (arrived,) = scene.standin.requests("/hook/userinfo")
+def test_user_and_password_of_a_url_become_basic_auth(isolation: IsolationCheck) -> None:
+    url = isolation.standin.url.replace("://", f"://us%20er:{MARK}%3A%2F@")
+    result = isolation.check({"http": {"http_webhook_url": f"{url}/hook/userinfo"}})
+    assert result.entry["outcome"] == "delivered"
+    (arrived,) = isolation.standin.requests("/hook/userinfo")
     sent = {name.lower(): value for name, value in arrived["headers"]}
     assert sent["authorization"] == "Basic " + base64.b64encode(f"us er:{MARK}:/".encode()).decode()
     assert "@" not in sent["host"]
 
 
 @best_of_three
-def test_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
+def test_near_misses_of_allowed_hosts_are_denied(isolation: IsolationCheck) -> None:
     near = [
         "hooks.slack.com.evil.example",
         "xhooks.slack.com",
@@ -139,36 +139,38 @@ def test_near_misses_of_allowed_hosts_are_denied(scene: Scene) -> None:
         "[::ffff:7f00:1]",
     ]
     hostile = [{"http_webhook_url": f"http://{host}/{MARK}"} for host in near]
-    held = scene.holds({"http": hostile}, allowed_hosts="127.0.0.1 hooks.slack.com *.example.com")
-    for host, entry in zip(near, held.entries, strict=True):
+    result = isolation.check({"http": hostile}, allowed_hosts="127.0.0.1 hooks.slack.com *.example.com")
+    for host, entry in zip(near, result.entries, strict=True):
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
         assert entry["detail"] == "the host is not one of allowed_hosts"
 
 
 @best_of_three
-def test_a_host_header_is_judged_by_allowed_hosts(scene: Scene) -> None:
+def test_a_host_header_is_judged_by_allowed_hosts(isolation: IsolationCheck) -> None:
     """The server at an allowed address may have other hosts, which only this header tells apart."""
 
     def named(host: str) -> dict[str, str]:
         headers = base64.b64encode(json.dumps({"Host": host}).encode()).decode()
-        return {"http_webhook_url": f"{scene.standin.url}/hook/{MARK}", "http_headers": headers}
+        return {"http_webhook_url": f"{isolation.standin.url}/hook/{MARK}", "http_headers": headers}
 
     allowed = ["127.0.0.1", "A.Example.COM", "a.example.com.:8080", "127.1:80"]
     denied = ["evil.example", "example.com", "a.example.com.evil.example", "127.0.0.2", "localhost", "[::1]:80"]
-    held = scene.holds({"http": [named(host) for host in [*allowed, *denied]]}, allowed_hosts="127.0.0.1 *.example.com")
-    entries = held.entries
+    result = isolation.check(
+        {"http": [named(host) for host in [*allowed, *denied]]}, allowed_hosts="127.0.0.1 *.example.com"
+    )
+    entries = result.entries
     assert [entry["outcome"] for entry in entries[: len(allowed)]] == ["delivered"] * len(allowed)
     for host, entry in zip(denied, entries[len(allowed) :], strict=True):
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 0), host
         assert entry["detail"] == "the Host header names none of allowed_hosts"
     # Without such a policy any host may be named but a metadata service's.
-    held = scene.holds(
+    result = isolation.check(
         {"http": [named("virtual.example"), named("metadata.google.internal"), named("169.254.169.254")]}
     )
-    assert [entry["reason"] for entry in held.entries] == [None, "address_denied", "address_denied"]
+    assert [entry["reason"] for entry in result.entries] == [None, "address_denied", "address_denied"]
 
 
-def test_other_spellings_of_an_allowed_host_are_allowed(scene: Scene) -> None:
+def test_other_spellings_of_an_allowed_host_are_allowed(isolation: IsolationCheck) -> None:
     """As a dry run, which is judged all the same: the hosts are not ours to send to."""
     same = [
         "hooks.slack.com",
@@ -183,7 +185,7 @@ def test_other_spellings_of_an_allowed_host_are_allowed(scene: Scene) -> None:
         "127.1",
         "2130706433",
     ]
-    trigger = scene.triggers.create(
+    trigger = isolation.triggers.create(
         {"allowed_hosts": "Hooks.slack.com. *.Example.com Bücher.example 0x7f000001", "dry_run": "true"}
     )
     senders = {"http": [{"http_webhook_url": f"https://{host}/x"} for host in same]}
@@ -194,21 +196,21 @@ def test_other_spellings_of_an_allowed_host_are_allowed(scene: Scene) -> None:
 
 @pytest.mark.parametrize("argument", ["private_addresses=deny", "allowed_hosts=hooks.slack.com"])
 def test_the_address_policy_for_requests_does_not_apply_to_the_operators_twilio_address(
-    scene: Scene, argument: str
+    isolation: IsolationCheck, argument: str
 ) -> None:
     name, _, value = argument.partition("=")
-    trigger = scene.triggers.create({name: value, "twilio_base_url": scene.standin.url})
-    senders = {sender: scene.good(sender) for sender in ("http", "sms", "whatsapp")}
+    trigger = isolation.triggers.create({name: value, "twilio_base_url": isolation.standin.url})
+    senders = {sender: isolation.working_destination(sender) for sender in ("http", "sms", "whatsapp")}
     answer = trigger.notify({"notification_text": "x", "senders_config": senders})
     assert answer.json["results"] == {"http": False, "sms": True, "whatsapp": True}, answer.text
     assert answer.json["deliveries"][0]["reason"] == "address_denied"
-    assert len(scene.standin.requests("/2010-04-01")) == 2
-    assert scene.standin.requests("/hook") == []
+    assert len(isolation.standin.requests("/2010-04-01")) == 2
+    assert isolation.standin.requests("/hook") == []
 
 
-def test_metadata_addresses_are_denied_for_twilio_too(scene: Scene) -> None:
-    trigger = scene.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
-    answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": scene.good("sms")}})
+def test_metadata_addresses_are_denied_for_twilio_too(isolation: IsolationCheck) -> None:
+    trigger = isolation.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
+    answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": isolation.working_destination("sms")}})
     (entry,) = answer.json["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied")
     assert entry["detail"] == "the host is a cloud metadata service, which is always denied"

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.faults.scene import MARK, NUMBER, TWILIO, Held, Scene, best_of_three
+from tests.faults.isolation import MARK, NUMBER, TWILIO, IsolationCheck, IsolationResult, best_of_three
 from tests.harness import Standin, eventually
 
 LOSSES: list[dict[str, Any]] = [
@@ -28,11 +28,11 @@ def methods(standin: Standin, path: str) -> list[str]:
     return [request["method"] for request in standin.requests(path)]
 
 
-def wait_for_ends(held: Held, sender: str) -> list[str]:
+def wait_for_ends(result: IsolationResult, sender: str) -> list[str]:
     """How the two messages of a sender ended: the one that was lost and the one that works."""
 
     def ends() -> list[str]:
-        told = [text for _, text in held.lines() if f" {sender} +1***10: " in text]
+        told = [text for _, text in result.lines() if f" {sender} +1***10: " in text]
         return [text for text in told if "delivered in" in text or "ambiguous after" in text]
 
     return list(eventually(lambda: ends() if len(ends()) == 2 else [], "both ended"))
@@ -43,32 +43,32 @@ def wait_for_ends(held: Held, sender: str) -> list[str]:
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
 def test_a_message_whose_reply_was_lost_is_looked_up(
-    scene: Scene, sender: str, loss: dict[str, Any], taken: bool
+    isolation: IsolationCheck, sender: str, loss: dict[str, Any], taken: bool
 ) -> None:
-    configuration = scene.good(sender)
+    configuration = isolation.working_destination(sender)
     path = messages_path(configuration)
-    scene.standin.rule(path, method="POST", accept_first=taken, **loss)
+    isolation.standin.rule(path, method="POST", accept_first=taken, **loss)
     # The answer does not wait for the look-up.
-    pending = scene.holds({sender: configuration}, **SHORT)
+    pending = isolation.check({sender: configuration}, **SHORT)
     assert (pending.entry["outcome"], pending.entry["reason"]) == ("pending", "lost_reply")
     assert pending.answer.elapsed < 1.0
     ends = wait_for_ends(pending, sender)
     assert sum("ambiguous after" in line for line in ends) == (0 if taken else 1), ends
-    assert methods(scene.standin, path) == ["POST", "GET"]
-    asked = parse_qs(scene.standin.requests(path)[1]["query"])
+    assert methods(isolation.standin, path) == ["POST", "GET"]
+    asked = parse_qs(isolation.standin.requests(path)[1]["query"])
     prefix = "whatsapp:" if sender == "whatsapp" else ""
     assert asked == {"To": [prefix + NUMBER], "From": [prefix + "+15017122661"], "PageSize": ["50"]}
     warned = [text for level, text in pending.lines() if level == "WARN"]
     assert any("the provider will be asked" in text for text in warned), warned
-    scene.shows_no_secret(pending.trigger, pending.answer)
+    isolation.check_no_secret_shown(pending.trigger, pending.answer)
 
 
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
-def test_a_repeat_under_the_same_key_gets_the_outcome(scene: Scene, taken: bool) -> None:
-    configuration = scene.good("sms")
-    scene.standin.rule(messages_path(configuration), method="POST", accept_first=taken, reply={"status": 500})
-    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
+def test_a_repeat_under_the_same_key_gets_the_outcome(isolation: IsolationCheck, taken: bool) -> None:
+    configuration = isolation.working_destination("sms")
+    isolation.standin.rule(messages_path(configuration), method="POST", accept_first=taken, reply={"status": 500})
+    trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, **SHORT})
     body = {
         "notification_text": "hi",
         "senders_config": {"sms": configuration},
@@ -82,54 +82,56 @@ def test_a_repeat_under_the_same_key_gets_the_outcome(scene: Scene, taken: bool)
     entry = answer["deliveries"][0]
     assert (entry["message_id"] is not None) == taken
     assert entry["attempts"] == 1
-    assert methods(scene.standin, messages_path(configuration)) == ["POST", "GET"]
+    assert methods(isolation.standin, messages_path(configuration)) == ["POST", "GET"]
 
 
 @pytest.mark.parametrize("sender", TWILIO)
 @pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
 @best_of_three
-def test_with_report_the_response_is_ambiguous_after_one_post(scene: Scene, sender: str, loss: dict[str, Any]) -> None:
-    configuration = scene.good(sender)
-    scene.standin.rule(messages_path(configuration), method="POST", accept_first=True, **loss)
-    held = scene.holds({sender: configuration}, on_ambiguous="report")
-    assert (held.entry["outcome"], held.entry["reason"]) == ("ambiguous", "lost_reply")
-    assert held.answer.json["results"][sender] == "ambiguous"
-    assert methods(scene.standin, messages_path(configuration)) == ["POST"]
-    assert any(level == "ERROR" and "ambiguous" in text for level, text in held.lines())
+def test_with_report_the_response_is_ambiguous_after_one_post(
+    isolation: IsolationCheck, sender: str, loss: dict[str, Any]
+) -> None:
+    configuration = isolation.working_destination(sender)
+    isolation.standin.rule(messages_path(configuration), method="POST", accept_first=True, **loss)
+    result = isolation.check({sender: configuration}, on_ambiguous="report")
+    assert (result.entry["outcome"], result.entry["reason"]) == ("ambiguous", "lost_reply")
+    assert result.answer.json["results"][sender] == "ambiguous"
+    assert methods(isolation.standin, messages_path(configuration)) == ["POST"]
+    assert any(level == "ERROR" and "ambiguous" in text for level, text in result.lines())
 
 
 @best_of_three
-def test_with_resend_a_message_that_is_not_found_is_sent_again(scene: Scene) -> None:
-    configuration = scene.good("sms")
+def test_with_resend_a_message_that_is_not_found_is_sent_again(isolation: IsolationCheck) -> None:
+    configuration = isolation.working_destination("sms")
     path = messages_path(configuration)
-    scene.standin.rule(path, method="POST", reply={"status": 500}, times=1)
-    held = scene.holds({"sms": configuration}, **SHORT, on_ambiguous="resend")
-    assert all("delivered in" in line for line in wait_for_ends(held, "sms"))
-    assert methods(scene.standin, path) == ["POST", "GET", "POST"]
+    isolation.standin.rule(path, method="POST", reply={"status": 500}, times=1)
+    result = isolation.check({"sms": configuration}, **SHORT, on_ambiguous="resend")
+    assert all("delivered in" in line for line in wait_for_ends(result, "sms"))
+    assert methods(isolation.standin, path) == ["POST", "GET", "POST"]
 
 
 @pytest.mark.parametrize("listed", [{"status": 500}, {"status": 401}, {"status": 200, "body": f"no list {MARK}"}])
 @best_of_three
-def test_a_failed_look_up_does_not_fail_the_delivery(scene: Scene, listed: dict[str, Any]) -> None:
-    configuration = scene.good("sms")
+def test_a_failed_look_up_does_not_fail_the_delivery(isolation: IsolationCheck, listed: dict[str, Any]) -> None:
+    configuration = isolation.working_destination("sms")
     path = messages_path(configuration)
-    scene.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
-    scene.standin.rule(path, method="GET", reply=listed)
-    held = scene.holds({"sms": configuration}, **SHORT)
-    line = held.trigger.wait_for_log("ambiguous after")
+    isolation.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
+    isolation.standin.rule(path, method="GET", reply=listed)
+    result = isolation.check({"sms": configuration}, **SHORT)
+    line = result.trigger.wait_for_log("ambiguous after")
     assert "lost_reply" in line
-    scene.shows_no_secret(held.trigger, held.answer)
+    isolation.check_no_secret_shown(result.trigger, result.answer)
 
 
 @best_of_three
-def test_the_newest_of_a_long_list_are_found(scene: Scene) -> None:
+def test_the_newest_of_a_long_list_are_found(isolation: IsolationCheck) -> None:
     """A list of long messages is longer than what is read of a reply."""
-    configuration = scene.good("sms")
+    configuration = isolation.working_destination("sms")
     path = messages_path(configuration)
-    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, **SHORT})
+    trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, **SHORT})
     before = {"notification_text": "\u4e2d" * 1500, "senders_config": {"sms": [configuration] * 20}}
     assert trigger.notify(before).json["results"] == {"sms": True}
-    scene.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
+    isolation.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
     answer = trigger.notify({"notification_text": "hi", "senders_config": {"sms": configuration}})
     assert answer.json["results"] == {"sms": "pending"}
     trigger.wait_for_log(f"[{answer.json['task_id']}] sms +1***10: delivered in")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import influxdb3_notifier
-from tests.faults.scene import TooLateError, best_of_three
+from tests.faults.isolation import TooLateError, best_of_three
 from tests.harness import Response, Standin, Trigger, Triggers, eventually
 
 WAITING_CALLS = 64

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import influxdb3_notifier
-from tests.faults.scene import SENDERS, Scene, best_of_three
+from tests.faults.isolation import SENDERS, IsolationCheck, best_of_three
 from tests.harness import Response, Trigger, encode_headers
 
 BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
@@ -18,16 +18,16 @@ BREAKS = {"cr": "\r", "lf": "\n", "crlf": "\r\n", "nul": "\0"}
 @pytest.mark.parametrize("character", BREAKS.values(), ids=BREAKS)
 @best_of_three
 def test_a_header_with_a_control_character_is_dropped_and_the_message_is_sent(
-    scene: Scene, sender: str, character: str
+    isolation: IsolationCheck, sender: str, character: str
 ) -> None:
     headers = {"X-Value": f"a{character}X-Smuggled: 1", f"X-Na{character}me": "b", "X-Good": "yes"}
-    configuration = scene.good(sender) | {f"{sender}_headers": encode_headers(headers)}
-    held = scene.holds({sender: configuration})
-    assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 1)
-    warnings = [warning for warning in held.answer.json["warnings"] if warning.endswith("; dropped")]
+    configuration = isolation.working_destination(sender) | {f"{sender}_headers": encode_headers(headers)}
+    result = isolation.check({sender: configuration})
+    assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 1)
+    warnings = [warning for warning in result.answer.json["warnings"] if warning.endswith("; dropped")]
     assert len(warnings) == 2
-    path = configuration[f"{sender}_webhook_url"].removeprefix(scene.standin.url)
-    sent = dict(scene.standin.requests(path)[0]["headers"])
+    path = configuration[f"{sender}_webhook_url"].removeprefix(isolation.standin.url)
+    sent = dict(isolation.standin.requests(path)[0]["headers"])
     assert sent["x-good"] == "yes"
     assert not [name for name in sent if "smuggled" in name or name.startswith(("x-na", "x-value"))]
 
@@ -45,14 +45,14 @@ def test_a_header_with_a_control_character_is_dropped_and_the_message_is_sent(
 )
 @best_of_three
 def test_a_control_character_in_another_field_is_that_senders_failure(
-    scene: Scene, sender: str, name: str, character: str
+    isolation: IsolationCheck, sender: str, name: str, character: str
 ) -> None:
-    configuration = scene.good(sender)
+    configuration = isolation.working_destination(sender)
     configuration[name] = configuration[name][:12] + character + configuration[name][12:]
-    held = scene.holds({sender: configuration})
-    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "invalid_config")
-    assert held.entry["path"] == f"senders_config.{sender}[0].{name}"
-    assert held.entry["detail"].startswith(f"{name} holds a control character")
+    result = isolation.check({sender: configuration})
+    assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "invalid_config")
+    assert result.entry["path"] == f"senders_config.{sender}[0].{name}"
+    assert result.entry["detail"].startswith(f"{name} holds a control character")
 
 
 FRAMING = ["Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade", "TE", "Trailer", "Expect"]
@@ -61,15 +61,15 @@ FRAMING += ["Proxy-Authorization", "proxy-connection"]
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 @best_of_three
-def test_framing_headers_are_dropped_and_a_content_type_replaces_ours(scene: Scene, sender: str) -> None:
+def test_framing_headers_are_dropped_and_a_content_type_replaces_ours(isolation: IsolationCheck, sender: str) -> None:
     given = dict.fromkeys(FRAMING, "5") | {"content-TYPE": "application/json; charset=utf-8"}
-    configuration = scene.good(sender) | {f"{sender}_headers": encode_headers(given)}
-    held = scene.holds({sender: configuration})
-    assert held.entry["outcome"] == "delivered"
-    dropped = [name for name in FRAMING if any(f"`{name}`" in text for text in held.answer.json["warnings"])]
+    configuration = isolation.working_destination(sender) | {f"{sender}_headers": encode_headers(given)}
+    result = isolation.check({sender: configuration})
+    assert result.entry["outcome"] == "delivered"
+    dropped = [name for name in FRAMING if any(f"`{name}`" in text for text in result.answer.json["warnings"])]
     assert dropped == FRAMING
-    path = configuration[f"{sender}_webhook_url"].removeprefix(scene.standin.url)
-    [request] = scene.standin.requests(path)
+    path = configuration[f"{sender}_webhook_url"].removeprefix(isolation.standin.url)
+    [request] = isolation.standin.requests(path)
     names = [name for name, _ in request["headers"]]
     assert len(names) == len(set(names)), "none stands twice"
     sent = dict(request["headers"])
@@ -90,21 +90,21 @@ TEXTS: list[tuple[str, str, str | None]] = [
 
 
 @pytest.mark.parametrize(("name", "text", "becomes"), TEXTS, ids=[name for name, _, _ in TEXTS])
-def test_texts_of_every_kind_arrive(scene: Scene, name: str, text: str, becomes: str | None) -> None:
-    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, "max_attempts": "1"})
-    senders = json.dumps({sender: scene.good(sender) for sender in SENDERS})
+def test_texts_of_every_kind_arrive(isolation: IsolationCheck, name: str, text: str, becomes: str | None) -> None:
+    trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, "max_attempts": "1"})
+    senders = json.dumps({sender: isolation.working_destination(sender) for sender in SENDERS})
     answer = trigger.notify(f'{{"notification_text": "{text}", "senders_config": {senders}}}'.encode())
     if becomes == "too large":
         assert (answer.status, answer.json["error"]["code"], answer.json["results"]) == (400, "too_large", {})
-        assert scene.standin.requests() == []
+        assert isolation.standin.requests() == []
     elif becomes is None:
         assert answer.json["results"] == {sender: sender == "http" for sender in SENDERS}
         reasons = {entry["sender"]: entry["reason"] for entry in answer.json["deliveries"]}
         assert reasons == {sender: None if sender == "http" else "invalid_text" for sender in SENDERS}
     else:
         assert answer.json["results"] == dict.fromkeys(SENDERS, True)
-        assert {message["text"] for message in scene.standin.messages()} == {becomes}
-    follows_up(scene, trigger, answer)
+        assert {message["text"] for message in isolation.standin.messages()} == {becomes}
+    follows_up(isolation, trigger, answer)
 
 
 HI = '{"notification_text": "hi", "senders_config": {}}'
@@ -131,29 +131,29 @@ READABLE: list[tuple[str, bytes, int]] = [
 
 
 @pytest.mark.parametrize(("name", "body"), UNREADABLE, ids=[name for name, _ in UNREADABLE])
-def test_an_unreadable_body_is_400_with_the_position(scene: Scene, name: str, body: bytes) -> None:
-    trigger = scene.triggers.create()
+def test_an_unreadable_body_is_400_with_the_position(isolation: IsolationCheck, name: str, body: bytes) -> None:
+    trigger = isolation.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"], answer.json["deliveries"]) == (400, {}, [])
     assert answer.json["error"]["code"] in ("invalid_json", "invalid_encoding")
     assert any(place in answer.json["message"] for place in ("At line ", "at offset ", "It must be an object"))
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
 @pytest.mark.parametrize(("name", "body", "warnings"), READABLE, ids=[name for name, _, _ in READABLE])
-def test_encodings_that_python_reads_are_read(scene: Scene, name: str, body: bytes, warnings: int) -> None:
-    trigger = scene.triggers.create()
+def test_encodings_that_python_reads_are_read(isolation: IsolationCheck, name: str, body: bytes, warnings: int) -> None:
+    trigger = isolation.triggers.create()
     answer = trigger.notify(body)
     assert (answer.status, answer.json["results"]) == (200, {})
     assert len(answer.json["warnings"]) == warnings, "one says that no sender is named"
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
-def follows_up(scene: Scene, trigger: Trigger, answer: Response) -> None:
+def follows_up(isolation: IsolationCheck, trigger: Trigger, answer: Response) -> None:
     """The answer came soon, no secret shows, and the next request works."""
     assert answer.elapsed < 4
-    scene.shows_no_secret(trigger, answer)
-    scene.works(trigger)
+    isolation.check_no_secret_shown(trigger, answer)
+    isolation.check_next_request(trigger)
 
 
 class _Log:

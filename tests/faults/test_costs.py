@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.scene import peak_bytes, processor_seconds
+from tests.faults.process_usage import peak_bytes, processor_seconds
 from tests.harness import ProcessEngine, Response, Standin, Trigger, Triggers, eventually
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 MOST_BYTES = 1_048_576
 GROWTH = 200 * 1024 * 1024
@@ -204,14 +204,14 @@ def test_deliveries_that_were_never_tried_leave_room_for_log_lines_and_rows_of_o
         "r", spec="request:r", arguments={"config_file_path": table.file, "history_table": "notifications"}
     )
     trigger = Trigger(table.engine, "r")
-    good = trigger.notify({"notification_text": "one", "receivers": ["oncall"]})
-    assert good.json["status"] == "success"
+    working_destination = trigger.notify({"notification_text": "one", "receivers": ["oncall"]})
+    assert working_destination.json["status"] == "success"
     answer = trigger.notify({"notification_text": "many", "senders_config": {"slack": [1] * 9_000}})
     assert (answer.status, len(answer.json["deliveries"])) == (200, 9_000)
     lines = [text for _, text in trigger.log_lines() if answer.json["task_id"] in text]
     assert len(lines) == 1 + 100 + 1
     assert lines[-1].endswith("and 8900 more deliveries were not tried; the answer has an entry for each")
-    assert any(good.json["task_id"] in text for _, text in trigger.log_lines())
+    assert any(working_destination.json["task_id"] in text for _, text in trigger.log_lines())
 
     def status() -> Any:
         return trigger.notify(b"", query={"view": "status"}, method="GET").json

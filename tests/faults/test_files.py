@@ -12,7 +12,8 @@ import pytest
 import trustme
 
 from tests.contract.row import settled
-from tests.faults.scene import GROWTH, resident_bytes
+from tests.faults.isolation import GROWTH
+from tests.faults.process_usage import resident_bytes
 from tests.faults.test_bounds import metric
 from tests.faults.test_tls import served
 from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from influxdb3_notifier import process_request, process_scheduled_call, process_writes
-from tests.faults.scene import TooLateError, best_of
+from tests.faults.isolation import TooLateError, best_of
 from tests.harness import Standin, eventually
 
 PLUGIN_API = 1

@@ -12,7 +12,7 @@ import trustme
 
 from tests import harness
 from tests.cli.program import run as command
-from tests.faults.scene import MARK
+from tests.faults.isolation import MARK
 from tests.faults.site import HOOK, MESSAGES, arrived, one_key, to, wake
 from tests.faults.streams import PASSWORD, Streams, until_line
 from tests.harness import Standin, eventually

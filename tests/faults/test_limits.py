@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.scene import Scene, best_of_three
+from tests.faults.isolation import IsolationCheck, best_of_three
 from tests.harness import Standin, eventually
 
 
@@ -34,66 +34,66 @@ def http_date(offset: float) -> str:
 @pytest.mark.parametrize("status", [429, 503])
 @best_of_three
 def test_retry_after_is_respected_in_every_form(
-    scene: Scene, name: str, values: list[Any], least: float, most: float, status: int
+    isolation: IsolationCheck, name: str, values: list[Any], least: float, most: float, status: int
 ) -> None:
     path = f"/hook/{name.replace(' ', '-').replace(',', '')}-{status}"
     given = [value if isinstance(value, str) else http_date(value) for value in values]
-    scene.standin.rule(path, times=1, reply={"status": status, "headers": [["Retry-After", v] for v in given]})
+    isolation.standin.rule(path, times=1, reply={"status": status, "headers": [["Retry-After", v] for v in given]})
     limits = {"delivery_timeout": "3s", "max_backoff": "2s"}
-    held = scene.holds({"http": {"http_webhook_url": scene.standin.url + path}}, **limits)
-    assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 2)
-    assert least - 0.01 <= gaps(scene.standin, path)[0] <= most
+    result = isolation.check({"http": {"http_webhook_url": isolation.standin.url + path}}, **limits)
+    assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 2)
+    assert least - 0.01 <= gaps(isolation.standin, path)[0] <= most
 
 
 @best_of_three
-def test_an_http_date_is_waited_for(scene: Scene) -> None:
+def test_an_http_date_is_waited_for(isolation: IsolationCheck) -> None:
     path = "/hook/date"
     due = time.time() + 2.0
     reply = {"status": 429, "headers": [["Retry-After", email.utils.formatdate(due, usegmt=True)]]}
-    scene.standin.rule(path, times=1, reply=reply)
-    held = scene.holds(
-        {"http": {"http_webhook_url": scene.standin.url + path}}, delivery_timeout="5s", response_timeout="3s"
+    isolation.standin.rule(path, times=1, reply=reply)
+    result = isolation.check(
+        {"http": {"http_webhook_url": isolation.standin.url + path}}, delivery_timeout="5s", response_timeout="3s"
     )
-    assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 2)
+    assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 2)
     # A date has whole seconds: that of `due` may lie up to a second before it.
-    assert 0.9 <= gaps(scene.standin, path)[0] <= 2.2
+    assert 0.9 <= gaps(isolation.standin, path)[0] <= 2.2
 
 
 @pytest.mark.parametrize("value", ["999999999", "5", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("sender", ["http", "discord", "sms"])
 @best_of_three
-def test_no_wait_goes_past_the_deadline(scene: Scene, sender: str, value: str) -> None:
-    opened = scene.standin.fault("reply", status=429, headers=[["Retry-After", value]])
-    held = scene.holds_at(sender, opened["url"])
-    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "rate_limited", 1)
-    assert held.entry["elapsed_ms"] < 500, "ends at once: what is left of delivery_timeout is shorter"
+def test_no_wait_goes_past_the_deadline(isolation: IsolationCheck, sender: str, value: str) -> None:
+    opened = isolation.standin.fault("reply", status=429, headers=[["Retry-After", value]])
+    result = isolation.check_at(sender, opened["url"])
+    assert (result.entry["outcome"], result.entry["reason"], result.entry["attempts"]) == ("failed", "rate_limited", 1)
+    assert result.entry["elapsed_ms"] < 500, "ends at once: what is left of delivery_timeout is shorter"
 
 
 @pytest.mark.parametrize("value", ["999999999", "5", "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [500, 503, 408])
 @best_of_three
-def test_a_failing_server_is_tried_again_within_max_backoff(scene: Scene, status: int, value: str) -> None:
-    opened = scene.standin.fault("reply", status=status, headers=[["Retry-After", value]], times=1)
-    held = scene.holds_at("http", opened["url"])
-    assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 2)
+def test_a_failing_server_is_tried_again_within_max_backoff(isolation: IsolationCheck, status: int, value: str) -> None:
+    opened = isolation.standin.fault("reply", status=status, headers=[["Retry-After", value]], times=1)
+    result = isolation.check_at("http", opened["url"])
+    assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 2)
 
 
 @best_of_three
-def test_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -> None:
+def test_a_storm_against_a_rate_limit_sends_one_at_a_time(isolation: IsolationCheck) -> None:
     path = "/hook/storm"
     limited = {"status": 429, "headers": [["Retry-After", "1"]]}
-    scene.standin.rule(path, reply=limited)
-    storm = [{"http_webhook_url": scene.standin.url + path}] * 1000
+    isolation.standin.rule(path, reply=limited)
+    storm = [{"http_webhook_url": isolation.standin.url + path}] * 1000
     arguments = {"delivery_timeout": "3500ms", "max_attempts": "10", "attempt_timeout": "1s"}
-    held = scene.holds({"http": storm}, **arguments)
-    assert {entry["outcome"] for entry in held.entries} == {"pending"}, "none fails for the storm's sake"
-    assert held.answer.elapsed < 2.1
-    told = [text for _, text in held.lines() if "429" in text or "limited" in text]
+    result = isolation.check({"http": storm}, **arguments)
+    assert {entry["outcome"] for entry in result.entries} == {"pending"}, "none fails for the storm's sake"
+    assert result.answer.elapsed < 2.1
+    told = [text for _, text in result.lines() if "429" in text or "limited" in text]
     assert told
-    first = scene.standin.wait_for(path)
+    first = isolation.standin.wait_for(path)
     assert first
-    time_of_end(scene, held.trigger)
-    arrivals = [request["at_ms"] / 1000 for request in scene.standin.requests(path)]
+    time_of_end(isolation, result.trigger)
+    arrivals = [request["at_ms"] / 1000 for request in isolation.standin.requests(path)]
     burst = [at for at in arrivals if at < arrivals[0] + 0.9]
     assert len(burst) <= 8, "the permits of a destination"
     later = arrivals[len(burst) :]
@@ -101,7 +101,7 @@ def test_a_storm_against_a_rate_limit_sends_one_at_a_time(scene: Scene) -> None:
     assert all(b - a > 0.95 for a, b in pairwise(later)), later
 
 
-def time_of_end(scene: Scene, trigger: Any) -> None:
+def time_of_end(isolation: IsolationCheck, trigger: Any) -> None:
     """Wait until every delivery of the process has ended."""
 
     def idle() -> bool:
@@ -111,27 +111,27 @@ def time_of_end(scene: Scene, trigger: Any) -> None:
 
 
 @best_of_three
-def test_after_the_limit_everything_is_delivered(scene: Scene) -> None:
+def test_after_the_limit_everything_is_delivered(isolation: IsolationCheck) -> None:
     path = "/hook/short-storm"
-    scene.standin.rule(path, times=20, reply={"status": 429, "headers": [["Retry-After", "0.1"]]})
-    storm = [{"http_webhook_url": scene.standin.url + path}] * 200
-    held = scene.holds(
+    isolation.standin.rule(path, times=20, reply={"status": 429, "headers": [["Retry-After", "0.1"]]})
+    storm = [{"http_webhook_url": isolation.standin.url + path}] * 200
+    result = isolation.check(
         {"http": storm}, delivery_timeout="10s", response_timeout="4s", attempt_timeout="2s", max_attempts="2"
     )
-    assert {entry["outcome"] for entry in held.entries} == {"delivered"}, "a 429 is not counted in max_attempts"
+    assert {entry["outcome"] for entry in result.entries} == {"delivered"}, "a 429 is not counted in max_attempts"
 
 
 @best_of_three
-def test_an_empty_bucket_makes_the_next_one_wait(scene: Scene) -> None:
+def test_an_empty_bucket_makes_the_next_one_wait(isolation: IsolationCheck) -> None:
     headers = [["X-RateLimit-Remaining", "0"], ["X-RateLimit-Reset-After", "0.4"]]
-    destination = scene.good("discord")
-    path = destination["discord_webhook_url"].removeprefix(scene.standin.url)
-    scene.standin.rule(path, headers=headers)
-    first = scene.holds({"discord": destination})
-    second = scene.holds({"discord": destination})
+    destination = isolation.working_destination("discord")
+    path = destination["discord_webhook_url"].removeprefix(isolation.standin.url)
+    isolation.standin.rule(path, headers=headers)
+    first = isolation.check({"discord": destination})
+    second = isolation.check({"discord": destination})
     assert first.entry["outcome"] == second.entry["outcome"] == "delivered"
     assert (first.entry["attempts"], second.entry["attempts"]) == (1, 1), "no 429 was needed"
-    assert gaps(scene.standin, path)[0] >= 0.39
+    assert gaps(isolation.standin, path)[0] >= 0.39
 
 
 def gaps(standin: Standin, path: str) -> list[float]:

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from tests.channels.mailserver import Book, Order, ca_file, shared
-from tests.faults.scene import MARK
+from tests.faults.isolation import MARK
 from tests.faults.site import CHAT, HOOK, MESSAGES, Site, arrived, one_key, to, wake
 from tests.harness import eventually
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.scene import MARK, NUMBER
+from tests.faults.isolation import MARK, NUMBER
 from tests.faults.site import HOOK, KEY, Site, arrived, to, wake
 from tests.harness import Response, eventually, free_port
 

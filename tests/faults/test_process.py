@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import influxdb3_notifier
-from tests.faults.scene import FAST, MARK, Scene, best_of_three, open_descriptors, resident_bytes
+from tests.faults.isolation import FAST, MARK, IsolationCheck, best_of_three
+from tests.faults.process_usage import open_descriptors, resident_bytes
 from tests.harness import ROOT, ProcessEngine, Standin, Trigger, Triggers, eventually, post
 
 MIB = 1024 * 1024
@@ -223,23 +224,23 @@ def test_a_jumping_clock_loses_no_retry_and_makes_no_wait_endless(
 
 @pytest.mark.parametrize("sender", ["sms", "whatsapp"])
 @best_of_three
-def test_an_sms_never_uses_a_possibly_dead_connection(scene: Scene, sender: str) -> None:
-    opened = scene.standin.fault("dead_after_first", provider="twilio")
+def test_an_sms_never_uses_a_possibly_dead_connection(isolation: IsolationCheck, sender: str) -> None:
+    opened = isolation.standin.fault("dead_after_first", provider="twilio")
     for number in (1, 2, 3):
-        held = scene.holds_at(sender, opened["url"])
-        assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 1)
-        report = scene.standin.fault_report(opened["port"])
+        result = isolation.check_at(sender, opened["url"])
+        assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 1)
+        report = isolation.standin.fault_report(opened["port"])
         assert (report["connections"], report["requests"]) == (number, number)
 
 
 @best_of_three
-def test_a_webhook_whose_kept_connection_died_is_sent_again_on_another(scene: Scene) -> None:
-    opened = scene.standin.fault("dead_after_first")
-    trigger = scene.triggers.create(FAST)
+def test_a_webhook_whose_kept_connection_died_is_sent_again_on_another(isolation: IsolationCheck) -> None:
+    opened = isolation.standin.fault("dead_after_first")
+    trigger = isolation.triggers.create(FAST)
     first, second = (trigger.notify(_to(f"{opened['url']}hook/kept")).json["deliveries"][0] for _ in range(2))
     assert (first["outcome"], first["attempts"]) == ("delivered", 1)
     assert (second["outcome"], second["attempts"]) == ("delivered", 2)
-    assert scene.standin.fault_report(opened["port"])["connections"] == 2
+    assert isolation.standin.fault_report(opened["port"])["connections"] == 2
 
 
 HOG = '''
@@ -295,9 +296,9 @@ def test_deliveries_go_on_while_another_thread_holds_the_interpreter(standin: St
     standin.wait_for("/hook/held")
     started = time.monotonic()
     ctypes.PyDLL(None).usleep(2_000_000)
-    held = time.monotonic() - started
+    result = time.monotonic() - started
     arrivals = [request["at_ms"] / 1000 for request in standin.requests("/hook/held")]
-    assert held >= 2
+    assert result >= 2
     assert len(arrivals) >= 30, "they went out meanwhile"
     assert max(b - a for a, b in pairwise(arrivals)) < 0.5
     standin.wait_for("/hook/held", 50)

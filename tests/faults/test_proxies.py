@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.faults.isolation import FAST, MARK, IsolationCheck
 from tests.faults.proxy import TunnelProxy
-from tests.faults.scene import FAST, MARK, Scene
 from tests.harness import ProcessEngine, Standin, Triggers
 
 CREDENTIALS = f"proxy-user:{MARK}"
@@ -21,19 +21,19 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 SLOWER = {"connect_timeout": "1s", "attempt_timeout": "1s"}
 """A TLS handshake in a debug build on a busy machine takes its time."""
 
-Behind = Callable[..., Scene]
+Behind = Callable[..., IsolationCheck]
 
 
 @pytest.fixture
 def behind(tmp_path: Path, standin: Standin) -> Iterator[Behind]:
-    """``behind(HTTP_PROXY=…)``: a scene on an engine whose environment has these variables, and no other proxy."""
+    """``behind(HTTP_PROXY=…)``: an isolation check on an engine with these variables and no other proxy settings."""
     with ExitStack() as stack:
 
-        def behind(**environment: str) -> Scene:
+        def behind(**environment: str) -> IsolationCheck:
             # The lower-case names win.
             clean = {name: "" for variable in VARIABLES for name in (variable, variable.lower())}
             engine = stack.enter_context(ProcessEngine(tmp_path, environment=clean | environment))
-            return Scene(Triggers(engine, stack), standin)
+            return IsolationCheck(Triggers(engine, stack), standin)
 
         yield behind
 
@@ -49,9 +49,9 @@ def test_http_uses_the_proxy_with_credentials_except_for_hosts_of_no_proxy(
 ) -> None:
     """The stand-in takes the part of the proxy."""
     proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
-    scene = behind(**{variable: proxy, "NO_PROXY": "127.0.0.1"})
-    held = scene.holds({"http": {"http_webhook_url": f"http://elsewhere.invalid/hook/by-proxy-{MARK}"}})
-    assert held.entry["outcome"] == "delivered"
+    isolation = behind(**{variable: proxy, "NO_PROXY": "127.0.0.1"})
+    result = isolation.check({"http": {"http_webhook_url": f"http://elsewhere.invalid/hook/by-proxy-{MARK}"}})
+    assert result.entry["outcome"] == "delivered"
     (by_proxy,) = standin.requests("/hook/by-proxy")
     assert header(by_proxy, "host") == "elsewhere.invalid"
     assert header(by_proxy, "proxy-authorization") == BASIC
@@ -73,9 +73,11 @@ def tunnelled(standin: Standin, tmp_path: Path, name: str) -> tuple[int, str]:
 def test_https_uses_an_encrypted_tunnel(behind: Behind, standin: Standin, tmp_path: Path) -> None:
     port, trusted = tunnelled(standin, tmp_path, "elsewhere.invalid")
     with TunnelProxy(port) as proxy:
-        scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
-        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/tunnel-{MARK}"}}, **SLOWER)
-        assert held.entry["outcome"] == "delivered", held.entry
+        isolation = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
+        result = isolation.check(
+            {"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/tunnel-{MARK}"}}, **SLOWER
+        )
+        assert result.entry["outcome"] == "delivered", result.entry
         (head,) = proxy.heads
     assert head.startswith("CONNECT elsewhere.invalid:443 HTTP/1.1\r\n")
     assert f"proxy-authorization: {BASIC}".lower() in head.lower()
@@ -88,9 +90,9 @@ def test_https_uses_an_encrypted_tunnel(behind: Behind, standin: Standin, tmp_pa
 def test_the_certificate_behind_a_tunnel_is_the_destinations(behind: Behind, standin: Standin, tmp_path: Path) -> None:
     port, trusted = tunnelled(standin, tmp_path, "other.invalid")
     with TunnelProxy(port) as proxy:
-        scene = behind(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
-        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/{MARK}"}}, **SLOWER)
-    assert (held.entry["reason"], held.entry["detail"]) == ("tls", "the server's certificate is for another name")
+        isolation = behind(HTTPS_PROXY=f"http://127.0.0.1:{proxy.port}", SSL_CERT_FILE=trusted)
+        result = isolation.check({"http": {"http_webhook_url": f"https://elsewhere.invalid/hook/{MARK}"}}, **SLOWER)
+    assert (result.entry["reason"], result.entry["detail"]) == ("tls", "the server's certificate is for another name")
 
 
 REFUSED: list[tuple[str, str, str, str]] = [
@@ -103,16 +105,16 @@ REFUSED: list[tuple[str, str, str, str]] = [
 
 
 def test_the_address_policy_applies_before_the_proxy_is_used(behind: Behind, standin: Standin) -> None:
-    scene = behind(HTTP_PROXY=standin.url)
+    isolation = behind(HTTP_PROXY=standin.url)
     for policy in ("allow", "deny"):
         rows = [row for row in REFUSED if row[1] == policy]
-        trigger = scene.triggers.create({**FAST, "private_addresses": policy})
+        trigger = isolation.triggers.create({**FAST, "private_addresses": policy})
         senders = {"http": [{"http_webhook_url": url + MARK} for url, *_ in rows]}
         answer = trigger.notify({"notification_text": "x", "senders_config": senders})
         for (url, _, reason, sentence), entry in zip(rows, answer.json["deliveries"], strict=True):
             assert (entry["outcome"], entry["reason"]) == ("failed", reason), f"{url}: {entry}"
             assert sentence in entry["detail"], f"{url}: {entry}"
-        scene.shows_no_secret(trigger, answer)
+        isolation.check_no_secret_shown(trigger, answer)
     assert standin.requests() == []
 
 
@@ -132,12 +134,12 @@ UNUSABLE = [
 def test_an_unusable_proxy_is_named_and_never_bypassed(
     behind: Behind, standin: Standin, proxy: str, reason: str, sentence: str
 ) -> None:
-    scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
+    isolation = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
     url = standin.url.replace("127.0.0.1", "localhost")
-    held = scene.holds({"http": {"http_webhook_url": f"{url}/hook/around-{MARK}"}})
-    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", reason), held.entry
-    assert sentence in held.entry["detail"]
-    assert held.entry["hint"]
+    result = isolation.check({"http": {"http_webhook_url": f"{url}/hook/around-{MARK}"}})
+    assert (result.entry["outcome"], result.entry["reason"]) == ("failed", reason), result.entry
+    assert sentence in result.entry["detail"]
+    assert result.entry["hint"]
     assert standin.requests("/hook/around") == []
 
 
@@ -145,23 +147,23 @@ def test_wrong_proxy_credentials_are_reported_without_showing_them(behind: Behin
     proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
     page = f"<h1>407</h1> you sent Proxy-Authorization: {BASIC}, which is {CREDENTIALS}"
     standin.rule("/hook/407*", reply={"status": 407, "body": page})
-    scene = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
-    held = scene.holds({"http": {"http_webhook_url": "http://elsewhere.invalid/hook/407"}})
-    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "rejected")
-    assert "HTTP_PROXY" in held.entry["hint"]
-    assert BASIC.split()[1] not in held.answer.text
+    isolation = behind(HTTP_PROXY=proxy, NO_PROXY="127.0.0.1")
+    result = isolation.check({"http": {"http_webhook_url": "http://elsewhere.invalid/hook/407"}})
+    assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "rejected")
+    assert "HTTP_PROXY" in result.entry["hint"]
+    assert BASIC.split()[1] not in result.answer.text
 
 
 def test_a_proxy_that_does_not_reply_is_named(behind: Behind, standin: Standin) -> None:
-    scene = behind(HTTPS_PROXY=standin.fault("silent")["url"])
-    held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
-    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "timeout")
-    assert held.entry["detail"] == "no connection was made through the proxy in time"
+    isolation = behind(HTTPS_PROXY=standin.fault("silent")["url"])
+    result = isolation.check({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
+    assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "timeout")
+    assert result.entry["detail"] == "no connection was made through the proxy in time"
 
 
 def test_a_proxy_that_refuses_the_tunnel_is_named(behind: Behind) -> None:
     with TunnelProxy(0, status="407 Proxy Authentication Required") as tunnel:
-        scene = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{tunnel.port}")
-        held = scene.holds({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
-    assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "proxy")
-    assert held.entry["detail"] == "the proxy made no connection to the host"
+        isolation = behind(HTTPS_PROXY=f"http://{CREDENTIALS}@127.0.0.1:{tunnel.port}")
+        result = isolation.check({"http": {"http_webhook_url": f"https://elsewhere.invalid/{MARK}"}})
+    assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "proxy")
+    assert result.entry["detail"] == "the proxy made no connection to the host"

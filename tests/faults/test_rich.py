@@ -8,29 +8,29 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.faults.scene import SENDERS, Scene
+from tests.faults.isolation import SENDERS, IsolationCheck
 from tests.faults.test_content import follows_up
 from tests.harness import Response, Trigger
 
 
-def send(scene: Scene, request: dict[str, Any]) -> tuple[Trigger, Response]:
+def send(isolation: IsolationCheck, request: dict[str, Any]) -> tuple[Trigger, Response]:
     """Send to one destination of every channel; nothing is refused, and nobody is called."""
-    trigger = scene.triggers.create({"twilio_base_url": scene.standin.url, "max_attempts": "1"})
-    senders = {sender: scene.good(sender) for sender in SENDERS}
+    trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, "max_attempts": "1"})
+    senders = {sender: isolation.working_destination(sender) for sender in SENDERS}
     answer = trigger.notify({"notification_text": "row", **request, "senders_config": senders})
     assert answer.json["results"] == dict.fromkeys(SENDERS, True), answer.text
-    assert [request["problem"] for request in scene.standin.requests() if request["problem"]] == []
-    assert [message["mentions"] for message in scene.standin.messages() if message["mentions"]] == []
+    assert [request["problem"] for request in isolation.standin.requests() if request["problem"]] == []
+    assert [message["mentions"] for message in isolation.standin.messages() if message["mentions"]] == []
     return trigger, answer
 
 
-def bodies(scene: Scene, path: str) -> list[Any]:
-    return [json.loads(request["body"]) for request in scene.standin.requests(path)]
+def bodies(isolation: IsolationCheck, path: str) -> list[Any]:
+    return [json.loads(request["body"]) for request in isolation.standin.requests(path)]
 
 
-def texts_of_phones(scene: Scene) -> dict[str, str]:
+def texts_of_phones(isolation: IsolationCheck) -> dict[str, str]:
     """By channel."""
-    messages = [message for message in scene.standin.messages() if message["provider"] == "twilio"]
+    messages = [message for message in isolation.standin.messages() if message["provider"] == "twilio"]
     return {"whatsapp" if "whatsapp" in m["destination"] else "sms": m["text"] for m in messages}
 
 
@@ -68,19 +68,19 @@ MARKUP = [
 
 @pytest.mark.parametrize("place", ["title", "name", "value"])
 @pytest.mark.parametrize("markup", MARKUP)
-def test_markup_in_a_rich_form_is_shown_as_text(scene: Scene, markup: str, place: str) -> None:
+def test_markup_in_a_rich_form_is_shown_as_text(isolation: IsolationCheck, markup: str, place: str) -> None:
     request: dict[str, Any] = {"level": "error", place: markup}
     if place != "title":
         request = {"title": "title", "fields": {markup: "value"} if place == "name" else {"name": markup}}
-    trigger, answer = send(scene, request)
+    trigger, answer = send(isolation, request)
 
-    [slack] = bodies(scene, "/services/")
+    [slack] = bodies(isolation, "/services/")
     assert any(markup in text for text in text_objects(slack, "plain_text"))
     assert text_objects(slack, "mrkdwn") == ["row", "*Error*" if place == "title" else "*Info*"]
     # What notifications show.
     assert "<" not in slack["text"]
 
-    [discord] = bodies(scene, "/api/webhooks/")
+    [discord] = bodies(isolation, "/api/webhooks/")
     [embed] = discord["embeds"]
     shown, before = (embed["title"], "🟠 ") if place == "title" else (embed["fields"][0][place], "")
     assert re.sub(r"\\([^0-9A-Za-z\s])", r"\1", shown) == before + markup
@@ -88,32 +88,32 @@ def test_markup_in_a_rich_form_is_shown_as_text(scene: Scene, markup: str, place
     assert not re.search(r"[*_~`|<@\[\\]|^(#|>|- )|:\w+:", bare), shown
     assert discord["allowed_mentions"] == {"parse": []}
 
-    [webhook] = bodies(scene, "/hook/")
+    [webhook] = bodies(isolation, "/hook/")
     assert markup in (webhook["title"], *webhook.get("fields", {}), *webhook.get("fields", {}).values())
 
-    phones = texts_of_phones(scene)
+    phones = texts_of_phones(isolation)
     assert markup in phones["sms"]
     # WhatsApp knows no escape; its marks are replaced where they would begin something.
     assert not re.search(
         r"(?<!\w)[*_~`](?=\S)|^>", phones["whatsapp"].partition("row")[2 if place != "title" else 0], re.M
     )
     assert len(phones["whatsapp"]) == len(phones["sms"])
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
 @pytest.mark.parametrize("markup", MARKUP)
 @pytest.mark.parametrize("host", ["evil.example", "evil"])
-def test_markup_in_a_link_stays_in_the_link(scene: Scene, markup: str, host: str) -> None:
-    trigger, answer = send(scene, {"link": f"https://{host}/|{markup}"})
-    [slack] = bodies(scene, "/services/")
+def test_markup_in_a_link_stays_in_the_link(isolation: IsolationCheck, markup: str, host: str) -> None:
+    trigger, answer = send(isolation, {"link": f"https://{host}/|{markup}"})
+    [slack] = bodies(isolation, "/services/")
     [_, link] = text_objects(slack, "mrkdwn")
     assert re.fullmatch(rf"<https://{host}/%7C[^<>|]*\|Open {host}>", link)
-    [discord] = bodies(scene, "/api/webhooks/")
+    [discord] = bodies(isolation, "/api/webhooks/")
     [embed] = discord["embeds"]
     address = embed.get("url") or embed["fields"][0]["value"][1:-1]
     assert address.startswith(f"https://{host}/|")
     assert not re.search(r"[<>\s]", address)
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
 # Too much of everything
@@ -232,8 +232,8 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
-def test_limits_are_kept_and_cuts_get_a_warning(scene: Scene, row: TooMuch) -> None:
-    trigger, answer = send(scene, row.request)
+def test_limits_are_kept_and_cuts_get_a_warning(isolation: IsolationCheck, row: TooMuch) -> None:
+    trigger, answer = send(isolation, row.request)
     warnings = answer.json["warnings"]
     for sender in SENDERS:
         mine = [w for w in warnings if w.startswith(f"senders_config.{sender}: ")]
@@ -241,23 +241,23 @@ def test_limits_are_kept_and_cuts_get_a_warning(scene: Scene, row: TooMuch) -> N
         assert len(mine) == len(expected), (sender, mine)
         assert all(part in warning for part, warning in zip(expected, mine, strict=True)), (sender, mine)
     assert len(warnings) == sum(map(len, row.said.values()))
-    first = first_messages(scene)
+    first = first_messages(isolation)
     for sender, shown in row.shown.items():
         assert re.search(shown, first[sender]), (sender, first[sender][:500])
     unsaid = [
         sender for sender in SENDERS if sender not in row.shown and re.search("more fields?|too long", first[sender])
     ]
     assert unsaid == []
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
-def first_messages(scene: Scene) -> dict[str, str]:
+def first_messages(isolation: IsolationCheck) -> dict[str, str]:
     """What a reader sees of each channel's first message."""
-    slack, discord = bodies(scene, "/services/")[0], bodies(scene, "/api/webhooks/")[0]
+    slack, discord = bodies(isolation, "/services/")[0], bodies(isolation, "/api/webhooks/")[0]
     phones = {
         sender: next(
             m["text"]
-            for m in scene.standin.messages()
+            for m in isolation.standin.messages()
             if m["provider"] == "twilio" and (wa == ("whatsapp" in m["destination"]))
         )
         for sender, wa in (("sms", False), ("whatsapp", True))
@@ -265,21 +265,21 @@ def first_messages(scene: Scene) -> dict[str, str]:
     return {
         "slack": "\n".join([*text_objects(slack, "plain_text"), *text_objects(slack, "mrkdwn")]),
         "discord": json.dumps(discord, ensure_ascii=False),
-        "http": json.dumps(bodies(scene, "/hook/")[0]),
+        "http": json.dumps(bodies(isolation, "/hook/")[0]),
         **phones,
     }
 
 
-def test_ten_thousand_fields_of_wrong_types_are_left_out_with_a_warning(scene: Scene) -> None:
-    trigger, answer = send(scene, {"title": "t", "fields": {f"n{n}": [] for n in range(10_000)}})
+def test_ten_thousand_fields_of_wrong_types_are_left_out_with_a_warning(isolation: IsolationCheck) -> None:
+    trigger, answer = send(isolation, {"title": "t", "fields": {f"n{n}": [] for n in range(10_000)}})
     assert len(answer.json["warnings"]) < 200
     assert answer.json["warnings"][-1].startswith("and 9")
-    follows_up(scene, trigger, answer)
+    follows_up(isolation, trigger, answer)
 
 
-def test_a_link_with_another_scheme_is_not_a_link(scene: Scene) -> None:
+def test_a_link_with_another_scheme_is_not_a_link(isolation: IsolationCheck) -> None:
     for link in ["javascript:alert(1)", "file:///etc/passwd", "//evil.example", quote("https://a.example/")]:
-        _, answer = send(scene, {"title": "t", "link": link})
+        _, answer = send(isolation, {"title": "t", "link": link})
         assert [warning.partition(":")[0] for warning in answer.json["warnings"]] == ["link"]
-        assert not [request for request in scene.standin.requests() if link in request["body"]]
-        scene.standin.clear()
+        assert not [request for request in isolation.standin.requests() if link in request["body"]]
+        isolation.standin.clear()

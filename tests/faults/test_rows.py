@@ -14,13 +14,13 @@ import pytest
 
 from influxdb3_notifier import process_writes
 from influxdb3_notifier._native import metrics
-from tests.faults.scene import TooLateError, best_of_three
+from tests.faults.isolation import TooLateError, best_of_three
 from tests.faults.writing import Calls, Log
 from tests.harness import ROOT, eventually
 from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer
 from tests.harness.processes import until_json_line
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 CALL_SECONDS = 0.020
 """The longest that a call may take."""

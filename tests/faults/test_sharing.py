@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.channels.mailserver import Book, MailServer, Order, ca_file
-from tests.faults.scene import TooLateError, best_of_three, notifier_threads, open_descriptors
+from tests.faults.isolation import TooLateError, best_of_three
+from tests.faults.process_usage import notifier_threads, open_descriptors
 from tests.harness import ROOT, ProcessEngine, Response, Standin, Trigger, Triggers, eventually
 from tests.harness.preload import preloaded
 

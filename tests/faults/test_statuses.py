@@ -4,16 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.faults.scene import MARK, Scene, best_of_three
+from tests.faults.isolation import MARK, IsolationCheck, best_of_three
 
 
 @pytest.mark.parametrize("status", [201, 202, 204])
 @best_of_three
-def test_any_2xx_is_delivered_with_one_post(scene: Scene, status: int) -> None:
-    opened = scene.standin.fault("reply", status=status)
-    held = scene.holds_at("http", opened["url"])
-    assert (held.entry["outcome"], held.entry["http_status"], held.entry["attempts"]) == ("delivered", status, 1)
-    assert scene.standin.fault_report(opened["port"])["requests"] == 1
+def test_any_2xx_is_delivered_with_one_post(isolation: IsolationCheck, status: int) -> None:
+    opened = isolation.standin.fault("reply", status=status)
+    result = isolation.check_at("http", opened["url"])
+    assert (result.entry["outcome"], result.entry["http_status"], result.entry["attempts"]) == ("delivered", status, 1)
+    assert isolation.standin.fault_report(opened["port"])["requests"] == 1
 
 
 GONE: list[tuple[str, dict[str, Any], str, str]] = [
@@ -32,13 +32,13 @@ GONE: list[tuple[str, dict[str, Any], str, str]] = [
 @pytest.mark.parametrize(("sender", "reply", "reason", "hint"), GONE)
 @best_of_three
 def test_a_deleted_destination_fails_at_once_with_a_hint(
-    scene: Scene, sender: str, reply: dict[str, Any], reason: str, hint: str
+    isolation: IsolationCheck, sender: str, reply: dict[str, Any], reason: str, hint: str
 ) -> None:
-    opened = scene.standin.fault("reply", **reply)
-    held = scene.holds_at(sender, opened["url"])
-    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", reason, 1)
-    assert hint in held.entry["hint"]
-    assert scene.standin.fault_report(opened["port"])["requests"] == 1
+    opened = isolation.standin.fault("reply", **reply)
+    result = isolation.check_at(sender, opened["url"])
+    assert (result.entry["outcome"], result.entry["reason"], result.entry["attempts"]) == ("failed", reason, 1)
+    assert hint in result.entry["hint"]
+    assert isolation.standin.fault_report(opened["port"])["requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_a_deleted_destination_fails_at_once_with_a_hint(
 )
 @best_of_three
 def test_a_destination_that_disabled_itself_gets_no_more_requests(
-    scene: Scene, sender: str, reply: dict[str, Any]
+    isolation: IsolationCheck, sender: str, reply: dict[str, Any]
 ) -> None:
-    opened = scene.standin.fault("reply", **reply)
-    assert scene.holds_at(sender, opened["url"]).entry["attempts"] == 1
-    again = scene.holds_at(sender, opened["url"]).entry
+    opened = isolation.standin.fault("reply", **reply)
+    assert isolation.check_at(sender, opened["url"]).entry["attempts"] == 1
+    again = isolation.check_at(sender, opened["url"]).entry
     assert (again["outcome"], again["reason"], again["attempts"]) == ("failed", "destination_disabled", 0)
-    assert scene.standin.fault_report(opened["port"])["requests"] == 1
+    assert isolation.standin.fault_report(opened["port"])["requests"] == 1
 
 
 @pytest.mark.parametrize(
@@ -72,29 +72,31 @@ def test_a_destination_that_disabled_itself_gets_no_more_requests(
     ],
 )
 @best_of_three
-def test_a_request_that_twilio_did_not_process_is_retried(scene: Scene, status: int, code: int, reason: str) -> None:
+def test_a_request_that_twilio_did_not_process_is_retried(
+    isolation: IsolationCheck, status: int, code: int, reason: str
+) -> None:
     reply = {"status": status, "json": {"code": code, "message": "later"}}
-    configuration = scene.good("sms")
+    configuration = isolation.working_destination("sms")
     path = f"/2010-04-01/Accounts/{configuration['twilio_sid']}/Messages.json"
-    scene.standin.rule(path, reply=reply, times=2)
-    held = scene.holds({"sms": configuration})
-    assert (held.entry["outcome"], held.entry["attempts"]) == ("delivered", 3), held.entry
-    assert any(reason in text for level, text in held.lines() if level == "WARN")
-    assert len(scene.standin.requests(path)) == 3
+    isolation.standin.rule(path, reply=reply, times=2)
+    result = isolation.check({"sms": configuration})
+    assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 3), result.entry
+    assert any(reason in text for level, text in result.lines() if level == "WARN")
+    assert len(isolation.standin.requests(path)) == 3
 
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http", "sms"])
 @pytest.mark.parametrize("target", ["another host", "itself"])
 @best_of_three
-def test_a_redirect_is_never_followed(scene: Scene, sender: str, target: str) -> None:
-    other = scene.standin.fault("reply", status=200)
+def test_a_redirect_is_never_followed(isolation: IsolationCheck, sender: str, target: str) -> None:
+    other = isolation.standin.fault("reply", status=200)
     for status in (301, 302, 303, 307, 308):
         location = other["url"] if target == "another host" else "/"
-        opened = scene.standin.fault("reply", status=status, headers=[["Location", location + MARK]])
-        held = scene.holds_at(sender, opened["url"])
-        assert (held.entry["outcome"], held.entry["reason"]) == ("failed", "redirected"), status
-        assert (held.entry["http_status"], held.entry["attempts"]) == (status, 1)
+        opened = isolation.standin.fault("reply", status=status, headers=[["Location", location + MARK]])
+        result = isolation.check_at(sender, opened["url"])
+        assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "redirected"), status
+        assert (result.entry["http_status"], result.entry["attempts"]) == (status, 1)
         leads_to = other["url"].rstrip("/") if target == "another host" else "another path of the same host"
-        assert held.entry["detail"] == f"the redirect leads to {leads_to}"
-        assert scene.standin.fault_report(opened["port"])["requests"] == 1
-    assert scene.standin.fault_report(other["port"])["connections"] == 0
+        assert result.entry["detail"] == f"the redirect leads to {leads_to}"
+        assert isolation.standin.fault_report(opened["port"])["requests"] == 1
+    assert isolation.standin.fault_report(other["port"])["connections"] == 0

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.row import write_config
-from tests.faults.scene import GROWTH, LATENESS, TooLateError, best_of_three, engine_pid, resident_bytes
+from tests.faults.isolation import GROWTH, LATENESS, TooLateError, best_of_three, engine_pid
+from tests.faults.process_usage import resident_bytes
 from tests.harness import Standin, Triggers
 
 LOOPS = {

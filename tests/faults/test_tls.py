@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.faults.scene import Scene, best_of_three
+from tests.faults.isolation import IsolationCheck, best_of_three
 from tests.harness import ProcessEngine, Standin, Triggers
 
 LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
@@ -31,10 +31,10 @@ def trusting(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def tls_scene(trusting: ProcessEngine, standin: Standin) -> Iterator[Scene]:
-    """A scene on that engine."""
+def tls_isolation(trusting: ProcessEngine, standin: Standin) -> Iterator[IsolationCheck]:
+    """An isolation check on the engine that trusts the test authority."""
     with ExitStack() as stack:
-        yield Scene(Triggers(trusting, stack), standin)
+        yield IsolationCheck(Triggers(trusting, stack), standin)
 
 
 def served(standin: Standin, leaf: trustme.LeafCert) -> str:
@@ -44,11 +44,11 @@ def served(standin: Standin, leaf: trustme.LeafCert) -> str:
 
 
 @best_of_three
-def test_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: trustme.CA) -> None:
-    url = served(tls_scene.standin, authority.issue_cert("localhost"))
-    held = tls_scene.holds({"http": {"http_webhook_url": f"{url}hook/trusted"}})
-    assert held.entry["outcome"] == "delivered"
-    assert [request["tls"] for request in tls_scene.standin.requests("/hook/trusted")] == [True]
+def test_an_authority_in_ssl_cert_file_is_trusted(tls_isolation: IsolationCheck, authority: trustme.CA) -> None:
+    url = served(tls_isolation.standin, authority.issue_cert("localhost"))
+    result = tls_isolation.check({"http": {"http_webhook_url": f"{url}hook/trusted"}})
+    assert result.entry["outcome"] == "delivered"
+    assert [request["tls"] for request in tls_isolation.standin.requests("/hook/trusted")] == [True]
 
 
 @pytest.mark.parametrize("sender", ["http", "slack", "sms"])
@@ -64,9 +64,9 @@ def test_an_authority_in_ssl_cert_file_is_trusted(tls_scene: Scene, authority: t
 )
 @best_of_three
 def test_an_invalid_certificate_fails_at_once_with_its_cause(
-    tls_scene: Scene, authority: trustme.CA, sender: str, fault: str, sentence: str
+    tls_isolation: IsolationCheck, authority: trustme.CA, sender: str, fault: str, sentence: str
 ) -> None:
-    standin = tls_scene.standin
+    standin = tls_isolation.standin
     port = None
     match fault:
         case "expired":
@@ -86,12 +86,12 @@ def test_an_invalid_certificate_fails_at_once_with_its_cause(
             opened = standin.fault("plain_text")
             url, port = opened["url"].replace("http://127.0.0.1", "https://localhost"), opened["port"]
     # A TLS handshake in a debug build on a busy machine takes its time.
-    held = tls_scene.holds_at(sender, url, connect_timeout="1s", attempt_timeout="1s")
-    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "tls", 1)
-    assert sentence in held.entry["detail"]
+    result = tls_isolation.check_at(sender, url, connect_timeout="1s", attempt_timeout="1s")
+    assert (result.entry["outcome"], result.entry["reason"], result.entry["attempts"]) == ("failed", "tls", 1)
+    assert sentence in result.entry["detail"]
     # A certificate that is in order is no advice where none was shown.
-    assert ("http://" if fault == "plain HTTP" else "SSL_CERT_FILE") in held.entry["hint"]
-    assert ("certificate" in held.entry["hint"]) == (fault != "plain HTTP")
+    assert ("http://" if fault == "plain HTTP" else "SSL_CERT_FILE") in result.entry["hint"]
+    assert ("certificate" in result.entry["hint"]) == (fault != "plain HTTP")
     assert not [request for request in standin.requests() if request["tls"]], "nothing was sent"
     if port is not None:
         assert standin.fault_report(port)["connections"] == 1, "no fallback to plain"
@@ -110,9 +110,9 @@ def test_an_unreadable_certificate_store_is_named_and_affects_nothing_else(
     (directory / "certs").mkdir()
     environment = {"SSL_CERT_FILE": str(path), "SSL_CERT_DIR": str(directory / "certs")}
     with ProcessEngine(directory, environment=environment) as engine, ExitStack() as stack:
-        scene = Scene(Triggers(engine, stack), standin)
+        isolation = IsolationCheck(Triggers(engine, stack), standin)
         url = served(standin, trustme.CA().issue_cert("localhost"))
-        held = scene.holds_at("http", url, connect_timeout="1s", attempt_timeout="1s")
-    assert (held.entry["outcome"], held.entry["reason"], held.entry["attempts"]) == ("failed", "tls", 1)
-    assert "this host's own store of certificates is empty or cannot be read" in held.entry["detail"]
-    assert "SSL_CERT_FILE" in held.entry["detail"]
+        result = isolation.check_at("http", url, connect_timeout="1s", attempt_timeout="1s")
+    assert (result.entry["outcome"], result.entry["reason"], result.entry["attempts"]) == ("failed", "tls", 1)
+    assert "this host's own store of certificates is empty or cannot be read" in result.entry["detail"]
+    assert "SSL_CERT_FILE" in result.entry["detail"]

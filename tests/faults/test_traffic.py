@@ -15,17 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.faults.scene import (
-    FAST,
-    MARK,
-    SENDERS,
-    Scene,
-    TooLateError,
-    best_of_three,
-    notifier_threads,
-    open_descriptors,
-    resident_bytes,
-)
+from tests.faults.isolation import FAST, MARK, SENDERS, IsolationCheck, TooLateError, best_of_three
+from tests.faults.process_usage import notifier_threads, open_descriptors, resident_bytes
 from tests.harness import ProcessEngine, Standin, Trigger, Triggers, authenticated, eventually
 
 MIB = 1024 * 1024
@@ -81,7 +72,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
     standin.clear()
     with ExitStack() as stack:
         triggers = Triggers(engine_process, stack)
-        scene = Scene(triggers, standin)
+        isolation = IsolationCheck(triggers, standin)
         arguments = {**FAST, "response_timeout": "500ms", "twilio_base_url": standin.url}
         well = triggers.create(arguments)
         # Twilio's address is the trigger's: a lost reply of an SMS needs a trigger of its own.
@@ -90,7 +81,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
         )
         faults = [standin.fault(**kind)["url"] for kind in KINDS]
         sent, before = Sent(), deliveries_by_outcome(well)
-        warm = asyncio.run(traffic(scene, well, lossy, faults, sent))
+        warm = asyncio.run(traffic(isolation, well, lossy, faults, sent))
         eventually(lambda: status(well)["in_flight"] == 0, "every delivery has ended", timeout=20)
 
         ended = deliveries_by_outcome(well) - before
@@ -111,7 +102,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
             raise TooLateError(f"{sent.late} late answers")
 
 
-async def traffic(scene: Scene, well: Trigger, lossy: Trigger, faults: list[str], sent: Sent) -> "Growth":
+async def traffic(isolation: IsolationCheck, well: Trigger, lossy: Trigger, faults: list[str], sent: Sent) -> "Growth":
     """Send for :data:`SECONDS`, each request at its own time; returns what there was after :data:`WARM_UP`."""
     pid = well.engine.pid if isinstance(well.engine, ProcessEngine) else os.getpid()
     chance = random.Random(47)  # noqa: S311
@@ -123,7 +114,7 @@ async def traffic(scene: Scene, well: Trigger, lossy: Trigger, faults: list[str]
             await asyncio.sleep(started + number / RATE - time.monotonic())
             if number == int(WARM_UP * RATE):
                 warm = Growth.now(pid)
-            body = request(scene, number, faults, chance)
+            body = request(isolation, number, faults, chance)
             # Place 3 of the senders is that of the SMS.
             trigger = lossy if number % 100 == 3 else well
             task = asyncio.create_task(ask(session, trigger, body, sent))
@@ -135,13 +126,13 @@ async def traffic(scene: Scene, well: Trigger, lossy: Trigger, faults: list[str]
     return warm
 
 
-def request(scene: Scene, number: int, faults: list[str], chance: random.Random) -> dict[str, Any]:
+def request(isolation: IsolationCheck, number: int, faults: list[str], chance: random.Random) -> dict[str, Any]:
     """One sender that works, or one of those and one that misbehaves."""
     sender = SENDERS[number % len(SENDERS)]
-    senders: dict[str, Any] = {sender: scene.good(sender)}
+    senders: dict[str, Any] = {sender: isolation.working_destination(sender)}
     if chance.random() < FAULTY:
         hostile = chance.choice(["slack", "discord", "http"])
-        bad = scene.at(hostile, chance.choice(faults))
+        bad = isolation.at(hostile, chance.choice(faults))
         # A destination of its own, so that a pause of one does not slow the next.
         bad = {name: f"{url}{number}" for name, url in bad.items()}
         senders[hostile] = [bad, *([senders[hostile]] if hostile in senders else [])]

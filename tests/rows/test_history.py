@@ -7,7 +7,7 @@ import pytest
 from influxdb3_notifier import process_request, process_scheduled_call
 from tests import harness
 from tests.engine_host.line_protocol import parse_line
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 PLUGIN_API = 1
 HOUR = "3600s"

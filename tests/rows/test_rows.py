@@ -6,7 +6,7 @@ import pytest
 
 from influxdb3_notifier import process_writes
 from tests.harness import eventually
-from tests.rows.scene import Table
+from tests.rows.table import Table
 
 PLUGIN_API = 1
 

@@ -22,7 +22,7 @@ meeting.gate.wait(10)
 """The beginning of a plugin that reports that it runs, and waits until the test releases it."""
 
 
-class Host:
+class TextPluginHost:
     """An engine host with plugins as text."""
 
     def __init__(self, engine: EngineHost) -> None:
