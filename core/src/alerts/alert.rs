@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::api::request::ReportedAlert;
 use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
 
 /// The identity of an alert in its scope.
@@ -26,6 +27,11 @@ impl AlertKey {
             .map(|value| format!("{}:{value}", value.len()))
             .collect();
         Self(format!("values:{}", &*DedupKey::from(values.as_str())).into())
+    }
+
+    /// The key of an alert that Prometheus, Alertmanager or Grafana reports: its labels, in a key space of their own.
+    pub fn of_labels(labels: &DedupKey) -> Self {
+        Self(format!("labels:{labels}").into())
     }
 
     /// The key of an event without an identity: the id of its task.
@@ -79,6 +85,7 @@ pub struct Alert {
     pub notification: Arc<Notification>,
     pub status: AlertStatus,
     pub starts_at: Timestamp,
+    /// When it resolved. The time of the future at which it resolves, where its source reports one.
     pub ends_at: Option<Timestamp>,
     /// When the last event happened, as the event says.
     pub updated_at: Timestamp,
@@ -101,10 +108,21 @@ impl Alert {
         self.status == AlertStatus::Resolved
     }
 
-    /// Starts the resolve timeout again.
-    pub fn restart_timeout(&mut self, now: Now) {
-        let timeout = self.resolve_timeout;
-        self.due = timeout.map(|timeout| later(now.steady, timeout));
+    /// Starts the resolve timeout again. The end that another system reports takes its place; of several, the last one
+    /// counts, as in Alertmanager: two Prometheus servers may report one alert.
+    pub fn restart_timeout(&mut self, reported: Option<ReportedAlert>, now: Now) {
+        let end = reported.and_then(|reported| reported.ends_at);
+        if let Some(end) = end {
+            self.ends_at = self.ends_at.max(Some(end));
+            self.resolve_timeout = Some(end.duration_since(now.wall).unsigned_abs());
+        }
+        let due = self
+            .resolve_timeout
+            .map(|timeout| later(now.steady, timeout));
+        self.due = match reported {
+            Some(_) => self.due.max(due),
+            None => due,
+        };
     }
 
     /// Bytes that keeping it costs, roughly.

@@ -7,6 +7,7 @@ use super::alert::{Alert, AlertKey, Now, later};
 use super::dedup::{Member, to_notify};
 use super::group::{Group, GroupTiming, RouteRef, group_key};
 use super::log::{GroupDestination, Pending};
+use crate::api::request::ReportedAlert;
 use crate::model::notification::Notification;
 
 /// How soon it is looked again whether a muted alert still is.
@@ -18,6 +19,8 @@ pub struct AlertEvent<'a> {
     pub task: &'a str,
     pub key: AlertKey,
     pub notification: &'a Arc<Notification>,
+    /// The times of an alert that another system reports.
+    pub reported: Option<ReportedAlert>,
     pub groups: Vec<RoutedGroup>,
     /// The silence that holds for it.
     pub silence: Option<&'a str>,

@@ -15,6 +15,9 @@ use crate::model::notification::AlertStatus;
 
 /// How long an event without identity waits for a notification that reaches its destinations.
 const KEEP_ONE_OFF: Duration = Duration::from_secs(24 * 3600);
+/// The resolve timeout of reported alerts without an end, as in Alertmanager,
+/// <https://prometheus.io/docs/alerting/latest/configuration/> (`resolve_timeout`).
+const REPORTED_RESOLVE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const FULL: &str =
     "there is no room for another alert (max_alerts): this one is sent without state";
 
@@ -28,7 +31,13 @@ impl ScopeState {
     ) -> Decision {
         let known = self.alert(&event.key);
         let is_new = known.is_none();
-        let ingested = ingest(event.key.clone(), event.notification, known, now);
+        let ingested = ingest(
+            event.key.clone(),
+            event.notification,
+            event.reported,
+            known,
+            now,
+        );
         let suppress_all = |rule: &str| {
             let each = event.groups.iter().flat_map(|group| &group.targets);
             let verdict = || Verdict::Suppressed(rule.to_owned());
@@ -50,7 +59,7 @@ impl ScopeState {
                 decision.verdicts = self.fires(&event, alert, now);
             }
             Ingested::Repeats(alert) if alert.groups == event.group_keys() => {
-                self.repeats(alert, now);
+                self.repeats(&event, alert, now);
                 decision.verdicts = suppress_all(rules::UNCHANGED);
             }
             Ingested::Repeats(alert) => {
@@ -119,7 +128,7 @@ impl ScopeState {
     }
 
     /// Sends nothing. The alert's resolve timeout starts again. Few of these changes are stored.
-    fn repeats(&mut self, mut alert: Alert, now: Now) {
+    fn repeats(&mut self, event: &AlertEvent<'_>, mut alert: Alert, now: Now) {
         if self
             .alert(&alert.key)
             .is_some_and(|known| alert.level() < known.level())
@@ -127,7 +136,7 @@ impl ScopeState {
             self.level_falls(&alert);
         }
         let before = alert.due;
-        alert.restart_timeout(now);
+        alert.restart_timeout(event.reported, now);
         let lag = alert
             .stored_due
             .zip(alert.due)
@@ -172,8 +181,9 @@ impl ScopeState {
             .groups
             .iter()
             .filter_map(|group| group.resolve_timeout)
-            .max();
-        alert.restart_timeout(now);
+            .max()
+            .or(event.reported.map(|_| REPORTED_RESOLVE_TIMEOUT));
+        alert.restart_timeout(event.reported, now);
         alert.groups = keys.clone();
         let mut verdicts = Vec::new();
         for (key, routed) in keys.into_iter().zip(&event.groups) {

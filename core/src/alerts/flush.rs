@@ -249,7 +249,7 @@ impl ScopeState {
     }
 }
 
-/// Nobody has reported it for too long.
+/// Nobody has reported it for too long, or the end that its source reported has come.
 fn resolve_by_timeout(alert: &mut Alert, now: Now) {
     let minutes = alert.resolve_timeout.unwrap_or_default().as_secs() / 60;
     let text = match minutes {
@@ -257,16 +257,22 @@ fn resolve_by_timeout(alert: &mut Alert, now: Now) {
         minutes => format!("Not reported for {minutes} min."),
     };
     let last = &alert.notification;
-    alert.notification = Arc::new(Notification {
-        title: last
-            .title
-            .clone()
-            .or_else(|| last.as_text().map(Into::into)),
-        text: crate::json::Json::String(text),
+    let resolved = Notification {
         status: Some(AlertStatus::Resolved),
         level: alert.level(),
-        timestamp: None,
+        timestamp: alert.ends_at,
         ..Notification::clone(last)
+    };
+    alert.notification = Arc::new(match alert.ends_at {
+        Some(_) => resolved,
+        None => Notification {
+            title: last
+                .title
+                .clone()
+                .or_else(|| last.as_text().map(Into::into)),
+            text: crate::json::Json::String(text),
+            ..resolved
+        },
     });
     alert.status = AlertStatus::Resolved;
     alert.ends_at = Some(now.wall);

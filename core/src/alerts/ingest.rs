@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::alert::{Alert, AlertKey, Now, later};
+use crate::api::request::ReportedAlert;
 use crate::config::matcher::{MatchInput, Name};
 use crate::model::notification::{AlertStatus, Level, Notification};
 
@@ -40,9 +41,16 @@ pub enum Ingested {
 }
 
 /// The dedup key is the identity; without one, all values of `alert_key` are.
-pub fn identity(notification: &Notification, alert_key: &[Name]) -> EventIdentity {
+pub fn identity(
+    notification: &Notification,
+    reported: Option<ReportedAlert>,
+    alert_key: &[Name],
+) -> EventIdentity {
     if let Some(key) = &notification.dedup_key {
-        return EventIdentity::Alert(AlertKey::of_dedup_key(key));
+        return EventIdentity::Alert(match reported {
+            Some(_) => AlertKey::of_labels(key),
+            None => AlertKey::of_dedup_key(key),
+        });
     }
     let input = MatchInput::of(notification);
     let mut values = Vec::with_capacity(alert_key.len());
@@ -65,11 +73,13 @@ pub fn identity(notification: &Notification, alert_key: &[Name]) -> EventIdentit
 pub fn ingest(
     key: AlertKey,
     event: &Arc<Notification>,
+    reported: Option<ReportedAlert>,
     known: Option<&Alert>,
     now: Now,
 ) -> Ingested {
     let at = happened(event, now.wall);
-    if let (Some(known), Some(_)) = (known, event.timestamp)
+    // A report repeats the time at which the alert began, and two servers may report different ones.
+    if let (Some(known), Some(_), None) = (known, event.timestamp, reported)
         && at < known.updated_at
     {
         return Ingested::Stale;
@@ -113,7 +123,8 @@ fn fires_again(event: &Arc<Notification>, firing: &Alert, at: Timestamp) -> Inge
     let rises = event.level_for_rules() > firing.level();
     let again = Alert {
         notification: Arc::clone(event),
-        updated_at: at,
+        starts_at: at.min(firing.starts_at),
+        updated_at: at.max(firing.updated_at),
         status: match rises {
             true => AlertStatus::Firing,
             false => firing.status,

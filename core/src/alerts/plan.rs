@@ -48,11 +48,16 @@ pub fn plan(
         task,
         key,
         notification,
+        reported: request.alert,
         groups,
         silence: silence.map(|silence| silence.name.as_str()),
         max_alerts: settings.config.alerts.max_alerts,
     };
-    let identity = identity(notification, &settings.config.alerts.alert_key);
+    let identity = identity(
+        notification,
+        request.alert,
+        &settings.config.alerts.alert_key,
+    );
     let has_identity = matches!(identity, EventIdentity::Alert(_));
     let decision = match identity {
         EventIdentity::Alert(key) => {

@@ -84,7 +84,7 @@ fn grouped(member: &Member<'_>) -> GroupedAlert {
         labels: notification.fields.clone(),
         link: notification.link.clone(),
         starts_at: alert.starts_at,
-        ends_at: alert.ends_at,
+        ends_at: alert.ends_at.filter(|_| alert.is_resolved()),
     }
 }
 

@@ -59,12 +59,17 @@ pub fn link(text: &str, warnings: &mut Warnings) -> Option<String> {
 }
 
 pub fn timestamp(text: &str, warnings: &mut Warnings) -> Option<Timestamp> {
-    let timestamp = text.trim().parse().ok();
-    if timestamp.is_none() {
+    time("timestamp", text, warnings)
+}
+
+/// Reads the time of a member.
+pub fn time(name: &str, text: &str, warnings: &mut Warnings) -> Option<Timestamp> {
+    let time = text.trim().parse().ok();
+    if time.is_none() {
         let expected = "a time of RFC 3339, such as 2026-01-31T12:00:00Z";
-        warn_value("timestamp", expected, text, warnings);
+        warn_value(name, expected, text, warnings);
     }
-    timestamp
+    time
 }
 
 pub fn dedup_key(text: &str, warnings: &mut Warnings) -> DedupKey {

@@ -1,5 +1,6 @@
 //! The interface to callers: parses requests from bytes and writes reports as JSON.
 
+pub mod alert_list;
 mod encoding;
 mod members;
 mod problems;

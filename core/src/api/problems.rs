@@ -9,6 +9,10 @@ pub const NO_BODY: &str = "No request body provided.";
 pub const INVALID_JSON: &str = "Invalid JSON in request body.";
 const MISSING_FIELDS: &str = "Missing required fields: 'senders_config' or 'notification_text'.";
 
+/// The forms of a body.
+pub const FORMS: &str = "POST a JSON object with notification_text and senders_config; or alerts: an array of objects \
+    with labels as Prometheus posts it, or an object with version and alerts as the webhooks of Alertmanager and Grafana.";
+
 /// Reports a missing required field. Suggests the unknown field with the most similar name.
 pub fn missing(field: &str, unknown: &[String]) -> Problem {
     let meant = unknown.iter().find(|name| nearest(name, [field]).is_some());
@@ -18,6 +22,7 @@ pub fn missing(field: &str, unknown: &[String]) -> Problem {
             "Add senders_config, or receivers where the trigger has a configuration file."
                 .to_owned()
         }
+        None if field == "notification_text" => format!("Add {field}. {FORMS}"),
         None => format!("Add {field}."),
     };
     Problem {

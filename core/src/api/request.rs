@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::problems::{INVALID_JSON, NO_BODY, error, missing};
+use super::alert_list::{AlertBody, AlertList};
+use super::problems::{FORMS, INVALID_JSON, NO_BODY, error, missing};
 use super::reader::MemberReader;
 use super::{encoding, members};
 use crate::json::{self, Json};
@@ -38,7 +40,24 @@ pub struct Request {
     pub fingerprint: Fingerprint,
     /// The first undocumented members, which may be misspelt.
     pub unknown: Vec<String>,
+    /// The times of an alert that another system reports.
+    pub alert: Option<ReportedAlert>,
     pub warnings: Warnings,
+}
+
+/// The times of an alert that Prometheus, Alertmanager or Grafana reports. They report a firing alert again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedAlert {
+    pub starts_at: Option<Timestamp>,
+    /// The end. An alert that fires until a time of the future resolves then, unless it is reported again.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// The content of a body.
+#[derive(Debug)]
+pub enum RequestBody {
+    Request(Box<Request>),
+    Alerts(AlertList),
 }
 
 impl Request {
@@ -54,6 +73,7 @@ impl Request {
             idempotency_key: None,
             fingerprint: [0; 32],
             unknown: Vec::new(),
+            alert: None,
             warnings: Warnings::default(),
         }
     }
@@ -82,12 +102,29 @@ struct StoredRequestJson<'a> {
     data: Option<&'a Json>,
 }
 
-/// Reads a body and its headers (names in lower case).
+/// Reads a body with a request, and its headers (names in lower case).
 pub fn read(
     bytes: &[u8],
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
 ) -> Result<Request, Problem> {
+    match read_body(bytes, headers, options, Timestamp::now())? {
+        RequestBody::Request(request) => Ok(*request),
+        RequestBody::Alerts(_) => Err(error(
+            "invalid_field",
+            "The body is a list of alerts, and a single request is needed here.",
+            "Give one notification, with notification_text.",
+        )),
+    }
+}
+
+/// Reads a body in any of its forms. The shape of the body decides the form.
+pub fn read_body(
+    bytes: &[u8],
+    headers: &BTreeMap<String, String>,
+    options: &ReadOptions,
+    now: Timestamp,
+) -> Result<RequestBody, Problem> {
     if bytes.is_empty() {
         return Err(error(
             "no_body",
@@ -100,12 +137,21 @@ pub fn read(
     }
     let mut warnings = Warnings::default();
     let text = decode(bytes, &mut warnings)?;
-    of_text(&text, headers, options, warnings)
+    let body = parse(&text, &mut warnings)?;
+    match AlertBody::of(body) {
+        Ok(alerts) => Ok(RequestBody::Alerts(alerts.read(options, now, warnings)?)),
+        Err(body) => {
+            let request = of_json(body, headers, options, warnings)?;
+            Ok(RequestBody::Request(Box::new(request)))
+        }
+    }
 }
 
 /// Reads the output of [`Request::without_destinations`], which may be longer than a body.
 pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
-    of_text(text, &BTreeMap::new(), options, Warnings::default())
+    let mut warnings = Warnings::default();
+    let body = parse(text, &mut warnings)?;
+    of_json(body, &BTreeMap::new(), options, warnings)
 }
 
 /// Reports a body that is too large to read.
@@ -134,12 +180,7 @@ fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, Problem> {
     Ok(decoded.text)
 }
 
-fn of_text(
-    text: &str,
-    headers: &BTreeMap<String, String>,
-    options: &ReadOptions,
-    mut warnings: Warnings,
-) -> Result<Request, Problem> {
+fn parse(text: &str, warnings: &mut Warnings) -> Result<Json, Problem> {
     let parsed = json::parse(text).map_err(|problem| {
         error(
             "invalid_json",
@@ -158,7 +199,16 @@ fn of_text(
             "{path}: JSON has no such number (NaN, infinite, or beyond a double); taken as text"
         )
     });
-    match parsed.json {
+    Ok(parsed.json)
+}
+
+fn of_json(
+    body: Json,
+    headers: &BTreeMap<String, String>,
+    options: &ReadOptions,
+    warnings: Warnings,
+) -> Result<Request, Problem> {
+    match body {
         Json::Object(members) => of_members(members, headers, options, warnings),
         other => Err(error(
             "invalid_json",
@@ -166,7 +216,7 @@ fn of_text(
                 "{INVALID_JSON} It must be an object, found {}.",
                 other.kind()
             ),
-            "POST a JSON object with notification_text and senders_config.",
+            FORMS,
         )),
     }
 }
@@ -202,6 +252,7 @@ fn of_members(
         idempotency_key,
         fingerprint,
         unknown,
+        alert: None,
         warnings,
     })
 }

@@ -71,6 +71,7 @@ pub fn read(
         idempotency_key: None,
         fingerprint: fingerprint(table, row, template),
         unknown: Vec::new(),
+        alert: None,
         warnings,
     }
 }

@@ -139,14 +139,14 @@ fn an_identity_is_the_dedup_key_or_every_value_of_alert_key() {
     };
     let keyed = event("k", FIRING, Level::Error, "db1");
     let expected = EventIdentity::Alert(AlertKey::of_dedup_key(&DedupKey::from("k")));
-    assert_eq!(identity(&keyed, &names(&["title"])), expected);
+    assert_eq!(identity(&keyed, None, &names(&["title"])), expected);
     let free = |title: Option<&str>, host: &str| Notification {
         title: title.map(str::to_owned),
         dedup_key: None,
         ..event("k", FIRING, Level::Error, host)
     };
     let key = names(&["title", "fields.host"]);
-    let of = |title, host| identity(&free(title, host), &key);
+    let of = |title, host| identity(&free(title, host), None, &key);
     assert_eq!(
         of(Some("a"), "b"),
         EventIdentity::Alert(AlertKey::of_values(["a", "b"]))
@@ -159,7 +159,7 @@ fn an_identity_is_the_dedup_key_or_every_value_of_alert_key() {
         }
     );
     assert_eq!(
-        identity(&free(Some("a"), "b"), &[]),
+        identity(&free(Some("a"), "b"), None, &[]),
         EventIdentity::OneOff { absent: None }
     );
 }

@@ -11,6 +11,7 @@ use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
 use crate::alerts::group::{GroupTiming, RouteRef};
 use crate::alerts::log::{DestinationId, GroupDestination};
 use crate::alerts::state::ScopeState;
+use crate::api::request::ReportedAlert;
 use crate::json::Json;
 use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
 use crate::model::outcome::{Failure, Outcome, Reason};
@@ -35,6 +36,8 @@ pub struct World {
     pub group_by: Option<Vec<&'static str>>,
     pub timing: GroupTiming,
     pub resolve_timeout: Option<Duration>,
+    /// The times of the next events, if another system reports them.
+    pub reported: Option<ReportedAlert>,
     /// By receiver.
     pub targets: BTreeMap<&'static str, GroupDestination>,
     pub receivers: Vec<&'static str>,
@@ -78,6 +81,7 @@ impl World {
             group_by: None,
             timing: GroupTiming::default(),
             resolve_timeout: None,
+            reported: None,
             targets: BTreeMap::new(),
             receivers: vec!["chat"],
             silence: None,
@@ -188,6 +192,7 @@ impl World {
                 None => AlertKey::of_task(&task),
             },
             notification: &notification,
+            reported: self.reported,
             groups: vec![routed],
             silence: self.silence,
             max_alerts: 20_000,
