@@ -126,7 +126,7 @@ class Contender(Program):
 
 
 @dataclass(frozen=True)
-class EngineHost:
+class EngineHostProcess:
     """The tests' engine host, in a process of its own, with our plugin file."""
 
     pid: int
@@ -146,9 +146,9 @@ class EngineHost:
 
 
 @contextmanager
-def engine_host(directory: Path) -> Iterator[EngineHost]:
+def engine_host(directory: Path) -> Iterator[EngineHostProcess]:
     """An engine host whose plugins are in the directory; ``notify.py`` is ours."""
     (directory / "notify.py").write_text(PLUGIN_FILES[OURS].read_text(encoding="utf-8"), encoding="utf-8")
     command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(directory), "--path", "notify.py"]
     with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:
-        yield EngineHost(host.pid, host.read()["url"])
+        yield EngineHostProcess(host.pid, host.read()["url"])

@@ -11,21 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import memory
-
-
-class Local:
-    """The part of ``influxdb3_local`` that a notifier uses. Keeps the lines of one call.
-
-    Its methods are native ones, as the engine's are: what Python would spend on a line is no cost of the notifier's.
-    """
-
-    def __init__(self) -> None:
-        self.lines: list[object] = []
-        self.info = self.warn = self.error = self.lines.append
-
-    def write_sync(self, line: Any, _no_sync: bool) -> None:
-        """Take a line of line protocol."""
-        self.lines.append(line.build())
+from tests.recording_local import RecordingLocal
 
 
 class Counter:
@@ -51,7 +37,7 @@ class Counter:
         return count / elapsed
 
 
-class Worker:
+class PluginRunner:
     """The plugin, executed once, and the commands for it."""
 
     def __init__(self, plugin: Path) -> None:
@@ -79,7 +65,7 @@ class Worker:
         taken, answers = [], []
         counter = Counter() if count else None
         for _ in range(times):
-            local = Local()
+            local = RecordingLocal()
             cpu, wall = time.process_time_ns(), time.perf_counter_ns()
             answer = self._function(local, {}, {}, body, arguments or None)
             taken.append((time.perf_counter_ns() - wall, time.process_time_ns() - cpu))
@@ -106,7 +92,7 @@ class Worker:
             for row in range(rows)
         ]
         batches = [{"table_name": "alerts", "rows": table}]
-        write, local = self._scope["process_writes"], Local()
+        write, local = self._scope["process_writes"], RecordingLocal()
         started = time.perf_counter_ns()
         write(local, batches, arguments)
         return [time.perf_counter_ns() - started]
@@ -147,7 +133,7 @@ def _read(answer: Any) -> dict[str, Any]:
 
 def main() -> None:
     """Do jobs until standard input ends."""
-    worker = Worker(Path(sys.argv[1]))
+    worker = PluginRunner(Path(sys.argv[1]))
     for line in sys.stdin:
         job = json.loads(line)
         result = getattr(worker, job.pop("do"))(**job)

@@ -191,13 +191,13 @@ def test_the_growth_exponent_comes_from_the_larger_sizes() -> None:
 def test_the_limit_sends_what_the_notifier_sends(standin: Standin) -> None:
     """Body by body to the byte, with the same headers."""
     import influxdb3_notifier
-    from bench.worker import Local
+    from tests.recording_local import RecordingLocal
 
     for notification in (three_channels(standin.url, 0), webhooks(standin.url, 0, 1)):
         wire, arguments = as_recorded(notification)
         body = json.dumps(notification.request).encode()
         body = body.replace(b"/sink/0", b"")
-        influxdb3_notifier.process_request(1, Local(), {}, {}, body, arguments)
+        influxdb3_notifier.process_request(1, RecordingLocal(), {}, {}, body, arguments)
         sent = standin.wait_for("/", len(wire))
         assert sorted(map(essence, sent)) == sorted(wire)
         standin.clear()

@@ -104,7 +104,7 @@ class Book:
             time.sleep(0.005)
 
 
-class Server(SMTP):
+class SmtpServer(SMTP):
     """Looks for an order before it does what a mail server does."""
 
     book: Book
@@ -196,7 +196,7 @@ class Handler:
     def __init__(self, book: Book) -> None:
         self.book = book
 
-    async def handle_DATA(self, server: Server, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(self, server: SmtpServer, session: Session, envelope: Envelope) -> str:
         """After the final dot."""
         [recipient] = envelope.rcpt_tos
         login = session.auth_data.decode() if isinstance(session.auth_data, bytes) else None
@@ -277,8 +277,8 @@ class MailServer:
         # What is encrypted from the first byte does not know that it is.
         options |= {"authenticator": knows, "auth_require_tls": tls != "tls"}
 
-        def factory() -> Server:
-            server = Server(Handler(self.book), hostname="mail.example.com", loop=loop(), **options)
+        def factory() -> SmtpServer:
+            server = SmtpServer(Handler(self.book), hostname="mail.example.com", loop=loop(), **options)
             server.book = self.book
             server.encrypted = tls == "tls"
             return server

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import influxdb3_notifier
 from tests.contract.row import ERROR_MEMBERS, MEMBERS
 from tests.harness import encode_headers, free_port
+from tests.recording_local import RecordingLocal
 
 MARK = "s3cr3tM4rkOfAnything"
 CLOSED = f"127.0.0.1:{free_port()}"
@@ -113,21 +114,9 @@ encoded = st.builds(
 )
 
 
-class Log:
-    """Keeps the lines of one call."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def _write(self, line: str) -> None:
-        self.lines.append(line)
-
-    info = warn = error = _write
-
-
 def call(body: bytes, query: Any, headers: Any, arguments: Any) -> tuple[Any, int, list[str]]:
     """Response, status and log lines of one call."""
-    log = Log()
+    log = RecordingLocal()
     answer: Any = influxdb3_notifier.process_request(1, log, query, headers, body, arguments)
     assert len(answer) in (2, 3)
     return answer[0], answer[1], log.lines

@@ -8,7 +8,7 @@ from typing import TypeVar
 from tests.engine_host.database import Database, EmptyWriteError, LineWriteError
 from tests.engine_host.local import Cache, CacheStore, Local
 from tests.engine_host.logs import LogRing
-from tests.engine_host.trigger import Trigger
+from tests.engine_host.trigger import TriggerDefinition
 
 BLOCKING_THREADS = 512
 """The number of threads for calls, for all triggers together."""
@@ -25,7 +25,7 @@ class CallRunner:
         self.caches = CacheStore()
         self._pool = ThreadPoolExecutor(BLOCKING_THREADS, thread_name_prefix="engine-call")
 
-    async def run(self, trigger: Trigger, kind: str, call: Callable[[Local], T]) -> T:
+    async def run(self, trigger: TriggerDefinition, kind: str, call: Callable[[Local], T]) -> T:
         """Run ``call`` on a thread, and return its result when its lines are flushed.
 
         What a call collected that raised is lost. Who no longer waits here has no influence on the thread.
@@ -44,7 +44,7 @@ class CallRunner:
                 await asyncio.wrap_future(written.flushed)
         return value
 
-    def _on_thread(self, trigger: Trigger, call: Callable[[Local], T]) -> tuple[T, dict[str, list[str]]]:
+    def _on_thread(self, trigger: TriggerDefinition, call: Callable[[Local], T]) -> tuple[T, dict[str, list[str]]]:
         local = Local(trigger.name, self.logs, Cache(self.caches, trigger.name), self.database)
         try:
             value = call(local)

@@ -12,9 +12,9 @@ from tests.engine_host import line_builder
 from tests.engine_host.calls import CallRunner
 from tests.engine_host.database import Database, Query
 from tests.engine_host.logs import LogRing
-from tests.engine_host.plugin import Request
+from tests.engine_host.plugin import PluginRequest
 from tests.engine_host.response import EngineResponse
-from tests.engine_host.server import Server
+from tests.engine_host.server import HttpServer
 from tests.engine_host.tokens import Tokens
 from tests.engine_host.trigger import (
     DEFAULTS,
@@ -22,7 +22,7 @@ from tests.engine_host.trigger import (
     OnRequest,
     OnSchedule,
     PluginFile,
-    Trigger,
+    TriggerDefinition,
     TriggerOptions,
     parse_spec,
 )
@@ -64,10 +64,10 @@ class EngineHost:
             self.tokens.create_operator()
         self.log_ring = LogRing()
         self._calls = CallRunner(self.database, self.log_ring)
-        self._triggers: dict[str, Trigger] = {}
+        self._triggers: dict[str, TriggerDefinition] = {}
         self._workers: dict[str, Worker] = {}
         self._routes: dict[str, RequestWorker] = {}
-        self._server = Server(self, port)
+        self._server = HttpServer(self, port)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine-host", daemon=True)
         self._virtual_env_before: str | None = None
@@ -184,7 +184,7 @@ class EngineHost:
             raise ValueError(f"error behavior {asked['error_behavior']!r} is none of {', '.join(ERROR_BEHAVIORS)}")
         if name in self._triggers:
             raise ValueError(f"trigger {name} already exists")
-        trigger = Trigger(
+        trigger = TriggerDefinition(
             name,
             PluginFile(self.plugin_dir / path),
             parse_spec(asked["spec"]),
@@ -207,7 +207,7 @@ class EngineHost:
             raise ValueError(f"there is no enabled scheduled trigger {name!r}")
         await worker.run(datetime.now(UTC).replace(microsecond=0))
 
-    async def on_loop_request(self, route: str, request: Request) -> EngineResponse:
+    async def on_loop_request(self, route: str, request: PluginRequest) -> EngineResponse:
         """Send the request to its trigger and wait for the response. LookupError: there is no trigger."""
         reply: asyncio.Future[EngineResponse] = asyncio.get_running_loop().create_future()
         async with self._engine_lock:
@@ -231,7 +231,7 @@ class EngineHost:
             await asyncio.sleep(self.database.until_flush())
             await self.on_loop_flush()
 
-    async def _enable(self, trigger: Trigger) -> None:
+    async def _enable(self, trigger: TriggerDefinition) -> None:
         occasion = trigger.occasion
         async with self._engine_lock:
             if isinstance(occasion, OnRequest):
@@ -242,7 +242,7 @@ class EngineHost:
             else:
                 self._workers[trigger.name] = WriteWorker(trigger, occasion, self._calls, self._disable_soon)
 
-    async def _disable(self, trigger: Trigger) -> None:
+    async def _disable(self, trigger: TriggerDefinition) -> None:
         async with self._engine_lock:
             worker = self._workers.pop(trigger.name, None)
             if worker is None:
@@ -253,7 +253,7 @@ class EngineHost:
         await asyncio.wait([worker.task])
         self._calls.caches.drop(trigger.name)
 
-    def _disable_soon(self, trigger: Trigger) -> None:
+    def _disable_soon(self, trigger: TriggerDefinition) -> None:
         task = asyncio.create_task(self._disable(trigger))
         self._disabling.add(task)
         task.add_done_callback(self._disabling.discard)

@@ -11,7 +11,7 @@ from tests.engine_host.durations import format_duration
 from tests.engine_host.local import Local
 from tests.engine_host.logs import LogRing
 from tests.engine_host.response import EngineResponse, ReturnValueError, read_return_value
-from tests.engine_host.trigger import Trigger
+from tests.engine_host.trigger import TriggerDefinition
 
 SIGNATURES = {
     "process_request": "(influxdb3_local, query_parameters, request_headers, request_body, args=None)",
@@ -25,7 +25,7 @@ class PluginError(Exception):
 
 
 @dataclass
-class Request:
+class PluginRequest:
     """The arguments of ``process_request``."""
 
     query_parameters: dict[str, str]
@@ -33,7 +33,7 @@ class Request:
     body: bytes
 
 
-def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request) -> EngineResponse:
+def call_request(trigger: TriggerDefinition, local: Local, logs: LogRing, request: PluginRequest) -> EngineResponse:
     """Run ``process_request``. An invalid return value is also a failed call."""
     with _between_rows(trigger, logs, "starting execution of request plugin."):
         function = load_function(trigger.plugin.read(), "process_request")
@@ -49,7 +49,7 @@ def call_request(trigger: Trigger, local: Local, logs: LogRing, request: Request
             raise PluginError(describe(error)) from error
 
 
-def call_scheduled(trigger: Trigger, local: Local, logs: LogRing, moment: datetime) -> None:
+def call_scheduled(trigger: TriggerDefinition, local: Local, logs: LogRing, moment: datetime) -> None:
     """Run ``process_scheduled_call``, which gets ``moment`` as naive local time without fractions of a second."""
     with _between_rows(trigger, logs, f"starting execution with scheduled time {_as_chrono_writes(moment)}"):
         function = load_function(trigger.plugin.read(), "process_scheduled_call")
@@ -57,7 +57,7 @@ def call_scheduled(trigger: Trigger, local: Local, logs: LogRing, moment: dateti
         _call(function, local, call_time, _arguments(trigger))
 
 
-def call_writes(trigger: Trigger, local: Local, logs: LogRing, source: str, batch: Batch) -> None:
+def call_writes(trigger: TriggerDefinition, local: Local, logs: LogRing, source: str, batch: Batch) -> None:
     """Run ``process_writes`` of ``source`` with the trigger's tables of ``batch``."""
     with _between_rows(trigger, logs, "starting execution of wal plugin."):
         tables = [{"table_name": table, "rows": [dict(row) for row in rows]} for table, rows in batch.items()]
@@ -65,7 +65,7 @@ def call_writes(trigger: Trigger, local: Local, logs: LogRing, source: str, batc
 
 
 @contextmanager
-def _between_rows(trigger: Trigger, logs: LogRing, starting: str) -> Iterator[None]:
+def _between_rows(trigger: TriggerDefinition, logs: LogRing, starting: str) -> Iterator[None]:
     """Log the engine's rows before and after a call. A failed call has no second row."""
     logs.record(trigger.name, "INFO", starting)
     started = time.monotonic_ns()
@@ -99,7 +99,7 @@ def _call(function: Callable[..., object], *arguments: object) -> None:
         raise PluginError(describe(error)) from error
 
 
-def _arguments(trigger: Trigger) -> dict[str, str] | None:
+def _arguments(trigger: TriggerDefinition) -> dict[str, str] | None:
     """The trigger arguments, in a new dict for each call."""
     return dict(trigger.arguments) if trigger.arguments else None
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tests.engine_host.database import PRECISIONS, EmptyWriteError, LineWriteError
-from tests.engine_host.plugin import Request
+from tests.engine_host.plugin import PluginRequest
 from tests.engine_host.response import EngineResponse
 from tests.engine_host.workers import HandlerDownError
 
@@ -30,7 +30,7 @@ OPEN = ("/health", "/api/v3/configure/token/admin")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Server:
+class HttpServer:
     """The server of one host, on loopback.
 
     :param port: 0: a free port.
@@ -116,7 +116,7 @@ class Server:
         except _BodyError as error:
             return _error(error.status, str(error))
         headers = {name.lower(): value for name, value in http.headers.items() if name.lower() != "authorization"}
-        request = Request(dict(parse_qsl(http.rel_url.raw_query_string, keep_blank_values=True)), headers, body)
+        request = PluginRequest(dict(parse_qsl(http.rel_url.raw_query_string, keep_blank_values=True)), headers, body)
         try:
             answer = await self._host.on_loop_request(http.match_info["route"], request)
         except LookupError:

@@ -70,7 +70,7 @@ class PluginFile:
 
 
 @dataclass(frozen=True)
-class Trigger:
+class TriggerDefinition:
     """A trigger of the host's database."""
 
     name: str

@@ -12,15 +12,15 @@ from typing import Generic, TypeVar
 
 from tests.engine_host.calls import CallRunner
 from tests.engine_host.database import Batch
-from tests.engine_host.plugin import PluginError, Request, call_request, call_scheduled, call_writes
+from tests.engine_host.plugin import PluginError, PluginRequest, call_request, call_scheduled, call_writes
 from tests.engine_host.response import EngineResponse
-from tests.engine_host.trigger import OnSchedule, OnWrite, Trigger
+from tests.engine_host.trigger import OnSchedule, OnWrite, TriggerDefinition
 
 CHANNEL_PLACES = 60
 """The capacity of a trigger's channel. When it is full, senders wait, and with them the whole engine."""
 
 T = TypeVar("T")
-Disable = Callable[[Trigger], None]
+Disable = Callable[[TriggerDefinition], None]
 """Disables a trigger after a failed call, for ``error_behavior``."""
 
 
@@ -35,7 +35,7 @@ class WorkerDiedError(Exception):
 class ChannelWorker(ABC, Generic[T]):
     """An enabled trigger with a channel, and the task that receives from it."""
 
-    def __init__(self, trigger: Trigger, calls: CallRunner) -> None:
+    def __init__(self, trigger: TriggerDefinition, calls: CallRunner) -> None:
         self.trigger = trigger
         self.channel: asyncio.Queue[T | None] = asyncio.Queue(CHANNEL_PLACES)
         self._calls = calls
@@ -71,10 +71,10 @@ class ChannelWorker(ABC, Generic[T]):
         """Process ``item``."""
 
 
-class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[EngineResponse]"]]):
+class RequestWorker(ChannelWorker[tuple[PluginRequest, "asyncio.Future[EngineResponse]"]]):
     """A request trigger. Each request has a future for its response."""
 
-    async def _handle(self, item: "tuple[Request, asyncio.Future[EngineResponse]]") -> None:
+    async def _handle(self, item: "tuple[PluginRequest, asyncio.Future[EngineResponse]]") -> None:
         request, reply = item
         try:
             answer = await self._answer(request)
@@ -84,7 +84,7 @@ class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[EngineResponse]
             if not reply.done():
                 reply.set_exception(HandlerDownError())
 
-    async def _answer(self, request: Request) -> EngineResponse:
+    async def _answer(self, request: PluginRequest) -> EngineResponse:
         """Call the plugin. Any exception, even a ``BaseException``, becomes a 500, and the trigger continues."""
         trigger, logs = self.trigger, self._calls.logs
         try:
@@ -99,7 +99,7 @@ class RequestWorker(ChannelWorker[tuple[Request, "asyncio.Future[EngineResponse]
 class WriteWorker(ChannelWorker[dict[str, Batch]]):
     """A write trigger. Its messages are the batches of a flush, of all databases."""
 
-    def __init__(self, trigger: Trigger, occasion: OnWrite, calls: CallRunner, disable: Disable) -> None:
+    def __init__(self, trigger: TriggerDefinition, occasion: OnWrite, calls: CallRunner, disable: Disable) -> None:
         self._table = occasion.table
         self._disable = disable
         self._is_disabled = False
@@ -146,7 +146,7 @@ class ScheduleWorker:
     at once, one after the other, each with the time that it was due at. An asynchronous one runs on time beside it.
     """
 
-    def __init__(self, trigger: Trigger, occasion: OnSchedule, calls: CallRunner, disable: Disable) -> None:
+    def __init__(self, trigger: TriggerDefinition, occasion: OnSchedule, calls: CallRunner, disable: Disable) -> None:
         self.trigger = trigger
         self._schedule = occasion.schedule
         self._calls = calls

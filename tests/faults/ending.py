@@ -22,8 +22,8 @@ class Lingering:
         self._sleep(1)
 
 
-class Local:
-    """An ``influxdb3_local`` that takes its time for a line of later."""
+class SlowLocal:
+    """An ``influxdb3_local`` that takes 0.3 s to log a line after the call has returned."""
 
     def __init__(self) -> None:
         self.writes = threading.Event()
@@ -43,7 +43,7 @@ def main(url: str) -> None:
     module.lingering = Lingering()  # type: ignore[attr-defined]
     # Of all objects, those of modules go once the interpreter has begun to end.
     sys.modules["lingering"] = module
-    local = Local()
+    local = SlowLocal()
     body = {"notification_text": "x", "senders_config": {"http": {"http_webhook_url": url}}}
     arguments = {"response_timeout": "0s", "max_attempts": "1", "attempt_timeout": "300ms"}
     influxdb3_notifier.process_request(1, local, {}, {}, json.dumps(body).encode(), arguments)

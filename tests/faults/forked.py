@@ -10,30 +10,13 @@ import time
 from typing import Any
 
 import influxdb3_notifier
-
-
-class Local:
-    """An ``influxdb3_local`` that keeps what is logged and written."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.rows: list[str] = []
-
-    def _log(self, *parts: object) -> None:
-        self.lines.append(" ".join(map(str, parts)))
-
-    info = warn = error = _log
-
-    def write_sync(self, line: Any, no_sync: bool) -> None:
-        """Takes a row."""
-        assert no_sync
-        self.rows.append(line.build())
+from tests.recording_local import RecordingLocal
 
 
 def notify(who: str, url: str, arguments: dict[str, str]) -> None:
     """Send one notification and print the answer."""
     body = {"notification_text": who, "senders_config": {"http": {"http_webhook_url": url}}}
-    local = Local()
+    local = RecordingLocal()
     answer: tuple[Any, ...] = influxdb3_notifier.process_request(1, local, {}, {}, json.dumps(body).encode(), arguments)
     print(json.dumps({"who": who, "status": answer[1], "body": answer[0], "rows": local.rows}), flush=True)
 
@@ -41,7 +24,7 @@ def notify(who: str, url: str, arguments: dict[str, str]) -> None:
 def in_flight() -> int:
     """How many deliveries have not ended, by a call of another configuration file: it writes no row of ours."""
     view: tuple[Any, ...] = influxdb3_notifier.process_request(
-        1, Local(), {"view": "status"}, {}, b"", {"config_file_path": "/another"}
+        1, RecordingLocal(), {"view": "status"}, {}, b"", {"config_file_path": "/another"}
     )
     return int(view[0]["in_flight"])
 

@@ -95,7 +95,7 @@ class Notifier:
         self.engine, self.load.trigger = self.site.start(ARGUMENTS)
 
 
-class Worker:
+class WorkerProcess:
     """A process that takes over."""
 
     def __init__(self, site: Streams) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.load import Notifier, WorkerProcess, accounted_for, until_all_have_ended
 from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
 from tests.harness.nats import Cluster
@@ -56,7 +56,7 @@ def test_a_server_that_is_cut_off_and_comes_back_loses_nothing(
         site = Streams(tmp_path, standin, stack, cluster.servers[0])
         site.use(cluster.url)
         notifier = Notifier(site, stack)
-        Worker(site)
+        WorkerProcess(site)
         eventually(partial(notifier.load.has_more_than, 5), "something is accepted", timeout=60)
         for turn in range(TURNS):
             link = f"veth{turn % 3}"

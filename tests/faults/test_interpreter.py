@@ -15,6 +15,7 @@ import pytest
 from influxdb3_notifier import process_request, process_scheduled_call, process_writes
 from tests.faults.isolation import TooLateError, best_of
 from tests.harness import Standin, eventually
+from tests.recording_local import RecordingLocal
 
 PLUGIN_API = 1
 while_others_may_be_busy = best_of(12, pause=0.5)
@@ -26,14 +27,12 @@ wait for a processor besides. CPython asks after 5 ms, and the notifier gives wa
 that waits, since it has to wake up to ask."""
 
 
-class Local:
-    """An ``influxdb3_local`` whose methods are native, as the engine's are: Python code lets others run by itself."""
+class BusyLocal(RecordingLocal):
+    """Its writes hold the interpreter for about 0.2 ms, in native code as the engine's are."""
 
     def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.info = self.warn = self.error = self.lines.append
-        # Takes some 0.2 ms, in which it holds the interpreter.
-        self.write_sync = partial(max, *range(5_000), key=id)
+        super().__init__()
+        self.write_sync = partial(max, *range(5_000), key=id)  # type: ignore[method-assign]
 
     def count_lines(self, part: str) -> int:
         """How many lines have ``part`` in them."""
@@ -93,7 +92,7 @@ def test_other_threads_run_while_wide_rows_are_read(silenced: dict[str, str]) ->
     wide = {f"column{n}": n for n in range(500)}
     rows = [{"message": f"{n}", "time": n, **wide} for n in range(1000)]
     batches = [{"table_name": "alerts", "rows": rows}]
-    took = others_run_during(lambda: process_writes(PLUGIN_API, Local(), batches, silenced))
+    took = others_run_during(lambda: process_writes(PLUGIN_API, BusyLocal(), batches, silenced))
     assert took > 2 * HELD_SECONDS, "so many columns were read"
 
 
@@ -104,7 +103,7 @@ def test_other_threads_run_while_a_response_is_built(destinations: int) -> None:
     hooks = [{"http_webhook_url": f"http://127.0.0.1:9/{n}"} for n in range(destinations)]
     request = {"notification_text": "x" * 100, "senders_config": {"http": hooks}, "dry_run": True}
     body = json.dumps(request).encode()
-    others_run_during(lambda: process_request(PLUGIN_API, Local(), {}, {}, body, {}))
+    others_run_during(lambda: process_request(PLUGIN_API, BusyLocal(), {}, {}, body, {}))
 
 
 @while_others_may_be_busy
@@ -113,7 +112,7 @@ def test_other_threads_run_while_the_history_is_written(standin: Standin) -> Non
     arguments = {"history_table": f"history{time.monotonic_ns()}", "response_timeout": "0s"}
     hooks = [{"http_webhook_url": f"{standin.url}/hook/{n}"} for n in range(count)]
     body = json.dumps({"notification_text": "x", "senders_config": {"http": hooks}}).encode()
-    local = Local()
+    local = BusyLocal()
     # The call waits for no delivery, so it writes few rows.
     process_request(PLUGIN_API, local, {}, {}, body, arguments)
     eventually(lambda: local.count_lines("delivered in") == count)

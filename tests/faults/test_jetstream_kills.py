@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.load import Notifier, Worker, accounted_for, until_all_have_ended
+from tests.faults.load import Notifier, WorkerProcess, accounted_for, until_all_have_ended
 from tests.faults.site import HOOK, MESSAGES, to
 from tests.faults.streams import Streams
 from tests.harness import Standin, eventually
@@ -47,7 +47,7 @@ def test_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sm
         (tmp_path / name).mkdir()
         sites.append(Streams(tmp_path / name, standin, stack, server))
     site = sites[0]
-    processes: list[Any] = [*(Notifier(site, stack, site.directory.name) for site in sites), Worker(site)]
+    processes: list[Any] = [*(Notifier(site, stack, site.directory.name) for site in sites), WorkerProcess(site)]
     for _ in range(KILLS):
         time.sleep(chance.uniform(0.1, 0.6))
         chance.choice(processes).again()
@@ -114,7 +114,7 @@ def test_two_notifiers_killed_at_random_and_a_worker_deliver_each_key_in_order(
         (tmp_path / name).mkdir()
         site = Streams(tmp_path / name, standin, stack, server)
         if name == "third":
-            Worker(site)
+            WorkerProcess(site)
         else:
             notifiers.append(Notifier(site, stack, name, loaded=False))
     with Alerts(notifiers, chance) as alerts:
@@ -144,7 +144,7 @@ def test_a_server_of_the_cluster_is_killed_or_falls_silent_and_comes_back_and_no
     site = Streams(tmp_path, standin, stack, cluster.servers[0])
     site.use(cluster.url)
     notifier = Notifier(site, stack)
-    Worker(site)
+    WorkerProcess(site)
     eventually(lambda: notifier.load.has_more_than(5), "something is accepted", timeout=60)
     for turn in range(SERVER_KILLS):
         server = chance.choice(cluster.servers)

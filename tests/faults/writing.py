@@ -9,14 +9,7 @@ import sys
 import time
 
 from influxdb3_notifier import process_writes
-
-
-class Log:
-    """An ``influxdb3_local`` that keeps its lines."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.info = self.warn = self.error = self.lines.append
+from tests.recording_local import RecordingLocal
 
 
 class Calls:
@@ -24,7 +17,7 @@ class Calls:
 
     def __init__(self, arguments: dict[str, str]) -> None:
         self.arguments = arguments
-        self.log = Log()
+        self.log = RecordingLocal()
         self.written = 0
 
     def write(self, rows: int) -> float:

@@ -105,7 +105,7 @@ def check_incompatible(answer: Response) -> None:
 # The wheel: installed into the environment of a running server, as its own command does.
 
 
-class Server:
+class UpgradeHost:
     """An engine host with an environment of its own in the plugin directory, as a server has."""
 
     def __init__(self, home: Path) -> None:
@@ -171,7 +171,7 @@ def older_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_after_an_upgrade_the_old_wheel_works_until_the_restart(
     older_wheel: Path, standin: Standin, tmp_path: Path
 ) -> None:
-    server = Server(tmp_path)
+    server = UpgradeHost(tmp_path)
     hook = f"{standin.url}/hook/upgrade"
     with server.runs(response_timeout="300ms", initial_backoff="10ms", attempt_timeout="200ms", max_attempts="100"):
         missing = send(server, hook)

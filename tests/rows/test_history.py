@@ -7,6 +7,8 @@ import pytest
 from influxdb3_notifier import process_request, process_scheduled_call
 from tests import harness
 from tests.engine_host.line_protocol import parse_line
+from tests.engine_host.local import PanicException
+from tests.recording_local import RecordingLocal
 from tests.rows.table import Table
 
 PLUGIN_API = 1
@@ -118,32 +120,24 @@ def test_rows_of_a_table_have_a_history_too_and_the_history_makes_no_rows(table:
     assert columns(first)["outcome"] == "delivered"
 
 
-class Slow:
-    """An engine whose writes fail, or take their time."""
+class WriteFaultLocal(RecordingLocal):
+    """An ``influxdb3_local`` whose writes raise ``error``, or take ``delay`` seconds."""
 
-    def __init__(self, refuses: BaseException | None = None, takes: float = 0.0) -> None:
-        self.lines: list[str] = []
-        self.written: list[str] = []
-        self.tried = 0
-        self.refuses = refuses
-        self.takes = takes
-        self.info = self.warn = self.error = self.lines.append
+    def __init__(self, error: BaseException | None = None, delay: float = 0.0) -> None:
+        super().__init__()
+        self.writes = 0
+        self.write_error = error
+        self.delay = delay
 
     def write_sync(self, line: object, no_sync: bool) -> None:
-        """Take a line, or not."""
-        assert no_sync
-        self.tried += 1
-        if self.refuses is not None:
-            raise self.refuses
-        time.sleep(self.takes)
-        self.written.append(line.build())  # type: ignore[attr-defined]
+        self.writes += 1
+        if self.write_error is not None:
+            raise self.write_error
+        time.sleep(self.delay)
+        super().write_sync(line, no_sync)
 
 
-class PanicException(BaseException):
-    """What a panic of the engine is in Python."""
-
-
-def deliver(table: Table, engine: Slow, file: str, **arguments: str) -> None:
+def deliver(table: Table, engine: WriteFaultLocal, file: str, **arguments: str) -> None:
     given = {"config_file_path": file, "history_table": "notifications", **arguments}
     _, status, *_ = process_request(PLUGIN_API, engine, {}, {}, b'{"notification_text": "x"}', given)
     assert status == 200
@@ -153,10 +147,10 @@ def deliver(table: Table, engine: Slow, file: str, **arguments: str) -> None:
 def test_a_node_that_refuses_writes_gets_one_warning_and_no_more_rows(table: Table, error: BaseException) -> None:
     file = table.engine.plugin_dir / f"{type(error).__name__}.toml"
     file.write_text((table.path).read_text())
-    engine = Slow(error)
+    engine = WriteFaultLocal(error)
     for _ in range(3):
         deliver(table, engine, str(file), dedup_window="0s")
-    assert engine.tried == 1
+    assert engine.writes == 1
     [warning] = [line for line in engine.lines if "history" in line]
     assert warning.startswith("notifier [-] the history cannot be written, and is off until the server restarts: ")
     assert "\n" not in warning
@@ -164,7 +158,7 @@ def test_a_node_that_refuses_writes_gets_one_warning_and_no_more_rows(table: Tab
 
 def test_a_slow_database_holds_up_no_answer(table: Table) -> None:
     file = str(table.path)
-    engine, waiting = Slow(takes=0.004), Slow()
+    engine, waiting = WriteFaultLocal(delay=0.004), WriteFaultLocal()
     table.standin.rule("/hook/oncall", delay_ms=50)
     for number in range(30):
         given = {"config_file_path": file, "history_table": "notifications", "response_timeout": "0s"}
@@ -172,6 +166,6 @@ def test_a_slow_database_holds_up_no_answer(table: Table) -> None:
         process_request(PLUGIN_API, waiting, {}, {}, body, given)
     harness.eventually(lambda: len([line for line in waiting.lines if "delivered in" in line]) == 30)
     deliver(table, engine, file, response_timeout="0s", dry_run="true")
-    assert 1 <= len(engine.written) <= 3
+    assert 1 <= len(engine.rows) <= 3
     process_scheduled_call(PLUGIN_API, engine, None, {"config_file_path": file})
-    assert len(engine.written) == 30
+    assert len(engine.rows) == 30

@@ -6,6 +6,7 @@ import pytest
 
 from influxdb3_notifier import process_writes
 from tests.harness import eventually
+from tests.recording_local import RecordingLocal
 from tests.rows.table import Table
 
 PLUGIN_API = 1
@@ -169,14 +170,6 @@ def test_a_text_column_of_another_type_is_converted(table: Table) -> None:
     table.wait_for_line("used: must be a string, found a number; taken as it is written (2 rows)")
 
 
-class Engine:
-    """Takes log lines, and rows that a real engine would not have let into a table."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.info = self.warn = self.error = self.lines.append
-
-
 def test_an_invalid_row_does_not_affect_the_rest_of_the_batch(table: Table) -> None:
     rows: list[object] = [
         {"message": "x" * 1_048_576, "time": 1},
@@ -192,7 +185,7 @@ def test_an_invalid_row_does_not_affect_the_rest_of_the_batch(table: Table) -> N
         {"table_name": "alerts", "rows": {}},
         7,
     ]
-    engine = Engine()
+    engine = RecordingLocal()
     arguments = {"config_file_path": str(table.path)}
     passed: object
     for passed in (batches, None, {}, [], "no"):
