@@ -1,4 +1,4 @@
-"""A channel as its tests know it, and how notifications are sent to several at once."""
+"""The specification of a channel for its tests, and requests to several channels."""
 
 import functools
 import importlib
@@ -21,10 +21,10 @@ FIRING: dict[str, Any] = {
     "link": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
     "timestamp": "2026-11-25T02:41:58Z",
 }
-"""The rich notification of every channel's ``rich``."""
+"""The rich notification whose body every channel gives as ``rich``."""
 
 KEY = "0123456789abcdef"
-"""The idempotency key under which plain and rich forms are compared; its message key is :data:`MESSAGE_KEY`."""
+"""The idempotency key of the comparisons of plain and rich bodies."""
 
 
 FAST = {
@@ -35,24 +35,24 @@ FAST = {
     "max_attempts": "2",
     "on_ambiguous": "report",
 }
-"""Limits with which every retry ends within one answer."""
+"""Arguments with which all retries end before the response."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a provider may answer, and what comes of it. A body that is no str goes as JSON."""
+    """A provider's reply, and the expected result. A body of another type than str is sent as JSON."""
 
     status: int
     body: object = ""
     outcome: str = "failed"
     reason: str | None = None
     detail: str | None = None
-    """A part of what the answer says."""
+    """A part of the entry's detail."""
     hint: str = ""
-    """A part of the answer's advice."""
+    """A part of the entry's hint."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    condemns: bool = False
-    """Whether the destination is then left alone for a while."""
+    pauses_destination: bool = False
+    """Whether the reply pauses the destination."""
 
 
 def delivered(status: int, body: object = "", **members: Any) -> Reply:
@@ -61,8 +61,8 @@ def delivered(status: int, body: object = "", **members: Any) -> Reply:
 
 
 @dataclass(frozen=True)
-class Bad:
-    """A value that a field does not take, and a part of what is said of it."""
+class InvalidValue:
+    """An invalid value of a field, and a part of the error message."""
 
     field: str
     value: object
@@ -70,8 +70,8 @@ class Bad:
 
 
 @dataclass(frozen=True)
-class Request:
-    """What arrives at the provider, below the destination's own place. A body that is no bytes is compared as JSON."""
+class ExpectedRequest:
+    """An expected request to a provider. A body of another type than bytes is compared as JSON."""
 
     body: object
     path: str = ""
@@ -80,90 +80,90 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Channel:
-    """What the tests must know of a channel beyond its row in the registry."""
+class ChannelSpec:
+    """The facts about a channel that its tests need and its registry entry lacks."""
 
     sender: str
     destination: Callable[[str, int], dict[str, Any]]
-    """(base address without a slash at its end, number) to a configuration: each number is a destination of its own."""
+    """(base address without a final slash, number) to a configuration. Each number is a different destination."""
     path: str
-    """Where its messages arrive below the base address."""
+    """The path of its messages below the base address."""
     plain: object
-    """The body of ``hi``, as bytes or as JSON."""
+    """The body of the text ``hi``, as bytes or as JSON."""
     rich: object
     """The body of :data:`FIRING`."""
-    taken: Reply
-    """How the provider says that it took a message, where a rule has to say it."""
+    success: Reply
+    """The provider's reply to an accepted message, for rules of the stand-in."""
     replies: Sequence[Reply] = ()
     statuses: Mapping[int, tuple[str, str | None]] = field(default_factory=dict)
-    """Outcome and reason of statuses with an empty body, where they differ from DELIVERY's table."""
-    bad: Sequence[Bad] = ()
+    """Outcome and reason of statuses with an empty body that differ from the common table."""
+    invalid_values: Sequence[InvalidValue] = ()
     secrets: Mapping[str, Callable[[int], Any]] = field(default_factory=dict)
-    """By secret parameter, a value for each number that begins like no other text: ``Qz0001…`` or digits."""
+    """By secret parameter, a unique value for each number: ``Qz0001…`` or digits."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Of every message, as regular expressions; those of the connection stand besides."""
+    """The headers of every message as regular expressions, without those of the connection."""
     resolved: Sequence[str] = ("POST", "POST")
-    """Methods of what arrives of a firing and of a resolved with the same dedup key."""
-    refusals: Sequence[tuple[Mapping[str, str], bytes, int]] = ()
-    """What the stand-in must refuse at :attr:`path`: headers, body, and the status that it answers."""
-    place: Callable[[int], str] | None = None
-    """Where requests of a destination arrive, if not below ``/at/NUMBER``."""
-    patient: bool = False
-    """Whether it waits for seconds before another try, whatever the operator says."""
-    where: Sequence[str] = ()
-    """Fields that say where the provider is, beside addresses and ``base_url``."""
+    """The methods of the requests for a firing and a resolved notification with one dedup key."""
+    rejected_requests: Sequence[tuple[Mapping[str, str], bytes, int]] = ()
+    """Requests to :attr:`path` that the stand-in rejects: headers, body, and the status of its reply."""
+    path_of_number: Callable[[int], str] | None = None
+    """The path of a destination's requests by its number; None: below ``/at/NUMBER``."""
+    has_long_backoff: bool = False
+    """Whether it waits for seconds before a retry, even with a shorter ``initial_backoff``."""
+    address_fields: Sequence[str] = ()
+    """Fields that decide the provider's address, besides URLs and ``base_url``."""
 
     @property
-    def spec(self) -> dict[str, Any]:
-        """Its row in the registry."""
+    def registry_entry(self) -> dict[str, Any]:
+        """The channel's entry in the registry."""
         return REGISTRY[self.sender]
 
     over_http = True
-    """Whether statuses are what its provider answers with."""
+    """Whether its provider replies with HTTP statuses."""
 
     @property
-    def by_file(self) -> bool:
-        """Whether only the configuration file may say where the provider is."""
-        return any(parameter["name"] == "base_url" for parameter in self.spec["parameters"])
+    def needs_config_file(self) -> bool:
+        """Whether only a configuration file may set the provider's address."""
+        return any(parameter["name"] == "base_url" for parameter in self.registry_entry["parameters"])
 
     def at(self, standin: Standin, number: int) -> dict[str, Any]:
         """A destination at the stand-in."""
-        base = standin.url if self.place else f"{standin.url}/at/{number}"
+        base = standin.url if self.path_of_number else f"{standin.url}/at/{number}"
         return self.destination(base, number)
 
-    def place_of(self, number: int) -> str:
-        """Where requests of that destination arrive."""
-        return self.place(number) if self.place else f"/at/{number}{self.path}"
+    def path_of(self, number: int) -> str:
+        """The path of that destination's requests."""
+        return self.path_of_number(number) if self.path_of_number else f"/at/{number}{self.path}"
 
-    def arrived(self, standin: Standin, number: int) -> list[dict[str, Any]]:
-        """What has arrived at that destination: ``accepted``, and what the provider objected to, ``problem``."""
-        return standin.requests(self.place_of(number))
+    def received(self, standin: Standin, number: int) -> list[dict[str, Any]]:
+        """The requests to that destination, with ``accepted`` and the provider's objection ``problem``."""
+        return standin.requests(self.path_of(number))
 
     def mentions(self, standin: Standin, number: int) -> list[list[str]]:
-        """Whom each message that was taken calls; nothing else has been sent."""
+        """The mentions of each accepted message."""
         return [message["mentions"] for message in standin.messages()]
 
-    def order(self, standin: Standin, status: int, body: str | None) -> None:
-        """Let the provider answer so, wherever it is asked."""
+    def set_reply(self, standin: Standin, status: int, body: str | None) -> None:
+        """Let the provider reply with this to every request."""
         standin.rule("*", reply={"status": status, **({} if body is None else {"body": body})})
 
     def check_arrivals(self, standin: Standin) -> None:
-        """All that has arrived is such as the provider takes."""
+        """Check that the provider accepts all received requests."""
         requests = standin.requests()
         assert requests
         assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
 
-    def of_requests(self) -> list[dict[str, Any]]:
+    def request_parameters(self) -> list[dict[str, Any]]:
         """The parameters that a request may set."""
-        return [parameter for parameter in self.spec["parameters"] if not parameter["operator_only"]]
+        return [parameter for parameter in self.registry_entry["parameters"] if not parameter["operator_only"]]
 
 
 REGISTRY: dict[str, dict[str, Any]] = {channel["sender"]: channel for channel in json.loads(_native.channels())}
 
 
 @functools.cache
-def channels() -> dict[str, Channel]:
-    """Those that have a file here, by sender."""
+def channels() -> dict[str, ChannelSpec]:
+    """The channels with a test file, by sender."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
         module = importlib.import_module(f"tests.channels.{path.stem}")
@@ -174,12 +174,12 @@ def channels() -> dict[str, Channel]:
 
 
 NUMBERS = itertools.count(1)
-"""Of destinations: none is used by two tests."""
+"""Numbers of destinations, each for one test."""
 
 
 @dataclass
-class Sent:
-    """What came of one request to several destinations."""
+class SendResult:
+    """The response to a request with several destinations."""
 
     answer: Response
     trigger: Trigger
@@ -188,36 +188,36 @@ class Sent:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The only one."""
+        """The only entry."""
         [entry] = self.entries
         return entry
 
 
-class Sender:
-    """Sends requests that reach any destination: those that a request may not name go into a configuration file."""
+class RequestSender:
+    """Sends requests to any destinations. Those that a request may not name go into a configuration file."""
 
     def __init__(self, triggers: Triggers, standin: Standin, directory: Path) -> None:
         self.standin = standin
         self._triggers = triggers
         self._directory = directory
-        self._made: dict[tuple[tuple[str, str], ...], Trigger] = {}
+        self._triggers_by_arguments: dict[tuple[tuple[str, str], ...], Trigger] = {}
 
     def send(
         self,
-        destinations: Iterable[tuple[Channel, Mapping[str, Any]]],
+        destinations: Iterable[tuple[ChannelSpec, Mapping[str, Any]]],
         arguments: Mapping[str, str] | None = None,
         **request: Any,
-    ) -> Sent:
-        """Send one request; ``hi`` when it has no text.
+    ) -> SendResult:
+        """Send one request, by default with the text ``hi``.
 
-        :param arguments: of the trigger; equal ones within a test are the same trigger.
+        :param arguments: of the trigger. Requests with equal arguments share a trigger.
         """
-        wanted = list(destinations)
+        destinations_in_order = list(destinations)
         senders: dict[str, list[Mapping[str, Any]]] = {}
         lines: list[str] = []
         names: list[str] = []
-        for channel, configuration in wanted:
-            if channel.by_file:
+        for channel, configuration in destinations_in_order:
+            if channel.needs_config_file:
                 names.append(f"receiver{len(names)}")
                 lines.append(f"[receivers.{names[-1]}]\n{channel.sender} = {toml(configuration)}\n")
             else:
@@ -236,32 +236,34 @@ class Sender:
         trigger = self.trigger(given)
         answer = trigger.notify(json.dumps(body, ensure_ascii=False).encode())
         assert answer.status == 200, answer.text
-        return Sent(answer, trigger, list(self._in_order(wanted, answer)))
+        return SendResult(answer, trigger, list(self._in_order(destinations_in_order, answer)))
 
     def trigger(self, arguments: Mapping[str, str]) -> Trigger:
-        """The trigger with these arguments."""
+        """The trigger with these arguments, created at the first call."""
         arguments = {"twilio_base_url": self.standin.url, **arguments}
         key = tuple(sorted(arguments.items()))
-        if key not in self._made:
-            self._made[key] = self._triggers.create(arguments)
-        return self._made[key]
+        if key not in self._triggers_by_arguments:
+            self._triggers_by_arguments[key] = self._triggers.create(arguments)
+        return self._triggers_by_arguments[key]
 
     @staticmethod
-    def _in_order(wanted: list[tuple[Channel, Mapping[str, Any]]], answer: Response) -> Iterable[dict[str, Any]]:
+    def _in_order(
+        destinations_in_order: list[tuple[ChannelSpec, Mapping[str, Any]]], answer: Response
+    ) -> Iterable[dict[str, Any]]:
         deliveries = answer.json["deliveries"]
-        assert len(deliveries) == len(wanted), answer.text
+        assert len(deliveries) == len(destinations_in_order), answer.text
         by_sender: dict[str, list[dict[str, Any]]] = {}
         for entry in deliveries:
             by_sender.setdefault(entry["sender"], []).append(entry)
-        for channel, _ in wanted:
+        for channel, _ in destinations_in_order:
             yield by_sender[channel.sender].pop(0)
 
 
 def toml(value: Any) -> str:
-    """A value as TOML writes it, in one line."""
+    """A value as TOML, in one line."""
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
-    # A basic string escapes as JSON does, but for DEL, which TOML wants escaped.
+    # TOML escapes strings as JSON does, and also DEL.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

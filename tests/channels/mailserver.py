@@ -1,6 +1,6 @@
-"""A mail server in this process that does as it is told, and knows what it was told.
+"""A mail server in this process that follows rules of the test, and records mails and commands.
 
-It is as strict as any: what a server in the wild may refuse is refused here, and noted as a problem.
+It rejects everything that a real server may reject, and records it as a problem.
 """
 
 import asyncio
@@ -21,12 +21,12 @@ import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 PASSWORD = "Qz s3cret ü"  # noqa: S105
-"""Of every account, beside the documentation's; any other is refused."""
+"""The password of every account. The documentation's password is also valid."""
 
 
 @dataclass
 class Mail:
-    """A mail that was sent up to its final dot, whatever was answered."""
+    """A mail that was sent up to its final dot, even if the reply was an error."""
 
     sender: str
     recipient: str
@@ -36,22 +36,22 @@ class Mail:
 
     @property
     def message(self) -> EmailMessage:
-        """As a mail program reads it."""
+        """The parsed mail."""
         message = email.message_from_bytes(self.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
         assert message.defects == []
         return message
 
     def part(self, kind: str) -> str:
-        """The text of ``plain`` or ``html``, with the line ends of Python."""
+        """The text of the part ``plain`` or ``html``, with ``\\n`` as line end."""
         body = self.message.get_body((kind,))
         assert isinstance(body, EmailMessage)
         return str(body.get_content()).replace("\r\n", "\n")
 
 
 @dataclass
-class Order:
-    """What to do at a stage: say this, close the connection (None), or wait first."""
+class SmtpRule:
+    """The action at a stage of the session: wait ``after`` seconds, then reply, or close the connection (None)."""
 
     stage: str
     reply: str | None
@@ -61,43 +61,43 @@ class Order:
 
 
 @dataclass
-class Book:
-    """Orders, and what has happened: several servers may write into one."""
+class SmtpState:
+    """The rules and the records of one or several servers."""
 
-    orders: list[Order] = field(default_factory=list)
+    rules: list[SmtpRule] = field(default_factory=list)
     mails: list[Mail] = field(default_factory=list)
     commands: list[tuple[str, bool]] = field(default_factory=list)
-    """Each command by its name, and whether it came encrypted."""
+    """(name, whether encrypted) of each command."""
     names: list[str] = field(default_factory=list)
-    """By which clients called themselves."""
+    """The names in the clients' EHLO commands."""
     problems: list[str] = field(default_factory=list)
-    """What a client did that no server need bear."""
+    """The clients' violations of the protocol."""
     connections: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Delete all rules and records."""
         with self.lock:
-            self.orders, self.mails, self.commands = [], [], []
+            self.rules, self.mails, self.commands = [], [], []
             self.names, self.problems = [], []
 
-    def find(self, stage: str, addresses: Iterable[str]) -> Order | None:
-        """The order for a stage, which it uses up."""
+    def find(self, stage: str, addresses: Iterable[str]) -> SmtpRule | None:
+        """The first rule for a stage. Counts it as used once."""
         with self.lock:
-            for order in self.orders:
-                fits = order.recipient is None or order.recipient in addresses
-                if order.stage == stage and order.times != 0 and fits:
-                    order.times -= 1
-                    return order
+            for rule in self.rules:
+                fits = rule.recipient is None or rule.recipient in addresses
+                if rule.stage == stage and rule.times != 0 and fits:
+                    rule.times -= 1
+                    return rule
         return None
 
     def to(self, recipient: str) -> list[Mail]:
-        """The mails that were sent to somebody."""
+        """The mails to a recipient."""
         with self.lock:
             return [mail for mail in self.mails if mail.recipient == recipient]
 
-    def wait_for_farewell(self) -> None:
-        """Until QUIT was said, which is when the delivery is over already."""
+    def wait_for_quit(self) -> None:
+        """Wait for the QUIT command, which a client sends after the delivery has ended."""
         deadline = time.monotonic() + 5
         while self.commands[-1][0] != "QUIT":
             assert time.monotonic() < deadline
@@ -105,72 +105,72 @@ class Book:
 
 
 class SmtpServer(SMTP):
-    """Looks for an order before it does what a mail server does."""
+    """An SMTP server that follows the rules, and otherwise behaves as a strict mail server."""
 
-    book: Book
+    smtp_state: SmtpState
     encrypted = False
-    """From the first byte, of which the protocol here does not know."""
+    """Whether TLS began before SMTP, which aiosmtpd does not know."""
     greeted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if self.transport is None:
-            self.book.connections += 1
+            self.smtp_state.connections += 1
         super().connection_made(transport)
 
     async def push(self, status: Any) -> None:
         words = status.encode() if isinstance(status, str) else status
         if not self.greeted:
             self.greeted = True
-            await self.obey("GREETING", super().push(words), [])
+            await self.apply_rule("GREETING", super().push(words), [])
         else:
             await super().push(words)
 
-    async def obey(self, stage: str, otherwise: Any, addresses: list[str]) -> None:
-        """Do what is ordered, or the usual."""
+    async def apply_rule(self, stage: str, otherwise: Any, addresses: list[str]) -> None:
+        """Follow the rule for this stage, or await ``otherwise``."""
         if stage != "GREETING":
-            self.book.commands.append((stage, self.session is not None and self.session.ssl is not None))
-        order = self.book.find(stage, addresses)
-        if order is None:
+            self.smtp_state.commands.append((stage, self.session is not None and self.session.ssl is not None))
+        rule = self.smtp_state.find(stage, addresses)
+        if rule is None:
             await otherwise
             return
         otherwise.close()
-        await asyncio.sleep(order.after)
-        await self.say(order)
+        await asyncio.sleep(rule.after)
+        await self.send_reply(rule)
 
-    async def say(self, order: Order) -> None:
-        """The ordered words, or the end of the connection."""
-        if order.reply is None:
+    async def send_reply(self, rule: SmtpRule) -> None:
+        """Send the rule's reply, or close the connection."""
+        if rule.reply is None:
             assert isinstance(self.transport, asyncio.Transport)
             self.transport.abort()
         else:
-            await super().push(order.reply.encode())
+            await super().push(rule.reply.encode())
 
     async def refuse(self, reply: str) -> None:
-        """Refuse what no client should do."""
-        self.book.problems.append(reply)
+        """Reject a command that violates the protocol."""
+        self.smtp_state.problems.append(reply)
         await super().push(reply)
 
     async def smtp_EHLO(self, hostname: str) -> None:
-        self.book.names.append(hostname)
+        self.smtp_state.names.append(hostname)
         is_name = EHLO_NAME.fullmatch(hostname or "")
         usual = super().smtp_EHLO(hostname) if is_name else self.refuse("501 5.5.4 Invalid domain name")
-        await self.obey("EHLO", usual, [])
+        await self.apply_rule("EHLO", usual, [])
 
     async def smtp_STARTTLS(self, arg: str) -> None:
-        await self.obey("STARTTLS", super().smtp_STARTTLS(arg), [])
+        await self.apply_rule("STARTTLS", super().smtp_STARTTLS(arg), [])
 
     async def smtp_AUTH(self, arg: str) -> None:
         usual = super().smtp_AUTH(arg) if self.may_log_in() else self.refuse("538 5.7.11 Encryption required")
-        await self.obey("AUTH", usual, [])
+        await self.apply_rule("AUTH", usual, [])
 
     def may_log_in(self) -> bool:
-        """Never before encryption."""
+        """Whether the connection is encrypted."""
         return self.encrypted or (self.session is not None and self.session.ssl is not None)
 
     async def smtp_MAIL(self, arg: str) -> None:
         is_beyond_ascii = not arg.isascii() and "SMTPUTF8" not in arg.upper().split()
         usual = self.refuse("553 5.6.7 SMTPUTF8 was not asked for") if is_beyond_ascii else super().smtp_MAIL(arg)
-        await self.obey("MAIL", usual, [])
+        await self.apply_rule("MAIL", usual, [])
 
     async def smtp_RCPT(self, arg: str) -> None:
         envelope = self.envelope
@@ -180,42 +180,42 @@ class SmtpServer(SMTP):
             usual = self.refuse("452 4.5.3 Too many recipients: each gets a mail of its own")
         else:
             usual = super().smtp_RCPT(arg)
-        await self.obey("RCPT", usual, [arg.partition("<")[2].partition(">")[0]])
+        await self.apply_rule("RCPT", usual, [arg.partition("<")[2].partition(">")[0]])
 
     async def smtp_DATA(self, arg: str) -> None:
         recipients = self.envelope.rcpt_tos if self.envelope else []
-        await self.obey("DATA", super().smtp_DATA(arg), recipients)
+        await self.apply_rule("DATA", super().smtp_DATA(arg), recipients)
 
     async def smtp_QUIT(self, arg: str) -> None:
-        await self.obey("QUIT", super().smtp_QUIT(arg), [])
+        await self.apply_rule("QUIT", super().smtp_QUIT(arg), [])
 
 
 class Handler:
-    """Takes each mail, or answers what is ordered after the final dot."""
+    """Records each mail, and replies after its final dot."""
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
+    def __init__(self, smtp_state: SmtpState) -> None:
+        self.smtp_state = smtp_state
 
     async def handle_DATA(self, server: SmtpServer, session: Session, envelope: Envelope) -> str:
-        """After the final dot."""
+        """Check and record the mail, and return the reply."""
         [recipient] = envelope.rcpt_tos
         login = session.auth_data.decode() if isinstance(session.auth_data, bytes) else None
         assert isinstance(envelope.original_content, bytes)
-        problem = defect(envelope)
+        problem = find_defect(envelope)
         if problem is not None:
-            self.book.problems.append(problem)
+            self.smtp_state.problems.append(problem)
             return problem
         mail = Mail(str(envelope.mail_from), recipient, envelope.original_content, session.ssl is not None, login)
-        with self.book.lock:
-            self.book.mails.append(mail)
-            number = len(self.book.mails)
-        order = self.book.find("MESSAGE", [recipient])
-        if order is None:
+        with self.smtp_state.lock:
+            self.smtp_state.mails.append(mail)
+            number = len(self.smtp_state.mails)
+        rule = self.smtp_state.find("MESSAGE", [recipient])
+        if rule is None:
             return f"250 2.0.0 Ok: queued as 4F{number:04}"
-        await asyncio.sleep(order.after)
-        if order.reply is None:
-            await server.say(order)
-        return "250 nobody hears it" if order.reply is None else order.reply
+        await asyncio.sleep(rule.after)
+        if rule.reply is None:
+            await server.send_reply(rule)
+        return "250 not sent" if rule.reply is None else rule.reply
 
 
 EHLO_NAME = re.compile(
@@ -223,11 +223,11 @@ EHLO_NAME = re.compile(
     r"|(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
     re.IGNORECASE,
 )
-"""A domain, or an address literal (RFC 5321, 4.1.1.1 and 4.1.3)."""
+"""A domain or an address literal (RFC 5321, 4.1.1.1 and 4.1.3)."""
 
 
-def defect(envelope: Envelope) -> str | None:
-    """What is wrong with a mail, as the reply that refuses it."""
+def find_defect(envelope: Envelope) -> str | None:
+    """The reply that rejects an invalid mail; None: the mail is valid."""
     content = envelope.original_content
     assert isinstance(content, bytes)
     head = content.partition(b"\r\n\r\n")[0]
@@ -247,18 +247,18 @@ def defect(envelope: Envelope) -> str | None:
     return None
 
 
-def knows(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-    """Whether the password is the right one."""
+def check_password(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    """Check the password."""
     assert isinstance(data, LoginPassword)
     known = (PASSWORD.encode(), b"app-password")
     return AuthResult(success=data.password in known, handled=False, auth_data=data.login)
 
 
 class MailServer:
-    """A server on a free port of loopback, until the process ends.
+    """A server on a free loopback port, until the process ends.
 
-    :param tls: "starttls", "tls", or None for one that never encrypts.
-    :param leaf: its certificate; one that :func:`authority` has given it if absent.
+    :param tls: "starttls", "tls", or None for a server without encryption.
+    :param leaf: its certificate; None: a new one of :func:`authority`.
     :param options: of aiosmtpd's ``SMTP``.
     """
 
@@ -266,20 +266,20 @@ class MailServer:
         self,
         tls: str | None = "starttls",
         *,
-        book: Book | None = None,
+        smtp_state: SmtpState | None = None,
         leaf: trustme.LeafCert | None = None,
         **options: Any,
     ) -> None:
-        self.book = book or Book()
+        self.smtp_state = smtp_state or SmtpState()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         (leaf or authority().issue_cert("localhost", "127.0.0.1")).configure_cert(context)
         options |= {"tls_context": context, "require_starttls": True} if tls == "starttls" else {}
-        # What is encrypted from the first byte does not know that it is.
-        options |= {"authenticator": knows, "auth_require_tls": tls != "tls"}
+        # With "tls", aiosmtpd does not know that the connection is encrypted.
+        options |= {"authenticator": check_password, "auth_require_tls": tls != "tls"}
 
         def factory() -> SmtpServer:
-            server = SmtpServer(Handler(self.book), hostname="mail.example.com", loop=loop(), **options)
-            server.book = self.book
+            server = SmtpServer(Handler(self.smtp_state), hostname="mail.example.com", loop=loop(), **options)
+            server.smtp_state = self.smtp_state
             server.encrypted = tls == "tls"
             return server
 
@@ -291,7 +291,7 @@ class MailServer:
 
 @functools.cache
 def loop() -> asyncio.AbstractEventLoop:
-    """Where all servers run."""
+    """The event loop of all servers."""
     running = asyncio.new_event_loop()
     threading.Thread(target=running.run_forever, daemon=True).start()
     return running
@@ -305,19 +305,19 @@ def authority() -> trustme.CA:
 
 @functools.cache
 def ca_file() -> str:
-    """Its certificate, in a file."""
+    """The path of a file with the authority's certificate."""
     directory = tempfile.TemporaryDirectory()
-    KEPT.append(directory)
+    TEMPORARY_DIRECTORIES.append(directory)
     path = Path(directory.name) / "ca.pem"
     path.write_bytes(authority().cert_pem.bytes())
     return str(path)
 
 
-KEPT: list[Any] = []
-"""What goes with the process."""
+TEMPORARY_DIRECTORIES: list[Any] = []
+"""Directories that exist until the process ends."""
 
 
 @functools.cache
-def shared(tls: str = "starttls") -> MailServer:
-    """The server of all tests that need none of their own."""
+def shared_server(tls: str = "starttls") -> MailServer:
+    """The server that tests share."""
     return MailServer(tls)

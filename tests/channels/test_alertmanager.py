@@ -4,12 +4,12 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
 PATH = "/api/v2/alerts"
 JSON = {"Content-Type": "application/json"}
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "alertmanager",
     destination=lambda base, _: {"alertmanager_url": base},
     path=PATH,
@@ -37,7 +37,7 @@ CHANNEL = Channel(
         }
     ],
     headers={"content-type": "application/json"},
-    taken=delivered(200),
+    success=delivered(200),
     replies=[
         delivered(200),
         delivered(200, "{}"),
@@ -48,8 +48,8 @@ CHANNEL = Channel(
         Reply(422, {"code": 602, "message": "labels in body is required"}, reason="rejected", detail="labels in body"),
         Reply(503, "", reason="server_error"),
     ],
-    bad=[Bad("alertmanager_url", "alertmanager:9093", "alertmanager_url has no scheme")],
-    refusals=[
+    invalid_values=[InvalidValue("alertmanager_url", "alertmanager:9093", "alertmanager_url has no scheme")],
+    rejected_requests=[
         (JSON, b"{}", 422),
         (JSON, b"[{}]", 422),
         (JSON, b'[{"labels":{"a":1}}]', 422),
@@ -63,24 +63,28 @@ CHANNEL = Channel(
 
 
 def sent(
-    sender: Sender, standin: Standin, *requests: dict[str, Any], **configuration: Any
+    request_sender: RequestSender, standin: Standin, *requests: dict[str, Any], **configuration: Any
 ) -> list[list[dict[str, Any]]]:
     """What arrives of each of the requests."""
     number = next(NUMBERS)
     destination = (CHANNEL, {**CHANNEL.at(standin, number), **configuration})
     for request in requests:
-        entry = sender.send([destination], **request).entry
+        entry = request_sender.send([destination], **request).entry
         assert entry["outcome"] == "delivered", entry
-    return [json.loads(request["body"]) for request in standin.requests(CHANNEL.place_of(number))]
+    return [json.loads(request["body"]) for request in standin.requests(CHANNEL.path_of(number))]
 
 
 def moment(alert: dict[str, Any], name: str) -> datetime:
     return datetime.fromisoformat(alert[name])
 
 
-def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(sender: Sender, standin: Standin) -> None:
+def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     resolved = {**FIRING, "status": "resolved", "level": "ok", "title": "CPU is fine", "timestamp": None}
-    [[firing], over] = sent(sender, standin, FIRING | {"dedup_key": "cpu db1"}, resolved | {"dedup_key": "cpu db1"})
+    [[firing], over] = sent(
+        request_sender, standin, FIRING | {"dedup_key": "cpu db1"}, resolved | {"dedup_key": "cpu db1"}
+    )
     assert firing["labels"] == {"alertname": "cpu db1", "severity": "critical"}
     assert firing["labels"] in [alert["labels"] for alert in over]
     assert len(over) == 6
@@ -92,37 +96,41 @@ def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(sender
         assert moment(alert, "startsAt") <= moment(alert, "endsAt")
 
 
-def test_labels_are_stable_and_without_a_key_each_notification_is_an_alert(sender: Sender, standin: Standin) -> None:
+def test_labels_are_stable_and_without_a_key_each_notification_is_an_alert(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     changed = FIRING | {"notification_text": "other", "timestamp": None, "fields": {"host": "db2"}, "title": "other"}
-    [[first], [second]] = sent(sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
+    [[first], [second]] = sent(request_sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
     assert first["labels"] == second["labels"]
-    [[first], [second]] = sent(sender, standin, {}, {})
+    [[first], [second]] = sent(request_sender, standin, {}, {})
     assert first["labels"] != second["labels"]
     now = datetime.now(UTC)
     assert moment(first, "startsAt") <= now
     assert timedelta(minutes=59) < moment(first, "endsAt") - now <= timedelta(hours=1)
 
 
-def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
-    result = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **{**FIRING, "status": "resolved"})
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(
+    request_sender: RequestSender, standin: Standin
+) -> None:
+    result = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **{**FIRING, "status": "resolved"})
     assert (result.entry["reason"], result.entry["path"]) == ("missing_dedup_key", "dedup_key")
 
 
-def test_a_retry_keeps_the_times_of_the_first_attempt(sender: Sender, standin: Standin) -> None:
+def test_a_retry_keeps_the_times_of_the_first_attempt(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
-    standin.rule(CHANNEL.place_of(number), times=1, reply={"status": 503})
+    standin.rule(CHANNEL.path_of(number), times=1, reply={"status": 503})
     limits = {"initial_backoff": "50ms", "response_timeout": "4s"}
-    assert sender.send([(CHANNEL, CHANNEL.at(standin, number))], limits).entry["attempts"] == 2
-    first, second = (request["body"] for request in standin.requests(CHANNEL.place_of(number)))
+    assert request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], limits).entry["attempts"] == 2
+    first, second = (request["body"] for request in standin.requests(CHANNEL.path_of(number)))
     assert first == second
 
 
-def test_only_the_operator_can_add_labels(sender: Sender, standin: Standin, tmp_path: Any) -> None:
+def test_only_the_operator_can_add_labels(request_sender: RequestSender, standin: Standin, tmp_path: Any) -> None:
     def trigger(labels: str) -> dict[str, Any]:
         path = tmp_path / f"{next(NUMBERS)}.toml"
         url = f"{standin.url}/at/{next(NUMBERS)}"
         path.write_text(f'[receivers.am]\nalertmanager = {{ url = "{url}", labels = {labels} }}\n', encoding="utf-8")
-        answer = sender.trigger({"config_file_path": str(path)}).notify(
+        answer = request_sender.trigger({"config_file_path": str(path)}).notify(
             {"notification_text": "hi", "receivers": ["am"]}
         )
         assert isinstance(answer.json, dict)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FAST, FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FAST, FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
 CODES = {
@@ -33,7 +33,7 @@ CODES = {
 
 TAKEN = delivered(200, {"id": "1310000000000000000", "channel_id": "1"})
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "discord",
     destination=lambda base, _: {"discord_webhook_url": f"{base}/api/webhooks/1/token"},
     path="/api/webhooks/1/token",
@@ -57,7 +57,7 @@ CHANNEL = Channel(
         "allowed_mentions": {"parse": []},
     },
     headers={"content-type": "application/json", "user-agent": r"DiscordBot \(https://\S+, [\d.]+\)"},
-    taken=TAKEN,
+    success=TAKEN,
     replies=[
         TAKEN,
         delivered(204),
@@ -67,13 +67,13 @@ CHANNEL = Channel(
                 {"code": code, "message": "words"},
                 reason=reason,
                 detail=f"Discord {code}: words",
-                condemns=condemns and status in (401, 403, 404),
+                pauses_destination=pauses_destination and status in (401, 403, 404),
             )
-            for code, (reason, condemns) in CODES.items()
+            for code, (reason, pauses_destination) in CODES.items()
             for status in (400, 401, 403, 404, 409, 500)
         ),
         *(
-            Reply(status, "", reason=reason, condemns=True)
+            Reply(status, "", reason=reason, pauses_destination=True)
             for status, reason in [(401, "unauthorized"), (403, "forbidden")]
         ),
         Reply(
@@ -87,10 +87,12 @@ CHANNEL = Channel(
             detail="Discord 50035: Invalid Form Body (content: Too long.)",
         ),
     ],
-    bad=[Bad("discord_webhook_url", "discord.com/api/webhooks/1/x", "discord_webhook_url has no scheme")],
+    invalid_values=[
+        InvalidValue("discord_webhook_url", "discord.com/api/webhooks/1/x", "discord_webhook_url has no scheme")
+    ],
     secrets={"discord_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
     resolved=("POST", "PATCH"),
-    refusals=[
+    rejected_requests=[
         ({"Content-Type": "application/json"}, b'{"content":"hi"}', 403),
         ({"Content-Type": "application/json", "User-Agent": "DiscordBot (x, 1)"}, b"{}", 400),
     ],
@@ -107,27 +109,27 @@ CHANNEL = Channel(
     ],
 )
 def test_a_message_that_cannot_be_edited_is_posted_again_at_once(
-    sender: Sender, standin: Standin, status: int, code: int, members: dict[str, Any]
+    request_sender: RequestSender, standin: Standin, status: int, code: int, members: dict[str, Any]
 ) -> None:
     number = next(NUMBERS)
-    place = CHANNEL.place_of(number)
+    place = CHANNEL.path_of(number)
     headers = [["Retry-After", "1801"], ["X-RateLimit-Remaining", "0"], ["X-RateLimit-Reset-After", "1800.5"]]
     refusal = {"status": status, "headers": headers, "json": {"code": code, "message": "no", **members}}
     standin.rule(place + "/messages/*", reply=refusal)
     destination = (CHANNEL, CHANNEL.at(standin, number))
     for state in ("firing", "resolved", "firing"):
-        sent = sender.send([destination], FAST, **{**FIRING, "status": state}, dedup_key=f"k{number}")
+        sent = request_sender.send([destination], FAST, **{**FIRING, "status": state}, dedup_key=f"k{number}")
         assert sent.entry["outcome"] == "delivered", sent.entry
     methods = [request["method"] for request in standin.requests(place)]
     assert methods == ["POST", "PATCH", "POST", "POST"], "and the webhook is not paused"
 
 
-def test_a_message_in_a_thread_is_edited_in_the_thread(sender: Sender, standin: Standin) -> None:
+def test_a_message_in_a_thread_is_edited_in_the_thread(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     url = f"{standin.url}/at/{number}/api/webhooks/1/token?thread_id=7"
     destination = (CHANNEL, {"discord_webhook_url": url})
     for status in ("firing", "resolved"):
-        sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu")
+        sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu")
         assert sent.entry["outcome"] == "delivered", sent.answer.text
     requests = standin.requests(f"/at/{number}/")
     assert [request["method"] for request in requests] == ["POST", "PATCH"]

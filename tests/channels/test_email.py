@@ -11,36 +11,36 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FAST, FIRING, KEY, NUMBERS, Bad, Channel, Sender, delivered, toml
-from tests.channels.mailserver import Book, MailServer, Order, ca_file, shared
+from tests.channels.channel import FAST, FIRING, KEY, NUMBERS, ChannelSpec, InvalidValue, RequestSender, delivered, toml
+from tests.channels.mailserver import MailServer, SmtpRule, SmtpState, ca_file, shared_server
 from tests.contract.test_length import CLUSTERS
 from tests.harness import Response, Standin, eventually
 from tests.leaks.echoes import ECHOES
 
-pytestmark = pytest.mark.usefixtures("book")
+pytestmark = pytest.mark.usefixtures("smtp_state")
 
 
-class Email(Channel):
+class Email(ChannelSpec):
     """A channel whose provider is a mail server."""
 
     over_http = False
     # A mail server of this test's own authority is trusted by the configuration file alone.
-    by_file = True
+    needs_config_file = True
 
-    def arrived(self, standin: Standin, number: int) -> list[dict[str, Any]]:
-        mails = shared().book.to(address(number))
+    def received(self, standin: Standin, number: int) -> list[dict[str, Any]]:
+        mails = shared_server().smtp_state.to(address(number))
         return [{"accepted": True, "problem": None if mail.encrypted else "in clear", "mail": mail} for mail in mails]
 
     def mentions(self, standin: Standin, number: int) -> list[list[str]]:
-        mails = shared().book.to(address(number))
+        mails = shared_server().smtp_state.to(address(number))
         return [re.findall(r"<(?:b|at)>|<a href=\"(?!https://evil.example/@)", mail.part("html")) for mail in mails]
 
-    def order(self, standin: Standin, status: int, body: str | None) -> None:
-        shared().book.clear()
-        shared().book.orders.append(Order(body or "MESSAGE", f"{status} words of the provider", times=1))
+    def set_reply(self, standin: Standin, status: int, body: str | None) -> None:
+        shared_server().smtp_state.clear()
+        shared_server().smtp_state.rules.append(SmtpRule(body or "MESSAGE", f"{status} words of the provider", times=1))
 
     def check_arrivals(self, standin: Standin) -> None:
-        mails = shared().book.mails
+        mails = shared_server().smtp_state.mails
         assert mails
         assert all(mail.encrypted for mail in mails)
 
@@ -52,7 +52,7 @@ def address(number: int) -> str:
 
 def destination(_: str, number: int) -> dict[str, Any]:
     """At the server that all tests share."""
-    return at(shared(), email_to=address(number))
+    return at(shared_server(), email_to=address(number))
 
 
 def at(server: MailServer, **configuration: Any) -> dict[str, Any]:
@@ -68,42 +68,48 @@ CHANNEL = Email(
     plain="hi",
     rich="cpu_usage is 97.3 %\n\nhost: db1\nlimit: 95\nprimary: true\n"
     f"Critical · firing since 2026-11-25 02:41 UTC\n{FIRING['link']}",
-    taken=delivered(250),
-    bad=[
-        Bad("email_host", "smtp://smtp.example.com", "email_host must be the name or the address of a mail server"),
-        Bad("email_host", "smtp.example.com:587", "without scheme and port, such as smtp.example.com"),
-        Bad("email_from", "alerts", "email_from has no @ in its address; write user@example.com"),
-        Bad("email_from", "a@example.com, b@example.com", "email_from must be one address, found several"),
-        Bad("email_to", "oncall", "email_to has no @ in its address"),
-        Bad("email_to", ["a@example.com; b@example.com"], "holds several addresses; separate them by commas"),
-        Bad("email_to", ["a@example.com\r\nBcc: b@example.com"], "holds a control character"),
-        Bad("email_to", [], "email_to"),
-        Bad("email_to", [5], "email_to"),
-        Bad("email_port", 0, "email_port must be"),
-        Bad("email_port", 65536, "email_port must be"),
-        Bad("email_port", "smtp", "email_port must be"),
-        Bad("email_tls", "none", "email_tls none is for the configuration file alone"),
-        Bad("email_tls", "ssl", "email_tls must be starttls or tls, or none in the configuration file"),
-        Bad("email_hello", "db_1", "email_hello must be a domain, or an address in brackets, such as db1.example.com"),
-        Bad("email_reply_to", ["a@example.com", "b"], "email_reply_to has no @"),
+    success=delivered(250),
+    invalid_values=[
+        InvalidValue(
+            "email_host", "smtp://smtp.example.com", "email_host must be the name or the address of a mail server"
+        ),
+        InvalidValue("email_host", "smtp.example.com:587", "without scheme and port, such as smtp.example.com"),
+        InvalidValue("email_from", "alerts", "email_from has no @ in its address; write user@example.com"),
+        InvalidValue("email_from", "a@example.com, b@example.com", "email_from must be one address, found several"),
+        InvalidValue("email_to", "oncall", "email_to has no @ in its address"),
+        InvalidValue("email_to", ["a@example.com; b@example.com"], "holds several addresses; separate them by commas"),
+        InvalidValue("email_to", ["a@example.com\r\nBcc: b@example.com"], "holds a control character"),
+        InvalidValue("email_to", [], "email_to"),
+        InvalidValue("email_to", [5], "email_to"),
+        InvalidValue("email_port", 0, "email_port must be"),
+        InvalidValue("email_port", 65536, "email_port must be"),
+        InvalidValue("email_port", "smtp", "email_port must be"),
+        InvalidValue("email_tls", "none", "email_tls none is for the configuration file alone"),
+        InvalidValue("email_tls", "ssl", "email_tls must be starttls or tls, or none in the configuration file"),
+        InvalidValue(
+            "email_hello", "db_1", "email_hello must be a domain, or an address in brackets, such as db1.example.com"
+        ),
+        InvalidValue("email_reply_to", ["a@example.com", "b"], "email_reply_to has no @"),
     ],
-    where=("email_host", "email_port", "ca_file"),
+    address_fields=("email_host", "email_port", "ca_file"),
 )
 
 
 def send(
-    sender: Sender, *servers: MailServer, arguments: dict[str, str] | None = None, **request: Any
+    request_sender: RequestSender, *servers: MailServer, arguments: dict[str, str] | None = None, **request: Any
 ) -> dict[str, Any]:
     """One mail, and its delivery."""
-    [server] = servers or [shared()]
-    return sender.send([(CHANNEL, at(server))], arguments or FAST, **request).entry
+    [server] = servers or [shared_server()]
+    return request_sender.send([(CHANNEL, at(server))], arguments or FAST, **request).entry
 
 
-def by_file(sender: Sender, directory: Path, *configurations: dict[str, Any], **request: Any) -> Response:
+def needs_config_file(
+    request_sender: RequestSender, directory: Path, *configurations: dict[str, Any], **request: Any
+) -> Response:
     """One receiver, whatever it has."""
     path = directory / f"{next(NUMBERS)}.toml"
     path.write_text(f"[receivers.r]\nemail = {toml(list(configurations))}\n", encoding="utf-8")
-    trigger = sender.trigger({**FAST, "config_file_path": str(path)})
+    trigger = request_sender.trigger({**FAST, "config_file_path": str(path)})
     return trigger.notify({"notification_text": "hi", "receivers": ["r"], **request})
 
 
@@ -113,10 +119,10 @@ def by_file(sender: Sender, directory: Path, *configurations: dict[str, Any], **
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted", "Content-Type"]
 
 
-def test_a_plain_text_is_a_plain_mail(sender: Sender, book: Book) -> None:
-    entry = send(sender, notification_text="hi")
+def test_a_plain_text_is_a_plain_mail(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    entry = send(request_sender, notification_text="hi")
     assert (entry["outcome"], entry["message_id"], entry["http_status"]) == ("delivered", "4F0001", None)
-    [mail] = book.mails
+    [mail] = smtp_state.mails
     assert (mail.sender, mail.recipient, mail.encrypted) == ("alerts@example.com", "oncall@example.com", True)
     message = mail.message
     assert message.keys() == [*HEADERS, "Content-Transfer-Encoding"]
@@ -129,9 +135,9 @@ def test_a_plain_text_is_a_plain_mail(sender: Sender, book: Book) -> None:
     )
 
 
-def test_a_rich_mail_has_text_and_html(sender: Sender, book: Book) -> None:
-    send(sender, **FIRING)
-    [mail] = book.mails
+def test_a_rich_mail_has_text_and_html(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    send(request_sender, **FIRING)
+    [mail] = smtp_state.mails
     message = mail.message
     assert message.keys() == HEADERS
     assert [part.get_content_type() for part in message.walk()] == ["multipart/alternative", "text/plain", "text/html"]
@@ -150,22 +156,24 @@ def test_a_rich_mail_has_text_and_html(sender: Sender, book: Book) -> None:
     assert all(len(line) <= 78 for line in mail.content.split(b"\r\n"))
 
 
-def test_smtp_commands_are_in_order_and_nothing_is_sent_in_clear_after_the_greeting(sender: Sender, book: Book) -> None:
-    send(sender)
-    book_of = {"starttls": shared(), "tls": MailServer("tls")}
+def test_smtp_commands_are_in_order_and_nothing_is_sent_in_clear_after_the_greeting(
+    request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    send(request_sender)
+    book_of = {"starttls": shared_server(), "tls": MailServer("tls")}
     before = [("EHLO", False), ("STARTTLS", False)]
     names = ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
-    book.wait_for_farewell()
-    assert book.commands == before + [(name, True) for name in names]
+    smtp_state.wait_for_quit()
+    assert smtp_state.commands == before + [(name, True) for name in names]
     server = book_of["tls"]
-    entry = sender.send([(CHANNEL, at(server, email_tls="tls"))], FAST).entry
+    entry = request_sender.send([(CHANNEL, at(server, email_tls="tls"))], FAST).entry
     assert entry["outcome"] == "delivered"
-    server.book.wait_for_farewell()
-    assert [name for name, _ in server.book.commands] == names
+    server.smtp_state.wait_for_quit()
+    assert [name for name, _ in server.smtp_state.commands] == names
 
 
 @pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS)
-def test_every_text_arrives_unchanged(cluster: str, sender: Sender, book: Book) -> None:
+def test_every_text_arrives_unchanged(cluster: str, request_sender: RequestSender, smtp_state: SmtpState) -> None:
     lines = [
         ".",
         "..",
@@ -179,8 +187,8 @@ def test_every_text_arrives_unchanged(cluster: str, sender: Sender, book: Book) 
         "e",
     ]
     for ending in ("\n", "\r\n"):
-        send(sender, notification_text=ending.join(lines), level="info")
-    for mail in book.mails:
+        send(request_sender, notification_text=ending.join(lines), level="info")
+    for mail in smtp_state.mails:
         got = mail.part("plain")
         expected = "\n".join(lines).replace("\r\n", "\n")
         assert got == expected
@@ -188,10 +196,10 @@ def test_every_text_arrives_unchanged(cluster: str, sender: Sender, book: Book) 
         assert expected in shown
 
 
-def test_no_value_of_a_notification_adds_a_header(sender: Sender, book: Book) -> None:
+def test_no_value_of_a_notification_adds_a_header(request_sender: RequestSender, smtp_state: SmtpState) -> None:
     hostile = "x\r\nBcc: evil@example.com\r\n\r\nbody\0\x1b[31m\u2028y"
     entry = send(
-        sender,
+        request_sender,
         notification_text=hostile,
         title=hostile,
         fields={hostile: hostile},
@@ -199,59 +207,63 @@ def test_no_value_of_a_notification_adds_a_header(sender: Sender, book: Book) ->
         dedup_key=hostile,
     )
     assert entry["outcome"] == "delivered", entry
-    entry = send(sender, notification_text=hostile)
+    entry = send(request_sender, notification_text=hostile)
     assert entry["outcome"] == "delivered", entry
-    for mail in book.mails:
+    for mail in smtp_state.mails:
         head = mail.content.partition(b"\r\n\r\n")[0].decode("ascii")
         names = {name.lower() for name in re.findall(r"^([^\s:]+):", head, re.MULTILINE)}
         assert names <= {name.lower() for name in [*HEADERS, "In-Reply-To", "References", "Content-Transfer-Encoding"]}
         assert "Bcc" in mail.message["Subject"]
 
 
-def test_a_long_subject_is_cut_with_a_warning(sender: Sender, book: Book) -> None:
-    sent = sender.send([(CHANNEL, at(shared()))], FAST, title="ä" * 300, notification_text="x", level="ok")
+def test_a_long_subject_is_cut_with_a_warning(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    sent = request_sender.send(
+        [(CHANNEL, at(shared_server()))], FAST, title="ä" * 300, notification_text="x", level="ok"
+    )
     assert sent.answer.json["warnings"] != []
-    [mail] = book.mails
+    [mail] = smtp_state.mails
     assert mail.message["Subject"].startswith("[OK] ää")
     assert mail.message["Subject"].endswith("…")
     assert all(len(line) <= 78 for line in mail.content.split(b"\r\n"))
 
 
-def test_each_recipient_gets_a_mail_and_a_delivery_of_its_own(sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_each_recipient_gets_a_mail_and_a_delivery_of_its_own(
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
+) -> None:
     names = ["a@example.com", "B <b@example.com>", "gone@example.com"]
-    book.orders.append(Order("RCPT", "550 5.1.1 no such user", "gone@example.com"))
-    answer = by_file(sender, tmp_path, at(shared(), email_to=names)).json
+    smtp_state.rules.append(SmtpRule("RCPT", "550 5.1.1 no such user", "gone@example.com"))
+    answer = needs_config_file(request_sender, tmp_path, at(shared_server(), email_to=names)).json
     assert [(entry["destination"], entry["outcome"], entry["reason"]) for entry in answer["deliveries"]] == [
         ("email a***@example.com", "delivered", None),
         ("email b***@example.com", "delivered", None),
         ("email g***@example.com", "failed", "unknown_destination"),
     ]
-    assert sorted((mail.recipient, mail.message["To"]) for mail in book.mails) == [
+    assert sorted((mail.recipient, mail.message["To"]) for mail in smtp_state.mails) == [
         ("a@example.com", "a@example.com"),
         ("b@example.com", "B <b@example.com>"),
     ]
-    ids = {mail.message["Message-ID"] for mail in book.mails}
+    ids = {mail.message["Message-ID"] for mail in smtp_state.mails}
     assert len(ids) == 2
 
 
-def test_an_invalid_address_in_a_list_is_named(sender: Sender) -> None:
+def test_an_invalid_address_in_a_list_is_named(request_sender: RequestSender) -> None:
     request = {"email_host": "smtp.example.com", "email_from": "a@example.com", "email_to": ["a@example.com", "b"]}
     body = {"notification_text": "hi", "senders_config": {"email": request}, "dry_run": True}
-    entries = sender.trigger({}).notify(body).json["deliveries"]
+    entries = request_sender.trigger({}).notify(body).json["deliveries"]
     assert [(entry["outcome"], entry.get("path")) for entry in entries] == [
         ("dry_run", None),
         ("failed", "senders_config.email.email_to[1]"),
     ]
 
 
-def test_a_problem_of_a_whole_list_is_one_warning(sender: Sender) -> None:
+def test_a_problem_of_a_whole_list_is_one_warning(request_sender: RequestSender) -> None:
     request = {
         "email_host": "smtp.example.com",
         "email_from": "a@example.com",
         "email_to": [f"{name}@example.com" for name in "abc"],
     }
     body = {"notification_text": "hi", "title": "x" * 300, "senders_config": {"email": request}, "dry_run": True}
-    answer = sender.trigger({}).notify(body).json
+    answer = request_sender.trigger({}).notify(body).json
     assert [len(answer["deliveries"]), len(answer["warnings"])] == [3, 1], answer
 
 
@@ -259,24 +271,24 @@ def test_a_problem_of_a_whole_list_is_one_warning(sender: Sender) -> None:
 
 
 def test_the_message_id_comes_from_the_idempotency_key_and_stays_the_same_on_every_attempt(
-    sender: Sender, book: Book
+    request_sender: RequestSender, smtp_state: SmtpState
 ) -> None:
-    book.orders.append(Order("MESSAGE", "451 4.3.0 later", times=1))
-    assert send(sender, idempotency_key=KEY)["attempts"] == 2
-    assert send(sender)["attempts"] == 1
-    first, again, other = (mail.message["Message-ID"] for mail in book.mails)
+    smtp_state.rules.append(SmtpRule("MESSAGE", "451 4.3.0 later", times=1))
+    assert send(request_sender, idempotency_key=KEY)["attempts"] == 2
+    assert send(request_sender)["attempts"] == 1
+    first, again, other = (mail.message["Message-ID"] for mail in smtp_state.mails)
     assert first == again != other
     assert re.fullmatch(r"<[0-9a-f]{32}@example\.com>", first)
 
 
-def test_mails_of_a_dedup_key_are_one_thread(sender: Sender, book: Book) -> None:
+def test_mails_of_a_dedup_key_are_one_thread(request_sender: RequestSender, smtp_state: SmtpState) -> None:
     for status, key in (("firing", "cpu db1"), ("resolved", "cpu db1"), ("firing", "other"), ("firing", None)):
-        send(sender, **{**FIRING, "status": status}, dedup_key=key)
-    first, second, other, none = (mail.message for mail in book.mails)
+        send(request_sender, **{**FIRING, "status": status}, dedup_key=key)
+    first, second, other, none = (mail.message for mail in smtp_state.mails)
     assert first["References"] == first["In-Reply-To"] == second["References"] == second["In-Reply-To"]
     assert first["References"] != other["References"]
     assert none["References"] is None
-    assert "resolved" in book.mails[1].part("plain")
+    assert "resolved" in smtp_state.mails[1].part("plain")
     subjects = ["[Critical] CPU of db1 above 95 %", "[Resolved] CPU of db1 above 95 %"]
     assert [first["Subject"], second["Subject"]] == subjects
 
@@ -284,17 +296,17 @@ def test_mails_of_a_dedup_key_are_one_thread(sender: Sender, book: Book) -> None
 # Secrets
 
 
-def test_a_secret_that_the_provider_echoes_is_not_shown(sender: Sender, book: Book) -> None:
+def test_a_secret_that_the_provider_echoes_is_not_shown(request_sender: RequestSender, smtp_state: SmtpState) -> None:
     destinations, secrets = [], []
     for stage, code in (("RCPT", 550), ("RCPT", 450), ("MESSAGE", 550), ("MESSAGE", 250)):
         for echo in ECHOES.values():
             number = next(NUMBERS)
             recipient, username, password = f"Qz{number:04}x@example.com", f"Qu{number:04}y", f"Qp{number:04}z"
             words = echo(f"{recipient} {username} {password}").replace("\r", " ").replace("\n", " ")
-            book.orders.append(Order(stage, f"{code} 2.0.0 queued as {words}", recipient))
-            destinations.append((CHANNEL, at(shared(), email_to=recipient)))
+            smtp_state.rules.append(SmtpRule(stage, f"{code} 2.0.0 queued as {words}", recipient))
+            destinations.append((CHANNEL, at(shared_server(), email_to=recipient)))
             secrets.append(recipient)
-    sent = sender.send(destinations, FAST)
+    sent = request_sender.send(destinations, FAST)
 
     def in_flight() -> int:
         return int(sent.trigger.notify(b"", query={"view": "status"}, method="GET").json["in_flight"])
@@ -308,9 +320,9 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(sender: Sender, book: Bo
             assert secret not in text
 
 
-def test_a_preview_shows_neither_account_nor_recipient(sender: Sender) -> None:
-    configuration = at(shared(), email_to="Qz7@example.com", email_username="Qu7", email_password="Qp7")
-    sent = sender.send([(CHANNEL, configuration)], dry_run=True, notification_text="hi")
+def test_a_preview_shows_neither_account_nor_recipient(request_sender: RequestSender) -> None:
+    configuration = at(shared_server(), email_to="Qz7@example.com", email_username="Qu7", email_password="Qp7")
+    sent = request_sender.send([(CHANNEL, configuration)], dry_run=True, notification_text="hi")
     for secret in ("Qz7", "Qu7", "Qp7"):
         assert secret not in sent.answer.text
     assert sent.entry["preview"]["body"] == "Subject: hi\n\nhi"
@@ -319,19 +331,19 @@ def test_a_preview_shows_neither_account_nor_recipient(sender: Sender) -> None:
 # Where it may go
 
 
-def test_the_address_policy_applies_to_mail_servers(sender: Sender, book: Book) -> None:
-    configuration = {key: value for key, value in at(shared()).items() if key != "ca_file"}
+def test_the_address_policy_applies_to_mail_servers(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    configuration = {key: value for key, value in at(shared_server()).items() if key != "ca_file"}
     body = {"notification_text": "hi", "senders_config": {"email": configuration}}
     for arguments in ({"allowed_hosts": "smtp.example.com"}, {"private_addresses": "deny"}):
-        [entry] = sender.trigger({**FAST, **arguments}).notify(body).json["deliveries"]
+        [entry] = request_sender.trigger({**FAST, **arguments}).notify(body).json["deliveries"]
         assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), entry
-    assert book.commands == []
+    assert smtp_state.commands == []
     configuration["email_host"] = "169.254.169.254"
-    [entry] = sender.trigger(FAST).notify(body).json["deliveries"]
+    [entry] = request_sender.trigger(FAST).notify(body).json["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), entry
 
 
-def test_a_dry_run_opens_no_connection(sender: Sender, book: Book) -> None:
-    before = book.connections
-    assert sender.send([(CHANNEL, at(shared()))], dry_run=True).entry["outcome"] == "dry_run"
-    assert book.connections == before
+def test_a_dry_run_opens_no_connection(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    before = smtp_state.connections
+    assert request_sender.send([(CHANNEL, at(shared_server()))], dry_run=True).entry["outcome"] == "dry_run"
+    assert smtp_state.connections == before

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FAST, FIRING, KEY, Sender, toml
-from tests.channels.mailserver import PASSWORD, Book, MailServer, Order, shared
-from tests.channels.test_email import CHANNEL, at, by_file, send
+from tests.channels.channel import FAST, FIRING, KEY, RequestSender, toml
+from tests.channels.mailserver import PASSWORD, MailServer, SmtpRule, SmtpState, shared_server
+from tests.channels.test_email import CHANNEL, at, needs_config_file, send
 
-pytestmark = pytest.mark.usefixtures("book")
+pytestmark = pytest.mark.usefixtures("smtp_state")
 
 TWO = ["a@example.com", "b@example.com"]
 
@@ -21,11 +21,11 @@ def delivered(answer: Any) -> list[tuple[str, str]]:
     return [(entry["destination"].removeprefix("email "), entry["outcome"]) for entry in answer["deliveries"]]
 
 
-def dry(sender: Sender, **configuration: Any) -> Any:
+def dry(request_sender: RequestSender, **configuration: Any) -> Any:
     """What a request says of a configuration that it brings."""
     own = {"email_host": "smtp.example.com", "email_from": "alerts@example.com", "email_to": "a@example.com"}
     body = {"notification_text": "hi", "senders_config": {"email": {**own, **configuration}}, "dry_run": True}
-    return sender.trigger({}).notify(json.dumps(body, ensure_ascii=False).encode()).json
+    return request_sender.trigger({}).notify(json.dumps(body, ensure_ascii=False).encode()).json
 
 
 def shown(header: Any) -> list[tuple[str, str]]:
@@ -54,11 +54,13 @@ NAMES = [
 
 
 @pytest.mark.parametrize("place", ["email_from", "email_to", "email_cc", "email_reply_to"])
-def test_a_name_is_shown_as_it_was_written(place: str, sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_a_name_is_shown_as_it_was_written(
+    place: str, request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
+) -> None:
     header = {"email_from": "From", "email_to": "To", "email_cc": "Cc", "email_reply_to": "Reply-To"}[place]
-    configurations = [at(shared(), **{"email_to": "a@example.com", place: written}) for written, _ in NAMES]
-    by_file(sender, tmp_path, *configurations)
-    got = {name for mail in book.mails for name, _ in shown(mail.message[header])}
+    configurations = [at(shared_server(), **{"email_to": "a@example.com", place: written}) for written, _ in NAMES]
+    needs_config_file(request_sender, tmp_path, *configurations)
+    got = {name for mail in smtp_state.mails for name, _ in shown(mail.message[header])}
     # Python's parser keeps the blanks between encoded words, which belong to no name (RFC 2047, 6.2).
     assert {name.replace(" ", "") for name in got} == {name.replace(" ", "") for _, name in NAMES}
 
@@ -75,25 +77,25 @@ def test_a_name_is_shown_as_it_was_written(place: str, sender: Sender, book: Boo
     ids=["names", "commas", "list", "mixed"],
 )
 def test_a_string_with_commas_and_a_list_make_the_same_recipients(
-    place: str, written: Any, sender: Sender, book: Book, tmp_path: Path
+    place: str, written: Any, request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
     own = {"email_to": "x@example.com"} | {place: written}
-    answer = by_file(sender, tmp_path, at(shared(), **own)).json
+    answer = needs_config_file(request_sender, tmp_path, at(shared_server(), **own)).json
     expected = TWO if place == "email_to" else ["x@example.com", *TWO]
-    assert sorted(mail.recipient for mail in book.mails) == sorted(expected)
+    assert sorted(mail.recipient for mail in smtp_state.mails) == sorted(expected)
     assert len(answer["deliveries"]) == len(expected)
-    requested = dry(sender, **own)
+    requested = dry(request_sender, **own)
     assert [one for one, _ in delivered(requested)] == [one for one, _ in delivered(answer)]
 
 
 def test_an_environment_variable_can_hold_a_list_of_addresses(
-    sender: Sender, book: Book, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONCALL", "Doe, Jane <a@example.com>, b@example.com")
     (tmp_path / "cc").write_text("c@example.com\n", encoding="utf-8")
-    own = at(shared(), email_to={"env": "ONCALL"}, email_cc={"file": str(tmp_path / "cc")})
-    by_file(sender, tmp_path, own)
-    assert sorted(mail.recipient for mail in book.mails) == [*TWO, "c@example.com"]
+    own = at(shared_server(), email_to={"env": "ONCALL"}, email_cc={"file": str(tmp_path / "cc")})
+    needs_config_file(request_sender, tmp_path, own)
+    assert sorted(mail.recipient for mail in smtp_state.mails) == [*TWO, "c@example.com"]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +109,10 @@ def test_an_environment_variable_can_hold_a_list_of_addresses(
     ],
 )
 @pytest.mark.parametrize("place", ["email_to", "email_cc", "email_bcc", "email_from", "email_reply_to"])
-def test_an_ambiguous_address_is_refused_with_a_hint(place: str, written: str, words: str, sender: Sender) -> None:
-    entries = dry(sender, **{place: written})["deliveries"]
+def test_an_ambiguous_address_is_refused_with_a_hint(
+    place: str, written: str, words: str, request_sender: RequestSender
+) -> None:
+    entries = dry(request_sender, **{place: written})["deliveries"]
     entry = entries[-1]
     assert (entry["outcome"], entry["reason"]) == ("failed", "invalid_config"), entry
     assert entry["path"] == f"senders_config.email.{place}"
@@ -117,8 +121,10 @@ def test_an_ambiguous_address_is_refused_with_a_hint(place: str, written: str, w
     assert "jane@" not in entry["detail"]
 
 
-def test_an_error_gives_the_position_of_an_invalid_address(sender: Sender) -> None:
-    entries = dry(sender, email_to="a@example.com, b", email_cc=["c@example.com, d, e@example.com"])["deliveries"]
+def test_an_error_gives_the_position_of_an_invalid_address(request_sender: RequestSender) -> None:
+    entries = dry(request_sender, email_to="a@example.com, b", email_cc=["c@example.com, d, e@example.com"])[
+        "deliveries"
+    ]
     assert [(entry["outcome"], entry.get("path")) for entry in entries] == [
         ("dry_run", None),
         ("failed", "senders_config.email.email_to"),
@@ -132,15 +138,17 @@ def test_an_error_gives_the_position_of_an_invalid_address(sender: Sender) -> No
 # Cc and Bcc
 
 
-def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(sender: Sender, book: Book, tmp_path: Path) -> None:
+def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
+) -> None:
     own = at(
-        shared(),
+        shared_server(),
         email_to=[*TWO],
         email_cc="Team <team@example.com>",
         email_bcc="archive@example.com, audit@example.com",
         email_reply_to=["DB <db@example.com>", "ops@example.com"],
     )
-    answer = by_file(sender, tmp_path, own, **FIRING, dedup_key="cpu db1").json
+    answer = needs_config_file(request_sender, tmp_path, own, **FIRING, dedup_key="cpu db1").json
     assert delivered(answer) == [
         ("a***@example.com", "delivered"),
         ("b***@example.com", "delivered"),
@@ -149,8 +157,8 @@ def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(sender: Sender, 
         ("a***@example.com", "delivered"),
     ]
     everybody = [*TWO, "team@example.com", "archive@example.com", "audit@example.com"]
-    assert sorted(mail.recipient for mail in book.mails) == sorted(everybody)
-    for mail in book.mails:
+    assert sorted(mail.recipient for mail in smtp_state.mails) == sorted(everybody)
+    for mail in smtp_state.mails:
         message = mail.message
         assert shown(message["To"]) == [("", "a@example.com"), ("", "b@example.com")]
         assert shown(message["Cc"]) == [("Team", "team@example.com")]
@@ -158,79 +166,95 @@ def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(sender: Sender, 
         assert b"archive" not in mail.content
         assert b"audit" not in mail.content
     # It is one mail, in as many copies.
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
-    assert len({mail.message["References"] for mail in book.mails}) == 1
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 1
+    assert len({mail.message["References"] for mail in smtp_state.mails}) == 1
 
 
-def test_without_cc_a_recipient_sees_only_itself_and_bcc_sees_all(sender: Sender, book: Book, tmp_path: Path) -> None:
-    by_file(sender, tmp_path, at(shared(), email_to=TWO, email_bcc="archive@example.com"))
-    heads = {mail.recipient: [address for _, address in shown(mail.message["To"])] for mail in book.mails}
+def test_without_cc_a_recipient_sees_only_itself_and_bcc_sees_all(
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
+) -> None:
+    needs_config_file(request_sender, tmp_path, at(shared_server(), email_to=TWO, email_bcc="archive@example.com"))
+    heads = {mail.recipient: [address for _, address in shown(mail.message["To"])] for mail in smtp_state.mails}
     assert heads == {"a@example.com": TWO[:1], "b@example.com": TWO[1:], "archive@example.com": TWO}
-    assert all(mail.message["Cc"] is None for mail in book.mails)
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
+    assert all(mail.message["Cc"] is None for mail in smtp_state.mails)
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 3
 
 
-def test_a_resolved_is_in_every_recipients_thread(sender: Sender, book: Book, tmp_path: Path) -> None:
-    own = at(shared(), email_to="a@example.com", email_cc="team@example.com")
+def test_a_resolved_is_in_every_recipients_thread(
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
+) -> None:
+    own = at(shared_server(), email_to="a@example.com", email_cc="team@example.com")
     for status in ("firing", "resolved"):
-        by_file(sender, tmp_path, own, **{**FIRING, "status": status}, dedup_key="cpu db1")
-    assert len(book.mails) == 4
-    assert len({mail.message["References"] for mail in book.mails}) == 1
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 2
+        needs_config_file(request_sender, tmp_path, own, **{**FIRING, "status": status}, dedup_key="cpu db1")
+    assert len(smtp_state.mails) == 4
+    assert len({mail.message["References"] for mail in smtp_state.mails}) == 1
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 2
 
 
-def test_an_address_in_several_lists_gets_one_mail(sender: Sender, book: Book) -> None:
-    own = at(shared(), email_to="a@example.com", email_cc=["A@example.com", "c@example.com"], email_bcc="c@example.com")
+def test_an_address_in_several_lists_gets_one_mail(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    own = at(
+        shared_server(),
+        email_to="a@example.com",
+        email_cc=["A@example.com", "c@example.com"],
+        email_bcc="c@example.com",
+    )
     lines = f"[receivers.r]\nemail = {toml(own)}\n"
-    path = sender._directory / "twice.toml"
+    path = request_sender._directory / "twice.toml"
     path.write_text(lines, encoding="utf-8")
-    trigger = sender.trigger({**FAST, "config_file_path": str(path)})
+    trigger = request_sender.trigger({**FAST, "config_file_path": str(path)})
     answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
-    assert [mail.recipient for mail in sorted(book.mails, key=lambda mail: mail.recipient)] == [
+    assert [mail.recipient for mail in sorted(smtp_state.mails, key=lambda mail: mail.recipient)] == [
         "a@example.com",
         "c@example.com",
     ]
     assert len(answer["deliveries"]) == 2
-    said = dry(sender, email_to="a@example.com, A@example.com")
+    said = dry(request_sender, email_to="a@example.com, A@example.com")
     assert len(said["deliveries"]) == 1
     assert "senders_config.email.email_to: an address stands twice; it gets one message" in said["warnings"]
 
 
 @pytest.mark.parametrize("stage", ["RCPT", "MESSAGE"])
 def test_a_retry_sends_only_to_recipients_without_the_mail(
-    stage: str, sender: Sender, book: Book, tmp_path: Path
+    stage: str, request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
-    book.orders += [
-        Order(stage, "451 4.3.0 later", "team@example.com", times=1),
-        Order("RCPT", "550 5.1.1 no such user", "gone@example.com"),
+    smtp_state.rules += [
+        SmtpRule(stage, "451 4.3.0 later", "team@example.com", times=1),
+        SmtpRule("RCPT", "550 5.1.1 no such user", "gone@example.com"),
     ]
     own = at(
-        shared(), email_to="a@example.com", email_cc="team@example.com, gone@example.com", email_bcc="b@example.com"
+        shared_server(),
+        email_to="a@example.com",
+        email_cc="team@example.com, gone@example.com",
+        email_bcc="b@example.com",
     )
-    answer = by_file(sender, tmp_path, own, idempotency_key=KEY).json
+    answer = needs_config_file(request_sender, tmp_path, own, idempotency_key=KEY).json
     entries = [(entry["outcome"], entry["attempts"]) for entry in answer["deliveries"]]
     assert entries == [("delivered", 1), ("delivered", 2), ("failed", 1), ("delivered", 1)]
     tried = 2 if stage == "MESSAGE" else 1
-    assert [len(book.to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [1, tried, 1]
+    assert [len(smtp_state.to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [1, tried, 1]
     # The second attempt is the same mail.
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 1
 
 
 def test_many_recipients_with_long_names_are_folded_into_short_lines(
-    sender: Sender, book: Book, tmp_path: Path
+    request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
     names = [f"Team {number}, Größe {'x' * 200}" for number in range(30)]
     to = ", ".join(f"{name} <n{number}@example.com>" for number, name in enumerate(names))
-    answer = by_file(sender, tmp_path, at(shared(), email_to=to, email_cc="cc@example.com")).json
+    answer = needs_config_file(
+        request_sender, tmp_path, at(shared_server(), email_to=to, email_cc="cc@example.com")
+    ).json
     assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
-    mail = book.mails[0]
+    mail = smtp_state.mails[0]
     assert [address for _, address in shown(mail.message["To"])] == [f"n{number}@example.com" for number in range(30)]
 
 
 @pytest.mark.parametrize("place", ["email_cc", "email_bcc"])
-def test_a_mail_shows_at_most_a_hundred_recipients(place: str, sender: Sender) -> None:
+def test_a_mail_shows_at_most_a_hundred_recipients(place: str, request_sender: RequestSender) -> None:
     def listed(count: int) -> Any:
-        return dry(sender, email_to=[f"n{number}@example.com" for number in range(count)], **{place: "x@example.com"})
+        return dry(
+            request_sender, email_to=[f"n{number}@example.com" for number in range(count)], **{place: "x@example.com"}
+        )
 
     assert {entry["outcome"] for entry in listed(99)["deliveries"]} == {"dry_run"}
     entry = listed(100)["deliveries"][0]
@@ -252,14 +276,14 @@ BEYOND = [
 
 @pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
 def test_a_non_ascii_address_is_sent_to_a_server_with_smtputf8(
-    configuration: dict[str, str], sender: Sender, tmp_path: Path
+    configuration: dict[str, str], request_sender: RequestSender, tmp_path: Path
 ) -> None:
     server = MailServer(enable_SMTPUTF8=True)
-    answer = by_file(sender, tmp_path, at(server, **configuration)).json
+    answer = needs_config_file(request_sender, tmp_path, at(server, **configuration)).json
     assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
-    assert server.book.problems == []
+    assert server.smtp_state.problems == []
     [place] = configuration
-    mails = {mail.recipient: mail for mail in server.book.mails}
+    mails = {mail.recipient: mail for mail in server.smtp_state.mails}
     if place in ("email_to", "email_cc", "email_bcc"):
         assert "größe@example.com" in mails
     mail = next(iter(mails.values()))
@@ -271,10 +295,10 @@ def test_a_non_ascii_address_is_sent_to_a_server_with_smtputf8(
 
 @pytest.mark.parametrize("configuration", BEYOND, ids=[next(iter(one)) for one in BEYOND])
 def test_a_non_ascii_address_is_not_sent_to_a_server_without_smtputf8(
-    configuration: dict[str, str], sender: Sender, book: Book, tmp_path: Path
+    configuration: dict[str, str], request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
-    own = at(shared(), email_username="alerts", email_password=PASSWORD, **configuration)
-    answer = by_file(sender, tmp_path, own).json
+    own = at(shared_server(), email_username="alerts", email_password=PASSWORD, **configuration)
+    answer = needs_config_file(request_sender, tmp_path, own).json
     failed = [entry for entry in answer["deliveries"] if entry["outcome"] != "delivered"]
     assert failed
     for entry in failed:
@@ -282,22 +306,24 @@ def test_a_non_ascii_address_is_not_sent_to_a_server_without_smtputf8(
         assert "offers no SMTPUTF8" in entry["detail"]
         assert "Give an address in ASCII" in entry["hint"]
     # A bcc recipient is shown to nobody, and keeps nobody from the mail.
-    assert len(book.mails) == (1 if "email_bcc" in configuration else 0)
-    if not book.mails:
-        assert {name for name, _ in book.commands} <= {"EHLO", "STARTTLS", "QUIT"}
+    assert len(smtp_state.mails) == (1 if "email_bcc" in configuration else 0)
+    if not smtp_state.mails:
+        assert {name for name, _ in smtp_state.commands} <= {"EHLO", "STARTTLS", "QUIT"}
 
 
 @pytest.mark.parametrize(("reply", "stage"), [("553 5.6.7 non-ASCII", "RCPT"), ("550 5.6.9 no UTF-8", "MESSAGE")])
-def test_a_server_can_refuse_a_single_non_ascii_address(reply: str, stage: str, sender: Sender, book: Book) -> None:
-    book.orders.append(Order(stage, reply))
-    entry = send(sender)
+def test_a_server_can_refuse_a_single_non_ascii_address(
+    reply: str, stage: str, request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    smtp_state.rules.append(SmtpRule(stage, reply))
+    entry = send(request_sender)
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
 
 
-def test_a_non_ascii_domain_needs_no_smtputf8(sender: Sender, book: Book) -> None:
-    entry = sender.send([(CHANNEL, at(shared(), email_to="Größe <a@bücher.example>"))], FAST).entry
+def test_a_non_ascii_domain_needs_no_smtputf8(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    entry = request_sender.send([(CHANNEL, at(shared_server(), email_to="Größe <a@bücher.example>"))], FAST).entry
     assert entry["outcome"] == "delivered"
-    assert [mail.recipient for mail in book.mails] == ["a@xn--bcher-kva.example"]
+    assert [mail.recipient for mail in smtp_state.mails] == ["a@xn--bcher-kva.example"]
 
 
 # How the server is reached
@@ -314,50 +340,54 @@ def test_a_non_ascii_domain_needs_no_smtputf8(sender: Sender, book: Book) -> Non
     ],
 )
 @pytest.mark.parametrize("tls", ["starttls", "tls", "none"])
-def test_ehlo_uses_the_configured_host_name(given: str | None, name: str, tls: str, sender: Sender) -> None:
+def test_ehlo_uses_the_configured_host_name(
+    given: str | None, name: str, tls: str, request_sender: RequestSender
+) -> None:
     server = MailServer(None if tls == "none" else tls)
     own = at(server, email_host="127.0.0.1", email_tls=tls, **({} if given is None else {"email_hello": given}))
-    assert sender.send([(CHANNEL, own)], FAST).entry["outcome"] == "delivered"
-    assert server.book.names == [name] * (2 if tls == "starttls" else 1)
-    assert server.book.problems == []
+    assert request_sender.send([(CHANNEL, own)], FAST).entry["outcome"] == "delivered"
+    assert server.smtp_state.names == [name] * (2 if tls == "starttls" else 1)
+    assert server.smtp_state.problems == []
 
 
 @pytest.mark.parametrize("given", ["db 1", "db_1", "-x", "[db1]", "a/b", "x\r\nQUIT", "[1.2.3.4.5]", "x" * 64])
-def test_an_invalid_host_name_for_ehlo_is_refused(given: str, sender: Sender) -> None:
-    [entry] = dry(sender, email_hello=given)["deliveries"]
+def test_an_invalid_host_name_for_ehlo_is_refused(given: str, request_sender: RequestSender) -> None:
+    [entry] = dry(request_sender, email_hello=given)["deliveries"]
     assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_hello")
     assert "must be a domain, or an address in brackets, such as db1.example.com" in entry["detail"]
 
 
-def test_only_the_file_can_choose_a_relay_without_encryption(sender: Sender, tmp_path: Path) -> None:
+def test_only_the_file_can_choose_a_relay_without_encryption(request_sender: RequestSender, tmp_path: Path) -> None:
     server = MailServer(None)
-    answer = by_file(sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
+    answer = needs_config_file(request_sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
     assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 2, answer
-    assert server.book.problems == []
-    assert {mail.encrypted for mail in server.book.mails} == {False}
-    server.book.wait_for_farewell()
-    assert {name for name, _ in server.book.commands} == {"EHLO", "MAIL", "RCPT", "DATA", "QUIT"}
+    assert server.smtp_state.problems == []
+    assert {mail.encrypted for mail in server.smtp_state.mails} == {False}
+    server.smtp_state.wait_for_quit()
+    assert {name for name, _ in server.smtp_state.commands} == {"EHLO", "MAIL", "RCPT", "DATA", "QUIT"}
 
 
-def test_a_request_cannot_choose_a_relay_without_encryption(sender: Sender) -> None:
-    [entry] = dry(sender, email_tls="none")["deliveries"]
+def test_a_request_cannot_choose_a_relay_without_encryption(request_sender: RequestSender) -> None:
+    [entry] = dry(request_sender, email_tls="none")["deliveries"]
     assert (entry["reason"], entry["path"]) == ("invalid_config", "senders_config.email.email_tls")
     assert "none is for the configuration file alone" in entry["detail"]
 
 
-def test_no_password_is_sent_without_encryption(sender: Sender, tmp_path: Path) -> None:
+def test_no_password_is_sent_without_encryption(request_sender: RequestSender, tmp_path: Path) -> None:
     server = MailServer(None)
     own = at(server, email_tls="none", email_username="alerts", email_password=PASSWORD)
-    answer = by_file(sender, tmp_path, own)
+    answer = needs_config_file(request_sender, tmp_path, own)
     assert answer.status == 503
     assert "leave email_username and email_password out" in answer.text
-    assert server.book.commands == []
+    assert server.smtp_state.commands == []
 
 
 @pytest.mark.parametrize("host", ["93.184.216.34", "100.64.0.1", "2606:2800:220:1::1", "64:ff9b::10.0.0.1"])
-def test_no_mail_goes_to_a_public_address_without_encryption(host: str, sender: Sender, tmp_path: Path) -> None:
-    own = at(shared(), email_tls="none", email_host=host)
-    [entry] = by_file(sender, tmp_path, own).json["deliveries"]
+def test_no_mail_goes_to_a_public_address_without_encryption(
+    host: str, request_sender: RequestSender, tmp_path: Path
+) -> None:
+    own = at(shared_server(), email_tls="none", email_host=host)
+    [entry] = needs_config_file(request_sender, tmp_path, own).json["deliveries"]
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "address_denied", 1), entry
     assert "a public address, to which nothing is sent without encryption" in entry["detail"]
     assert "starttls or tls" in entry["hint"]

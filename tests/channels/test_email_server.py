@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.channels.channel import FAST, Sender
-from tests.channels.mailserver import PASSWORD, Book, MailServer, Order, authority, shared
-from tests.channels.test_email import CHANNEL, at, by_file, send
+from tests.channels.channel import FAST, RequestSender
+from tests.channels.mailserver import PASSWORD, MailServer, SmtpRule, SmtpState, authority, shared_server
+from tests.channels.test_email import CHANNEL, at, needs_config_file, send
 from tests.harness import free_port
 
-pytestmark = pytest.mark.usefixtures("book")
+pytestmark = pytest.mark.usefixtures("smtp_state")
 
 
 # What the server answers
@@ -95,36 +95,40 @@ def said(row: Said) -> str:
 
 
 @pytest.mark.parametrize("row", PERMANENT + TRANSIENT, ids=said)
-def test_the_meaning_of_a_reply_depends_on_its_stage(row: Said, sender: Sender, book: Book) -> None:
-    book.orders.append(Order(row.stage, row.reply))
-    server = shared()
+def test_the_meaning_of_a_reply_depends_on_its_stage(
+    row: Said, request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    smtp_state.rules.append(SmtpRule(row.stage, row.reply))
+    server = shared_server()
     credentials = {"email_username": "alerts", "email_password": PASSWORD} if row.stage == "AUTH" else {}
-    entry = sender.send([(CHANNEL, at(server, **credentials))], FAST).entry
+    entry = request_sender.send([(CHANNEL, at(server, **credentials))], FAST).entry
     assert (entry["outcome"], entry["reason"]) == (row.outcome, row.reason), entry
     assert entry["attempts"] == (2 if row in TRANSIENT else 1)
     assert entry["http_status"] is None
     assert f"SMTP {row.reply[:3]}: {row.reply[4:]}" in entry["detail"], entry
     assert row.hint in entry["hint"], entry
     # What was refused before the message was never sent.
-    assert len(book.mails) == (entry["attempts"] if row.stage == "MESSAGE" else 0)
+    assert len(smtp_state.mails) == (entry["attempts"] if row.stage == "MESSAGE" else 0)
     if row.stage not in ("GREETING", "EHLO", "STARTTLS"):
-        book.wait_for_farewell()
+        smtp_state.wait_for_quit()
 
 
-def test_a_temporary_failure_is_retried_until_delivery(sender: Sender, book: Book) -> None:
-    book.orders.append(Order("RCPT", "450 4.2.0 greylisted", times=2))
-    entry = send(sender, arguments={**FAST, "max_attempts": "10"})
-    assert (entry["outcome"], entry["attempts"], len(book.mails)) == ("delivered", 3, 1)
+def test_a_temporary_failure_is_retried_until_delivery(request_sender: RequestSender, smtp_state: SmtpState) -> None:
+    smtp_state.rules.append(SmtpRule("RCPT", "450 4.2.0 greylisted", times=2))
+    entry = send(request_sender, arguments={**FAST, "max_attempts": "10"})
+    assert (entry["outcome"], entry["attempts"], len(smtp_state.mails)) == ("delivered", 3, 1)
 
 
 @pytest.mark.parametrize("reply", ["HTTP/1.1 400 Bad Request", "xyz", "2", "25é", "250?", "", "220-" * 30000])
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "MAIL", "MESSAGE"])
-def test_bytes_that_are_no_smtp_reply_are_no_success(stage: str, reply: str, sender: Sender, book: Book) -> None:
-    book.orders.append(Order(stage, reply))
-    entry = send(sender)
+def test_bytes_that_are_no_smtp_reply_are_no_success(
+    stage: str, reply: str, request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    smtp_state.rules.append(SmtpRule(stage, reply))
+    entry = send(request_sender)
     if stage == "MESSAGE":
         # It may have been taken.
-        assert (entry["outcome"], entry["attempts"], len(book.mails)) == ("ambiguous", 1, 1), entry
+        assert (entry["outcome"], entry["attempts"], len(smtp_state.mails)) == ("ambiguous", 1, 1), entry
     else:
         assert (entry["outcome"], entry["reason"]) == ("failed", "malformed_reply"), entry
         assert "email_port" in entry["hint"]
@@ -134,59 +138,67 @@ def test_bytes_that_are_no_smtp_reply_are_no_success(stage: str, reply: str, sen
 
 
 @pytest.mark.parametrize("stage", ["GREETING", "EHLO", "STARTTLS", "MAIL", "RCPT", "DATA"])
-def test_a_connection_lost_before_the_dot_is_retried(stage: str, sender: Sender, book: Book) -> None:
-    book.orders.append(Order(stage, None, times=1))
-    entry = send(sender)
-    assert (entry["outcome"], entry["attempts"], len(book.mails)) == ("delivered", 2, 1), entry
+def test_a_connection_lost_before_the_dot_is_retried(
+    stage: str, request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    smtp_state.rules.append(SmtpRule(stage, None, times=1))
+    entry = send(request_sender)
+    assert (entry["outcome"], entry["attempts"], len(smtp_state.mails)) == ("delivered", 2, 1), entry
 
 
-def test_a_connection_lost_after_the_dot_is_not_sent_again(sender: Sender, book: Book) -> None:
-    book.orders.append(Order("MESSAGE", None))
-    entry = send(sender)
+def test_a_connection_lost_after_the_dot_is_not_sent_again(
+    request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
+    smtp_state.rules.append(SmtpRule("MESSAGE", None))
+    entry = send(request_sender)
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("ambiguous", "lost_reply", 1), entry
-    assert [name for name, _ in book.commands].count("DATA") == 1
+    assert [name for name, _ in smtp_state.commands].count("DATA") == 1
     # There is nobody to ask, and so nothing that would allow a second one.
-    again = send(sender, arguments={**FAST, "on_ambiguous": "resend"})
+    again = send(request_sender, arguments={**FAST, "on_ambiguous": "resend"})
     assert (again["outcome"], again["attempts"]) == ("ambiguous", 1), again
 
 
-def test_the_attempt_timeout_covers_everything_up_to_the_final_dot(sender: Sender, book: Book) -> None:
+def test_the_attempt_timeout_covers_everything_up_to_the_final_dot(
+    request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
     limits = {**FAST, "attempt_timeout": "300ms", "max_attempts": "1"}
-    book.orders.append(Order("MESSAGE", "250 2.0.0 Ok: queued as SLOW", after=1))
-    entry = send(sender, arguments=limits)
-    assert (entry["outcome"], entry["message_id"], len(book.mails)) == ("delivered", "SLOW", 1), entry
+    smtp_state.rules.append(SmtpRule("MESSAGE", "250 2.0.0 Ok: queued as SLOW", after=1))
+    entry = send(request_sender, arguments=limits)
+    assert (entry["outcome"], entry["message_id"], len(smtp_state.mails)) == ("delivered", "SLOW", 1), entry
     assert entry["elapsed_ms"] >= 1000
-    book.orders.append(Order("RCPT", "250 2.1.5 Ok", after=1))
-    entry = send(sender, arguments=limits)
+    smtp_state.rules.append(SmtpRule("RCPT", "250 2.1.5 Ok", after=1))
+    entry = send(request_sender, arguments=limits)
     assert (entry["outcome"], entry["reason"]) == ("failed", "timeout"), entry
     assert entry["elapsed_ms"] < 900
 
 
-def test_a_refused_connection_is_retried(sender: Sender) -> None:
-    entry = sender.send([(CHANNEL, at(shared(), email_port=free_port()))], FAST).entry
+def test_a_refused_connection_is_retried(request_sender: RequestSender) -> None:
+    entry = request_sender.send([(CHANNEL, at(shared_server(), email_port=free_port()))], FAST).entry
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "connect", 2), entry
 
 
 # Encryption
 
 
-def test_nothing_is_sent_in_clear_unless_the_file_allows_it(sender: Sender) -> None:
+def test_nothing_is_sent_in_clear_unless_the_file_allows_it(request_sender: RequestSender) -> None:
     server = MailServer(None)
     for tls in ("starttls", "tls"):
-        entry = sender.send(
+        entry = request_sender.send(
             [(CHANNEL, at(server, email_tls=tls, email_username="alerts", email_password=PASSWORD))], FAST
         ).entry
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "tls", 1), entry
-    assert server.book.commands == [("EHLO", False)]
-    assert server.book.mails == []
+    assert server.smtp_state.commands == [("EHLO", False)]
+    assert server.smtp_state.mails == []
 
 
-def test_replies_from_before_encryption_are_not_used_after_it(sender: Sender, book: Book) -> None:
+def test_replies_from_before_encryption_are_not_used_after_it(
+    request_sender: RequestSender, smtp_state: SmtpState
+) -> None:
     """Words put behind the answer to STARTTLS, in clear, are not part of the conversation (CVE-2011-0411's kind)."""
-    book.orders.append(Order("STARTTLS", "220 ready\r\n250-mail.example.com\r\n250 AUTH PLAIN"))
-    entry = send(sender)
+    smtp_state.rules.append(SmtpRule("STARTTLS", "220 ready\r\n250-mail.example.com\r\n250 AUTH PLAIN"))
+    entry = send(request_sender)
     assert entry["outcome"] == "failed", entry
-    assert book.mails == []
+    assert smtp_state.mails == []
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
@@ -198,7 +210,9 @@ def test_replies_from_before_encryption_are_not_used_after_it(sender: Sender, bo
         ("unknown issuer", "an issuer that is not trusted here"),
     ],
 )
-def test_a_wrong_certificate_fails_at_once_with_its_cause(tls: str, fault: str, sentence: str, sender: Sender) -> None:
+def test_a_wrong_certificate_fails_at_once_with_its_cause(
+    tls: str, fault: str, sentence: str, request_sender: RequestSender
+) -> None:
     long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
     leaf = {
         "other name": lambda: authority().issue_cert("other.example"),
@@ -206,16 +220,18 @@ def test_a_wrong_certificate_fails_at_once_with_its_cause(tls: str, fault: str, 
         "unknown issuer": lambda: trustme.CA().issue_cert("localhost"),
     }[fault]()
     server = MailServer(tls, leaf=leaf)
-    entry = sender.send([(CHANNEL, at(server, email_tls=tls))], FAST).entry
+    entry = request_sender.send([(CHANNEL, at(server, email_tls=tls))], FAST).entry
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "tls", 1), entry
     assert sentence in entry["detail"]
-    assert server.book.mails == []
-    assert [name for name, encrypted in server.book.commands if encrypted or name not in ("EHLO", "STARTTLS")] == []
+    assert server.smtp_state.mails == []
+    assert [
+        name for name, encrypted in server.smtp_state.commands if encrypted or name not in ("EHLO", "STARTTLS")
+    ] == []
 
 
-def test_without_ca_file_a_private_authority_is_not_trusted(sender: Sender, tmp_path: Path) -> None:
-    configuration = {key: value for key, value in at(shared()).items() if key != "ca_file"}
-    [entry] = by_file(sender, tmp_path, configuration).json["deliveries"]
+def test_without_ca_file_a_private_authority_is_not_trusted(request_sender: RequestSender, tmp_path: Path) -> None:
+    configuration = {key: value for key, value in at(shared_server()).items() if key != "ca_file"}
+    [entry] = needs_config_file(request_sender, tmp_path, configuration).json["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "tls")
 
 
@@ -246,20 +262,20 @@ class Login:
 )
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
-def test_an_account_logs_in(tls: str, case: Login, sender: Sender) -> None:
+def test_an_account_logs_in(tls: str, case: Login, request_sender: RequestSender) -> None:
     server = MailServer(tls, **case.options)
     account = {} if case.password is None else {"email_username": "alerts ü", "email_password": case.password}
-    entry = sender.send([(CHANNEL, at(server, email_tls=tls, **account))], FAST).entry
+    entry = request_sender.send([(CHANNEL, at(server, email_tls=tls, **account))], FAST).entry
     assert (entry["outcome"], entry["reason"]) == case.outcome, entry
     assert case.words in (entry["detail"] or "")
-    assert [mail.login for mail in server.book.mails] == ([case.login] if case.outcome[1] is None else [])
+    assert [mail.login for mail in server.smtp_state.mails] == ([case.login] if case.outcome[1] is None else [])
 
 
 @pytest.mark.parametrize(
     ("given", "missing"), [("email_username", "email_password"), ("email_password", "email_username")]
 )
-def test_a_username_without_a_password_is_an_error(given: str, missing: str, sender: Sender) -> None:
+def test_a_username_without_a_password_is_an_error(given: str, missing: str, request_sender: RequestSender) -> None:
     configuration = {"email_host": "smtp.example.com", "email_from": "a@example.com", "email_to": "b@example.com"}
     body = {"notification_text": "hi", "senders_config": {"email": {**configuration, given: "x"}}, "dry_run": True}
-    [entry] = sender.trigger({}).notify(body).json["deliveries"]
+    [entry] = request_sender.trigger({}).notify(body).json["deliveries"]
     assert (entry["reason"], entry["path"]) == ("invalid_config", f"senders_config.email.{missing}")

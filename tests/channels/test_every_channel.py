@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FAST, FIRING, NUMBERS, REGISTRY, Channel, Reply, Sender, channels
+from tests.channels.channel import FAST, FIRING, NUMBERS, REGISTRY, ChannelSpec, Reply, RequestSender, channels
 from tests.contract.test_length import CLUSTERS, NUMBER, utf16
 from tests.harness import ROOT, Standin, http_request
 from tests.leaks.echoes import ECHOES
@@ -37,9 +37,9 @@ def test_each_channel_has_a_file_a_registry_line_tests_and_a_docs_section() -> N
 # What arrives
 
 
-def arrived(standin: Standin, channel: Channel, number: int) -> list[dict[str, Any]]:
+def received(standin: Standin, channel: ChannelSpec, number: int) -> list[dict[str, Any]]:
     """The requests of a destination, to which the provider had no objection."""
-    requests = channel.arrived(standin, number)
+    requests = channel.received(standin, number)
     assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
     return requests
 
@@ -67,13 +67,13 @@ def without_own(got: Any, expected: object) -> Any:
 @HTTP
 @pytest.mark.parametrize("form", ["plain", "rich"])
 def test_the_message_that_arrives_matches_the_channels_specification(
-    channel: Channel, form: str, sender: Sender, standin: Standin
+    channel: ChannelSpec, form: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
     request = FIRING if form == "rich" else {"notification_text": "hi"}
-    sent = sender.send([(channel, channel.at(standin, number))], **request)
+    sent = request_sender.send([(channel, channel.at(standin, number))], **request)
     assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
-    requests = arrived(standin, channel, number)
+    requests = received(standin, channel, number)
     same(requests[0]["body"], getattr(channel, form))
     framing = {"host": re.escape(f"127.0.0.1:{standin.port}"), "content-length": r"\d+", "accept": ".+"}
     framing["accept-encoding"] = "identity"
@@ -87,12 +87,12 @@ def test_the_message_that_arrives_matches_the_channels_specification(
 
 @EVERY
 def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
-    shown = sender.send([(channel, channel.at(standin, number))], **FIRING, dry_run=True)
+    shown = request_sender.send([(channel, channel.at(standin, number))], **FIRING, dry_run=True)
     assert shown.entry["outcome"] == "dry_run"
-    assert channel.arrived(standin, number) == []
+    assert channel.received(standin, number) == []
     assert "CPU" in shown.entry["preview"]["body"]
 
 
@@ -113,9 +113,9 @@ def in_unit(unit: str, text: str) -> int:
     raise ValueError(unit)
 
 
-def texts(channel: Channel) -> Iterable[tuple[str, int]]:
+def texts(channel: ChannelSpec) -> Iterable[tuple[str, int]]:
     """Texts of whole clusters around the limit, and by how much they are over it."""
-    limit, unit = channel.spec["longest_text"]["length"], channel.spec["longest_text"]["unit"]
+    limit, unit = channel.registry_entry["longest_text"]["length"], channel.registry_entry["longest_text"]["unit"]
     for cluster in CLUSTERS.values():
         for over in (-1, 0, 1):
             # Letters at both ends: outer white space is not everywhere counted.
@@ -125,26 +125,26 @@ def texts(channel: Channel) -> Iterable[tuple[str, int]]:
 
 @EVERY
 def test_a_text_at_the_limit_is_one_message_and_a_longer_one_loses_nothing_without_a_warning(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
-    if channel.spec["longest_text"] is None:
+    if channel.registry_entry["longest_text"] is None:
         number = next(NUMBERS)
-        sent = sender.send([(channel, channel.at(standin, number))], notification_text="x" * 200_000)
+        sent = request_sender.send([(channel, channel.at(standin, number))], notification_text="x" * 200_000)
         assert (sent.entry["outcome"], sent.entry["parts"], sent.answer.json["warnings"]) == ("delivered", 1, [])
         return
-    limit, unit = channel.spec["longest_text"]["length"], channel.spec["longest_text"]["unit"]
+    limit, unit = channel.registry_entry["longest_text"]["length"], channel.registry_entry["longest_text"]["unit"]
     for text, over in texts(channel):
         standin.clear()
         number = next(NUMBERS)
-        sent = sender.send([(channel, channel.at(standin, number))], notification_text=text)
+        sent = request_sender.send([(channel, channel.at(standin, number))], notification_text=text)
         assert sent.entry["outcome"] == "delivered", sent.answer.text
-        arrived(standin, channel, number)
+        received(standin, channel, number)
         parts = [message["text"] for message in standin.messages()]
         assert len(parts) == sent.entry["parts"]
         if over <= 0:
             assert parts == [text]
             assert sent.answer.json["warnings"] == []
-        elif channel.spec["longer_text"] == "split":
+        elif channel.registry_entry["longer_text"] == "split":
             assert all(in_unit(unit, part) <= limit for part in parts)
             assert [match and match[0] for match in map(NUMBER.match, parts)] == ["(1/2) ", "(2/2) "]
             # Some providers show no white space at a message's end.
@@ -164,14 +164,14 @@ def test_a_text_at_the_limit_is_one_message_and_a_longer_one_loses_nothing_witho
 
 @pytest.mark.parametrize("sender_name", ["slack", "discord", "google_chat", "whatsapp"])
 def test_a_long_block_of_code_is_closed_and_opened_again_in_each_message(
-    sender_name: str, sender: Sender, standin: Standin
+    sender_name: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     channel, number = BY_SENDER[sender_name], next(NUMBERS)
-    lines = channel.spec["longest_text"]["length"] // 10 * 2
+    lines = channel.registry_entry["longest_text"]["length"] // 10 * 2
     text = "see\n```\n" + "select 5;\n" * lines + "```\nand more"
-    sent = sender.send([(channel, channel.at(standin, number))], notification_text=text)
+    sent = request_sender.send([(channel, channel.at(standin, number))], notification_text=text)
     assert sent.entry["outcome"] == "delivered", sent.answer.text
-    arrived(standin, channel, number)
+    received(standin, channel, number)
     parts = [message["text"] for message in standin.messages()]
     assert len(parts) == sent.entry["parts"] > 1
     assert all(part.count("```") == 2 for part in parts), [part.count("```") for part in parts]
@@ -188,28 +188,28 @@ LONG: dict[str, Any] = {
 
 @EVERY
 def test_too_long_values_of_a_rich_notification_are_cut_with_a_warning(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
-    sent = sender.send([(channel, channel.at(standin, number))], **LONG)
+    sent = request_sender.send([(channel, channel.at(standin, number))], **LONG)
     assert sent.entry["outcome"] == "delivered", sent.answer.text
-    arrived(standin, channel, number)
-    if channel.spec["longest_text"]:
+    received(standin, channel, number)
+    if channel.registry_entry["longest_text"]:
         assert sent.answer.json["warnings"] != []
 
 
 @HTTP
 def test_fields_whose_names_become_equal_all_arrive_with_a_warning(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     """Names that a channel cleans or cuts; and names that some channels use themselves."""
     long = "n" * 600
     names = ["a\nb", "a b", "a  b", long + "1", long + "2", "notification_text", "summary", "description"]
     fields = {name: f"value{number}" for number, name in enumerate(names)}
     number = next(NUMBERS)
-    sent = sender.send([(channel, channel.at(standin, number))], title="t", fields=fields)
+    sent = request_sender.send([(channel, channel.at(standin, number))], title="t", fields=fields)
     assert sent.entry["outcome"] == "delivered", sent.answer.text
-    shown = json.dumps(arrived(standin, channel, number))
+    shown = json.dumps(received(standin, channel, number))
     assert all(value in shown for value in fields.values()), shown
     numbered = [warning for warning in sent.answer.json["warnings"] if "numbered" in warning]
     assert len(numbered) == (channel.sender != "http"), sent.answer.text
@@ -224,23 +224,25 @@ HOSTILE = (
 
 
 @EVERY
-def test_markup_in_title_fields_and_link_mentions_nobody(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_markup_in_title_fields_and_link_mentions_nobody(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
     hostile: dict[str, Any] = {
         "title": HOSTILE,
         "fields": {HOSTILE: HOSTILE},
         "link": f"https://evil.example/{HOSTILE}",
     }
-    sent = sender.send([(channel, channel.at(standin, number))], **hostile, level="critical")
+    sent = request_sender.send([(channel, channel.at(standin, number))], **hostile, level="critical")
     assert sent.entry["outcome"] == "delivered", sent.answer.text
-    arrived(standin, channel, number)
+    received(standin, channel, number)
     assert channel.mentions(standin, number) == [[]]
 
 
 # What the provider answers
 
 
-def by_status(channel: Channel, status: int) -> tuple[str, str | None]:
+def by_status(channel: ChannelSpec, status: int) -> tuple[str, str | None]:
     """Outcome and reason of a status with an empty body, as DELIVERY's table and the channel's own have it."""
     if status in channel.statuses:
         return channel.statuses[status]
@@ -252,7 +254,7 @@ def by_status(channel: Channel, status: int) -> tuple[str, str | None]:
         case 3:
             return "failed", "redirected"
         case 5:
-            never = channel.spec["second_sending"] == "avoided"
+            never = channel.registry_entry["second_sending"] == "avoided"
             return ("ambiguous", "lost_reply") if never else ("failed", "server_error")
     return "failed", named.get(status, "rejected")
 
@@ -263,24 +265,26 @@ RETRIED = {"server_error": 2, "try_later": 2, "rate_limited": 1}
 LONG_WAIT = {"Retry-After": "30"}
 
 
-def limits(channel: Channel) -> dict[str, str]:
+def limits(channel: ChannelSpec) -> dict[str, str]:
     """What ends every retry within one answer."""
-    return {**FAST, **({"delivery_timeout": "1s"} if channel.patient else {})}
+    return {**FAST, **({"delivery_timeout": "1s"} if channel.has_long_backoff else {})}
 
 
-def check_attempts(channel: Channel, entry: dict[str, Any]) -> None:
+def check_attempts(channel: ChannelSpec, entry: dict[str, Any]) -> None:
     """As many as the reason allows."""
-    assert entry["attempts"] == (1 if channel.patient else RETRIED.get(entry["reason"], 1)), entry
+    assert entry["attempts"] == (1 if channel.has_long_backoff else RETRIED.get(entry["reason"], 1)), entry
 
 
 @HTTP
-def test_every_status_is_classified_as_the_table_says(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_every_status_is_classified_as_the_table_says(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
     numbers = {status: next(NUMBERS) for status in range(200, 600)}
     for status, number in numbers.items():
         expected = by_status(channel, status)
         headers = list(LONG_WAIT.items()) if expected[1] == "rate_limited" else []
-        standin.rule(channel.place_of(number), reply={"status": status, "headers": headers})
-    sent = sender.send([(channel, channel.at(standin, number)) for number in numbers.values()], limits(channel))
+        standin.rule(channel.path_of(number), reply={"status": status, "headers": headers})
+    sent = request_sender.send([(channel, channel.at(standin, number)) for number in numbers.values()], limits(channel))
     for status, entry in zip(numbers, sent.entries, strict=True):
         assert (entry["outcome"], entry["reason"]) == by_status(channel, status), f"{status}: {entry}"
         assert entry["http_status"] == status
@@ -288,23 +292,23 @@ def test_every_status_is_classified_as_the_table_says(channel: Channel, sender: 
         assert (entry["hint"] is None) == (entry["outcome"] == "delivered")
 
 
-def answer(standin: Standin, channel: Channel, number: int, reply: Reply, **rule: Any) -> None:
+def answer(standin: Standin, channel: ChannelSpec, number: int, reply: Reply, **rule: Any) -> None:
     """Order a reply for a destination."""
     body = {"body": reply.body} if isinstance(reply.body, str) else {"json": reply.body}
     headers = {**(LONG_WAIT if reply.reason == "rate_limited" else {}), **reply.headers}
     ordered = {"status": reply.status, "headers": list(headers.items()), **body}
-    standin.rule(channel.place_of(number) + "*", reply=ordered, **rule)
+    standin.rule(channel.path_of(number) + "*", reply=ordered, **rule)
 
 
 @HTTP
 def test_provider_errors_are_classified_as_the_specification_says(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     numbers = [next(NUMBERS) for _ in channel.replies]
     for reply, number in zip(channel.replies, numbers, strict=True):
         answer(standin, channel, number, reply)
     destinations = [(channel, channel.at(standin, number)) for number in numbers]
-    sent = sender.send(destinations, limits(channel))
+    sent = request_sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, sent.entries, strict=True):
         assert (entry["outcome"], entry["reason"]) == (reply.outcome, reply.reason), (reply, entry)
         assert entry["http_status"] == reply.status
@@ -314,35 +318,37 @@ def test_provider_errors_are_classified_as_the_specification_says(
     hints = [(entry["reason"], entry["hint"]) for entry in sent.entries if entry["outcome"] == "failed"]
     assert all(hint for _, hint in hints)
     # Who condemned itself is left alone.
-    again = sender.send(destinations, limits(channel))
+    again = request_sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, again.entries, strict=True):
-        assert (entry["reason"] == "destination_disabled") == reply.condemns, (reply, entry)
+        assert (entry["reason"] == "destination_disabled") == reply.pauses_destination, (reply, entry)
 
 
 @HTTP
-def test_a_temporary_failure_is_retried_until_delivery(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_a_temporary_failure_is_retried_until_delivery(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
     limited = by_status(channel, 429)[1] == "rate_limited"
     busy = Reply(429 if limited else 503, headers={"Retry-After": "0.05"})
-    failures = 1 if channel.patient else 2
+    failures = 1 if channel.has_long_backoff else 2
     answer(standin, channel, number, busy, times=failures)
     limits = {**FAST, "delivery_timeout": "30s", "max_attempts": "10"}
-    sent = sender.send([(channel, channel.at(standin, number))], limits)
+    sent = request_sender.send([(channel, channel.at(standin, number))], limits)
     if sent.entry["outcome"] == "pending":
         sent.trigger.wait_for_log(": delivered in", timeout=30)
     else:
         assert (sent.entry["outcome"], sent.entry["attempts"]) == ("delivered", failures + 1), sent.entry
-    assert len(standin.requests(channel.place_of(number))) == failures + 1
+    assert len(standin.requests(channel.path_of(number))) == failures + 1
 
 
 # What the stand-in is
 
 
 @HTTP
-def test_the_stand_in_refuses_what_the_provider_refuses(channel: Channel, standin: Standin) -> None:
-    place = channel.place or (lambda number: f"/at/{number}{channel.path}")
-    for headers, body, status in channel.refusals:
-        url = standin.url + place(next(NUMBERS))
+def test_the_stand_in_refuses_what_the_provider_refuses(channel: ChannelSpec, standin: Standin) -> None:
+    path_of_number = channel.path_of_number or (lambda number: f"/at/{number}{channel.path}")
+    for headers, body, status in channel.rejected_requests:
+        url = standin.url + path_of_number(next(NUMBERS))
         got = http_request("POST", url, body=body, headers=headers)
         assert got.status == status, (headers, body, got.text)
 
@@ -351,8 +357,10 @@ def test_the_stand_in_refuses_what_the_provider_refuses(channel: Channel, standi
 
 
 @EVERY
-def test_a_missing_required_field_is_named_with_an_example(channel: Channel, sender: Sender, standin: Standin) -> None:
-    for parameter in channel.of_requests():
+def test_a_missing_required_field_is_named_with_an_example(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
+    for parameter in channel.request_parameters():
         if not parameter["required"]:
             continue
         name = parameter["name"]
@@ -361,7 +369,7 @@ def test_a_missing_required_field_is_named_with_an_example(channel: Channel, sen
             configuration = {
                 key: value for key, value in configuration.items() if value is not ... and key != "base_url"
             }
-            check_bad(channel, sender, configuration, name, [f"{name} is required", parameter["example"]])
+            check_bad(channel, request_sender, configuration, name, [f"{name} is required", parameter["example"]])
 
 
 ENCODED = {"twilio_sid", "twilio_token", "email_username", "email_password"}
@@ -369,12 +377,14 @@ ENCODED = {"twilio_sid", "twilio_token", "email_username", "email_password"}
 
 
 @EVERY
-def test_a_malformed_field_is_named_with_an_example(channel: Channel, sender: Sender, standin: Standin) -> None:
-    for bad in channel.bad:
-        configuration = {**channel.at(standin, next(NUMBERS)), bad.field: bad.value}
+def test_a_malformed_field_is_named_with_an_example(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
+    for invalid_values in channel.invalid_values:
+        configuration = {**channel.at(standin, next(NUMBERS)), invalid_values.field: invalid_values.value}
         configuration.pop("base_url", None)
-        check_bad(channel, sender, configuration, bad.field, [bad.words])
-    for parameter in channel.of_requests():
+        check_bad(channel, request_sender, configuration, invalid_values.field, [invalid_values.words])
+    for parameter in channel.request_parameters():
         name = parameter["name"]
         if parameter["kind"] != "string" or name in ENCODED:
             continue
@@ -385,13 +395,15 @@ def test_a_malformed_field_is_named_with_an_example(channel: Channel, sender: Se
                 name: value[: len(value) // 2] + broken + value[len(value) // 2 :],
             }
             configuration.pop("base_url", None)
-            check_bad(channel, sender, configuration, name, [name])
+            check_bad(channel, request_sender, configuration, name, [name])
     assert standin.requests() == []
 
 
-def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], field: str, words: list[str]) -> None:
+def check_bad(
+    channel: ChannelSpec, request_sender: RequestSender, configuration: dict[str, Any], field: str, words: list[str]
+) -> None:
     """Nothing is sent, and the error names the field and quotes nothing."""
-    trigger = sender.trigger({})
+    trigger = request_sender.trigger({})
     # A dry run, so that nothing leaves for a provider should it be taken.
     body = {"notification_text": "hi", "senders_config": {channel.sender: configuration}, "dry_run": True}
     [entry] = trigger.notify(json.dumps(body).encode()).json["deliveries"]
@@ -406,15 +418,17 @@ def check_bad(channel: Channel, sender: Sender, configuration: dict[str, Any], f
 
 
 @HTTP
-def test_a_secret_that_the_provider_echoes_is_not_shown(channel: Channel, sender: Sender, standin: Standin) -> None:
-    if channel.place:
+def test_a_secret_that_the_provider_echoes_is_not_shown(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
+    if channel.path_of_number:
         # Its requests arrive elsewhere; `tests/leaks` has it.
         return
-    names = [one["name"] for one in channel.of_requests() if one["secret"] and one["kind"] != HEADERS]
+    names = [one["name"] for one in channel.request_parameters() if one["secret"] and one["kind"] != HEADERS]
     assert set(channel.secrets) == set(names), "a value for each secret parameter"
     destinations, secrets = [], []
     for make, name in ((make, name) for name, make in channel.secrets.items()):
-        for status in (400, 404, 500, channel.taken.status):
+        for status in (400, 404, 500, channel.success.status):
             for echo in ECHOES.values():
                 number = next(NUMBERS)
                 value = make(number)
@@ -433,10 +447,10 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(channel: Channel, sender
                 secrets.append(str(value))
     if not destinations:
         return
-    sent = sender.send(destinations, limits(channel))
+    sent = request_sender.send(destinations, limits(channel))
     shown = [sent.answer.text, *(text for _, text in sent.trigger.log_lines())]
     shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
-    assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.taken.status}
+    assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.success.status}
     for text in shown:
         for secret in secrets:
             assert secret not in text
@@ -450,40 +464,42 @@ HEADERS = "table of strings, or base64 of a JSON object of strings"
 
 @HTTP
 def test_a_resolved_follows_up_on_the_firing_of_its_dedup_key(
-    channel: Channel, sender: Sender, standin: Standin
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
     destination = (channel, channel.at(standin, number))
-    sender.send([destination], **FIRING, dedup_key="cpu db1")
-    sent = sender.send([destination], **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
+    request_sender.send([destination], **FIRING, dedup_key="cpu db1")
+    sent = request_sender.send([destination], **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
     assert sent.entry["outcome"] == "delivered", sent.answer.text
-    requests = standin.requests(f"/at/{number}/" if not channel.place else channel.place_of(number))
+    requests = standin.requests(f"/at/{number}/" if not channel.path_of_number else channel.path_of(number))
     assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
     assert [request["method"] for request in requests] == list(channel.resolved)
-    says = channel.spec["resolved"] != "closes the incident"
+    says = channel.registry_entry["resolved"] != "closes the incident"
     assert not says or "resolved" in requests[-1]["body"].lower()
 
 
 # All of them
 
 
-def test_one_request_reaches_every_channel(sender: Sender, standin: Standin) -> None:
+def test_one_request_reaches_every_channel(request_sender: RequestSender, standin: Standin) -> None:
     numbers = {name: next(NUMBERS) for name in REGISTRY}
     destinations = [(BY_SENDER[name], BY_SENDER[name].at(standin, number)) for name, number in numbers.items()]
     for request in ({"notification_text": "hi"}, FIRING):
-        sent = sender.send(destinations, **request)
+        sent = request_sender.send(destinations, **request)
         assert [(entry["sender"], entry["outcome"]) for entry in sent.entries] == [
             (name, "delivered") for name in REGISTRY
         ], sent.answer.text
         assert sent.answer.json["status"] == "success"
     for name, number in numbers.items():
-        assert len(arrived(standin, BY_SENDER[name], number)) == 2, name
+        assert len(received(standin, BY_SENDER[name], number)) == 2, name
 
 
-def test_no_connection_is_opened_before_a_channels_first_use(sender: Sender, standin: Standin, tmp_path: Path) -> None:
+def test_no_connection_is_opened_before_a_channels_first_use(
+    request_sender: RequestSender, standin: Standin, tmp_path: Path
+) -> None:
     destinations = [(channel, channel.at(standin, next(NUMBERS))) for channel in BY_SENDER.values()]
     before = connections(standin)
-    shown = sender.send(destinations, dry_run=True)
+    shown = request_sender.send(destinations, dry_run=True)
     assert {entry["outcome"] for entry in shown.entries} == {"dry_run"}
     assert connections(standin) == before + 1, "the one that asks"
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin, http_request
 
 PATH = "/v1/spaces/AAAA1234567/messages"
@@ -21,7 +21,7 @@ def widget(name: str, value: str) -> dict[str, object]:
     return {"decoratedText": {"text": f"<b>{name}</b>: {value}", "wrapText": True}}
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "google_chat",
     destination=lambda base, _: {"google_chat_webhook_url": f"{base}{PATH}?key=k3y&token=t0ken"},
     path=PATH,
@@ -60,7 +60,7 @@ CHANNEL = Channel(
         ],
     },
     headers={"content-type": "application/json"},
-    taken=TAKEN,
+    success=TAKEN,
     # What does not name the message is not Google Chat.
     statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
     replies=[
@@ -75,24 +75,24 @@ CHANNEL = Channel(
         Reply(*error(429, "RESOURCE_EXHAUSTED", "Quota exceeded"), reason="rate_limited"),
         Reply(*error(503, "UNAVAILABLE", "words"), reason="server_error"),
     ],
-    bad=[
-        Bad(
+    invalid_values=[
+        InvalidValue(
             "google_chat_webhook_url",
             "https://chat.googleapis.com/v1/spaces/AAAA/messages",
             "must be the whole URL of the webhook, with ?key=…&token=…",
         ),
-        Bad(
+        InvalidValue(
             "google_chat_webhook_url",
             "chat.googleapis.com/v1/spaces/A/messages",
             "google_chat_webhook_url has no scheme",
         ),
     ],
     secrets={"google_chat_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
-    refusals=[(JSON, b'{"text":"hi"}', 403)],
+    rejected_requests=[(JSON, b'{"text":"hi"}', 403)],
 )
 
 
-def test_the_stand_in_requires_what_google_requires(standin: Standin, sender: Sender) -> None:
+def test_the_stand_in_requires_what_google_requires(standin: Standin, request_sender: RequestSender) -> None:
     """Beyond what can be asked without key and token."""
     card = of_widgets([{"decoratedText": {"text": "<x>"}}])
     good = of_widgets([{"decoratedText": {"text": "x"}}])
@@ -132,36 +132,42 @@ def test_the_stand_in_ignores_widgets_beyond_a_hundred_and_records_it(standin: S
     assert "w100" not in message["text"]
 
 
-def test_the_reply_option_of_the_url_is_removed_without_a_thread(sender: Sender, standin: Standin) -> None:
+def test_the_reply_option_of_the_url_is_removed_without_a_thread(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
     url = f"{standin.url}/at/{number}{PATH}?messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"
     destination = (CHANNEL, {"google_chat_webhook_url": url})
     requests: list[dict[str, Any]] = [{}, {"dedup_key": "cpu"}]
     for request in requests:
-        sent = sender.send([destination], **request)
+        sent = request_sender.send([destination], **request)
         assert sent.entry["outcome"] == "delivered", sent.answer.text
-    queries = [request["query"] for request in standin.requests(CHANNEL.place_of(number))]
+    queries = [request["query"] for request in standin.requests(CHANNEL.path_of(number))]
     assert queries == ["key=k3y&token=t0ken", "messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"]
 
 
-def test_messages_of_one_dedup_key_share_a_thread(sender: Sender, standin: Standin) -> None:
+def test_messages_of_one_dedup_key_share_a_thread(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, CHANNEL.at(standin, number))
     for key in ("cpu", "cpu", "disk"):
-        sender.send([destination], **FIRING, dedup_key=key)
-    sender.send([destination], **FIRING)
+        request_sender.send([destination], **FIRING, dedup_key=key)
+    request_sender.send([destination], **FIRING)
     threads = [message["detail"]["thread"] for message in standin.messages()]
     assert threads[0] == threads[1]
     assert len(set(threads)) == 3
-    queries = [request["query"] for request in standin.requests(CHANNEL.place_of(number))]
+    queries = [request["query"] for request in standin.requests(CHANNEL.path_of(number))]
     option = "&messageReplyOption=REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
     assert queries == [f"key=k3y&token=t0ken{option}"] * 3 + ["key=k3y&token=t0ken"]
 
 
-def test_mentions_in_a_text_work_unless_the_operator_forbids_them(sender: Sender, standin: Standin) -> None:
+def test_mentions_in_a_text_work_unless_the_operator_forbids_them(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     for allowed, mentions in (("true", ["<users/all>"]), ("false", [])):
         for form in ({}, {"title": "t"}):
             standin.clear()
             destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
-            sender.send([destination], {"allow_mentions": allowed}, notification_text="<users/all> look", **form)
+            request_sender.send(
+                [destination], {"allow_mentions": allowed}, notification_text="<users/all> look", **form
+            )
             assert [message["mentions"] for message in standin.messages()] == [mentions]

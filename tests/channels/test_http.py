@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "http",
     destination=lambda base, _: {"http_webhook_url": f"{base}/hook/x"},
     path="/hook/x",
@@ -24,19 +24,24 @@ CHANNEL = Channel(
         "timestamp": "2026-11-25T02:41:58Z",
     },
     headers={"content-type": "application/json", "idempotency-key": "[0-9a-f]{32}"},
-    taken=delivered(200),
+    success=delivered(200),
     replies=[
         *(delivered(status) for status in (200, 201, 202, 204)),
         delivered(200, {"ok": False}),
         Reply(400, "no such field", reason="rejected", detail="the receiver: no such field"),
-        Reply(410, "stop", reason="unknown_destination", condemns=True),
+        Reply(410, "stop", reason="unknown_destination", pauses_destination=True),
     ],
-    bad=[
-        Bad("http_webhook_url", "ftp://example.com/x", "http_webhook_url has a scheme other than http and https"),
-        Bad("http_webhook_url", "https://", "http_webhook_url has no host"),
+    invalid_values=[
+        InvalidValue(
+            "http_webhook_url", "ftp://example.com/x", "http_webhook_url has a scheme other than http and https"
+        ),
+        InvalidValue("http_webhook_url", "https://", "http_webhook_url has no host"),
     ],
     secrets={"http_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
-    refusals=[({"Content-Type": "text/plain"}, b"hi", 415), ({"Content-Type": "application/json"}, b"hi", 400)],
+    rejected_requests=[
+        ({"Content-Type": "text/plain"}, b"hi", 415),
+        ({"Content-Type": "application/json"}, b"hi", 400),
+    ],
 )
 
 
@@ -50,8 +55,10 @@ CHANNEL = Channel(
     ],
     ids=", ".join,
 )
-def test_members_beside_a_plain_text_are_sent(more: dict[str, Any], sender: Sender, standin: Standin) -> None:
-    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
+def test_members_beside_a_plain_text_are_sent(
+    more: dict[str, Any], request_sender: RequestSender, standin: Standin
+) -> None:
+    sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
     assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", [])
     [message] = standin.messages()
     assert message["detail"] == {"message": "hi", **more}
@@ -78,13 +85,13 @@ USUAL = {"message": TEXT}
     ],
 )
 def test_an_invalid_body_template_falls_back_to_the_usual_body(
-    template: str, more: str, body: Any, sender: Sender, standin: Standin, tmp_path: Path
+    template: str, more: str, body: Any, request_sender: RequestSender, standin: Standin, tmp_path: Path
 ) -> None:
     standin.rule("*", any_content_type=True)
     url = CHANNEL.at(standin, next(NUMBERS))["http_webhook_url"]
     file = tmp_path / "n.toml"
     file.write_text(f"[receivers.r.http]\nwebhook_url = {url!r}\nbody_template = {template!r}\n{more}\n")
-    trigger = sender.trigger({"config_file_path": str(file)})
+    trigger = request_sender.trigger({"config_file_path": str(file)})
     answer = trigger.notify({"notification_text": TEXT, "receivers": ["r"]}).json
     assert answer["results"] == {"r": True}, answer
     [request] = standin.requests()

@@ -35,14 +35,14 @@ def encrypt(client: smtplib.SMTP) -> None:
 def test_ehlo_wants_a_domain_or_an_address_literal(name: str, server: MailServer) -> None:
     with smtplib.SMTP("localhost", server.port) as client:
         assert client.docmd("EHLO", name)[0] == 501
-    assert server.book.problems == ["501 5.5.4 Invalid domain name"]
+    assert server.smtp_state.problems == ["501 5.5.4 Invalid domain name"]
 
 
 @pytest.mark.parametrize("name", ["localhost", "db1.example.com", "[127.0.0.1]", "[IPv6:::1]", "xn--bcher-kva.example"])
 def test_ehlo_takes_each_form(name: str, server: MailServer) -> None:
     with smtplib.SMTP("localhost", server.port) as client:
         assert client.docmd("EHLO", name)[0] == 250
-    assert server.book.problems == []
+    assert server.smtp_state.problems == []
 
 
 @pytest.mark.parametrize(("tls", "code"), [("starttls", 530), (None, 538)])
@@ -74,7 +74,7 @@ def test_an_address_beyond_ascii_is_refused_unless_smtputf8_is_asked_for(
     assert client.docmd("RSET")[0] == 250
     assert client.docmd("MAIL", "FROM:<ä@example.com> SMTPUTF8")[0] == 250
     assert client.docmd("RCPT", "TO:<ä@example.com>")[0] == 250
-    assert len(server.book.problems) == 2
+    assert len(server.smtp_state.problems) == 2
 
 
 def test_each_mail_has_one_recipient(client: smtplib.SMTP) -> None:
@@ -109,8 +109,8 @@ def test_valid_and_invalid_mails_are_told_apart(
     assert client.docmd("DATA")[0] == 354
     client.send(message + b"\r\n.\r\n")
     assert client.getreply()[0] == code
-    assert len(server.book.problems) == (0 if code == 250 else 1)
-    assert len(server.book.mails) == (1 if code == 250 else 0)
+    assert len(server.smtp_state.problems) == (0 if code == 250 else 1)
+    assert len(server.smtp_state.mails) == (1 if code == 250 else 0)
 
 
 def test_a_password_is_checked(client: smtplib.SMTP) -> None:

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.channels.channel import Bad, Channel, Reply, delivered
+from tests.channels.channel import ChannelSpec, InvalidValue, Reply, delivered
 
 TAKEN = delivered(200, {"id": "sPs71M8A2T", "time": 1764038518, "event": "message", "topic": "t", "message": "hi"})
 
@@ -12,7 +12,7 @@ def error(status: int, code: int, sentence: str) -> tuple[int, dict[str, object]
     return status, {"code": code, "http": status, "error": sentence, "link": "https://ntfy.sh/docs/publish/"}
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "ntfy",
     destination=lambda base, number: {"ntfy_url": f"{base}/", "ntfy_topic": "alerts"},
     path="/",
@@ -26,7 +26,7 @@ CHANNEL = Channel(
         "click": "https://grafana.example.com/d/cpu?var-host=db1&from=now-1h",
     },
     headers={"content-type": "application/json"},
-    taken=TAKEN,
+    success=TAKEN,
     # A server that does not name the message is none of ntfy's.
     statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
     replies=[
@@ -51,25 +51,25 @@ CHANNEL = Channel(
         Reply(*error(429, 42908, "limit reached: too many messages"), reason="quota_exhausted", detail="too many"),
         Reply(*error(500, 50001, "internal server error"), reason="server_error"),
     ],
-    bad=[
-        Bad(
+    invalid_values=[
+        InvalidValue(
             "ntfy_topic",
             "db alerts",
             "ntfy_topic must be 1 to 64 letters, digits, hyphens and underscores, such as db-alerts",
         ),
-        Bad("ntfy_topic", "a/b", "such as db-alerts"),
-        Bad("ntfy_topic", "x" * 65, "such as db-alerts"),
-        *(Bad("ntfy_topic", name, "choose another") for name in ("docs", "v1", "settings")),
-        Bad("ntfy_topic", 0.5, "ntfy_topic must be a string, found a number"),
-        Bad("ntfy_url", "ntfy.sh", "ntfy_url has no scheme"),
-        Bad("ntfy_token", "tk_ä", "ntfy_token must be an access token"),
-        Bad("ntfy_token", "user:password", "ntfy_token must be an access token"),
+        InvalidValue("ntfy_topic", "a/b", "such as db-alerts"),
+        InvalidValue("ntfy_topic", "x" * 65, "such as db-alerts"),
+        *(InvalidValue("ntfy_topic", name, "choose another") for name in ("docs", "v1", "settings")),
+        InvalidValue("ntfy_topic", 0.5, "ntfy_topic must be a string, found a number"),
+        InvalidValue("ntfy_url", "ntfy.sh", "ntfy_url has no scheme"),
+        InvalidValue("ntfy_token", "tk_ä", "ntfy_token must be an access token"),
+        InvalidValue("ntfy_token", "user:password", "ntfy_token must be an access token"),
     ],
     secrets={
         "ntfy_topic": lambda number: f"Qz{number:05}s3cr3tM4rk",
         "ntfy_token": lambda number: f"tk_Qz{number:05}s3cr3tM4rk",
     },
-    refusals=[
+    rejected_requests=[
         ({}, b"hi", 400),
         ({}, b'{"message": "hi"}', 400),
         ({}, b'{"topic": "a b", "message": "hi"}', 400),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, KEY, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, KEY, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
 API_KEY = "eb243592-faa2-4ba2-a551-1afdf565c889"
@@ -20,9 +20,9 @@ def error(status: int, words: str, **errors: str) -> tuple[int, dict[str, object
     return status, {"message": words, "took": 0.001, "requestId": "r", **({"errors": errors} if errors else {})}
 
 
-def channel(sender: str, name: str, below: str) -> Channel:
+def channel(sender: str, name: str, below: str) -> ChannelSpec:
     """The one or the other: they differ by the address and by the key's name."""
-    return Channel(
+    return ChannelSpec(
         sender,
         destination=lambda base, _: {f"{sender}_api_key": API_KEY, "base_url": base + below},
         path=f"{below}/v2/alerts",
@@ -36,7 +36,7 @@ def channel(sender: str, name: str, below: str) -> Channel:
             "source": "influxdb3-notifier",
         },
         headers={"content-type": "application/json", "authorization": f"GenieKey {API_KEY}"},
-        taken=TAKEN,
+        success=TAKEN,
         # What does not name the request is not Opsgenie.
         statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
         replies=[
@@ -59,12 +59,14 @@ def channel(sender: str, name: str, below: str) -> Channel:
             ),
             Reply(*error(503, "words"), reason="server_error"),
         ],
-        bad=[
-            Bad(f"{sender}_api_key", "GenieKey " + API_KEY, f"{sender}_api_key must be the key of an API integration"),
-            Bad(f"{sender}_api_key", "x", f"such as {API_KEY}"),
+        invalid_values=[
+            InvalidValue(
+                f"{sender}_api_key", "GenieKey " + API_KEY, f"{sender}_api_key must be the key of an API integration"
+            ),
+            InvalidValue(f"{sender}_api_key", "x", f"such as {API_KEY}"),
         ],
         secrets={f"{sender}_api_key": lambda number: f"Qz{number:05}-s3cr3t-M4rk-a551"},
-        refusals=[
+        rejected_requests=[
             ({**HEADERS, "Authorization": "GenieKey bad"}, b'{"message":"hi"}', 401),
             ({"Content-Type": "application/json"}, b'{"message":"hi"}', 401),
             (HEADERS, b"hi", 400),
@@ -101,19 +103,21 @@ CHANNELS = [CHANNEL, JSM]
 
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.sender)
-def test_an_alert_is_acknowledged_and_closed_by_its_alias(channel: Channel, sender: Sender, standin: Standin) -> None:
+def test_an_alert_is_acknowledged_and_closed_by_its_alias(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
     for key, alias in (("cpu db1", "cpu%20db1"), ("cpu/db1?", None), (".", None), ("x" * 513, None)):
         standin.clear()
         number = next(NUMBERS)
         destination = (channel, channel.at(standin, number))
         for status in ("firing", "acknowledged", "resolved"):
-            sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
+            sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
             assert sent.entry["outcome"] == "delivered", sent.answer.text
         firing, *rest = standin.requests(f"/at/{number}/")
         got = json.loads(firing["body"])["alias"]
         assert len(got) <= 512
         alias = alias or got
-        place = f"{channel.place_of(number)}/{alias}"
+        place = f"{channel.path_of(number)}/{alias}"
         assert [(request["path"], request["query"]) for request in rest] == [
             (f"{place}/acknowledge", "identifierType=alias"),
             (f"{place}/close", "identifierType=alias"),
@@ -121,57 +125,61 @@ def test_an_alert_is_acknowledged_and_closed_by_its_alias(channel: Channel, send
         assert json.loads(rest[1]["body"]) == {"note": "cpu_usage is 97.3 %", "source": "influxdb3-notifier"}
 
 
-def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
     for status in ("acknowledged", "resolved"):
-        sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": status})
+        sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": status})
         assert (sent.entry["reason"], sent.entry["path"]) == ("missing_dedup_key", "dedup_key")
     assert standin.requests(f"/at/{number}/") == []
 
 
-def test_a_repeated_request_has_the_alias_of_the_first(sender: Sender, standin: Standin) -> None:
+def test_a_repeated_request_has_the_alias_of_the_first(request_sender: RequestSender, standin: Standin) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     for arguments in ({}, {"response_timeout": "3s"}):
-        sender.send([destination], arguments, idempotency_key=KEY)
+        request_sender.send([destination], arguments, idempotency_key=KEY)
     aliases = [message["detail"]["alias"] for message in standin.messages()]
     assert len(aliases) == 2
     assert len(set(aliases)) == 1
 
 
-def test_levels_including_one_at_the_texts_start_become_priorities(sender: Sender, standin: Standin) -> None:
+def test_levels_including_one_at_the_texts_start_become_priorities(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     levels = {"critical": "P1", "error": "P2", "warning": "P3", "info": "P5", "ok": "P5", "": None}
     for level in levels:
-        sender.send([destination], notification_text=f"[{level.upper()}] x")
+        request_sender.send([destination], notification_text=f"[{level.upper()}] x")
     assert [message["detail"].get("priority") for message in standin.messages()] == list(levels.values())
 
 
-def test_the_opsgenie_channel_reaches_jira_service_management(sender: Sender, standin: Standin) -> None:
+def test_the_opsgenie_channel_reaches_jira_service_management(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     configuration = {"opsgenie_api_key": API_KEY, "base_url": f"{standin.url}/at/{number}/jsm/ops/integration/"}
     for status in ("firing", "resolved"):
-        sent = sender.send([(CHANNEL, configuration)], **{**FIRING, "status": status}, dedup_key="cpu db1")
+        sent = request_sender.send([(CHANNEL, configuration)], **{**FIRING, "status": status}, dedup_key="cpu db1")
         assert sent.entry["outcome"] == "delivered", sent.answer.text
     paths = [request["path"] for request in standin.requests(f"/at/{number}/")]
     place = f"/at/{number}/jsm/ops/integration/v2/alerts"
     assert paths == [place, f"{place}/cpu%20db1/close"]
 
 
-def test_html_markup_in_a_text_is_escaped(sender: Sender, standin: Standin) -> None:
+def test_html_markup_in_a_text_is_escaped(request_sender: RequestSender, standin: Standin) -> None:
     request: dict[str, Any] = {
         "title": "<b>CPU</b> > 95 & rising &amp; <3",
         "notification_text": "<img src=x> &lt;",
         "level": "ok",
     }
-    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
+    sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
     assert sent.answer.json["warnings"] == []
     [message] = standin.messages()
     assert message["detail"]["message"] == "&lt;b>CPU&lt;/b> > 95 & rising &amp;amp; <3"
     assert message["detail"]["description"] == "&lt;img src=x> &amp;lt;\n\nOK"
 
 
-def test_escaped_texts_stay_within_their_limits(sender: Sender, standin: Standin) -> None:
+def test_escaped_texts_stay_within_their_limits(request_sender: RequestSender, standin: Standin) -> None:
     request: dict[str, Any] = {"title": "<b" * 200, "notification_text": "<b" * 20_000}
-    sent = sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
+    sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
     assert sent.entry["outcome"] == "delivered", sent.answer.text
     assert len(sent.answer.json["warnings"]) == 2

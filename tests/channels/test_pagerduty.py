@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
 ROUTING_KEY = "R0151XYZ0151XYZ0151XYZ0151XYZ015"
@@ -28,7 +28,7 @@ def event(**members: object) -> bytes:
     return json.dumps(whole).encode()
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "pagerduty",
     destination=lambda base, _: {"pagerduty_routing_key": ROUTING_KEY, "base_url": base},
     path="/v2/enqueue",
@@ -57,7 +57,7 @@ CHANNEL = Channel(
         "links": [{"href": FIRING["link"], "text": "Open grafana.example.com"}],
     },
     headers={"content-type": "application/json"},
-    taken=TAKEN,
+    success=TAKEN,
     # Success is in the body as well.
     statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
     replies=[
@@ -78,24 +78,32 @@ CHANNEL = Channel(
         Reply(429, {"status": "throttle exceeded", "message": "later"}, reason="rate_limited", detail="later"),
         Reply(500, "Internal Server Error", reason="server_error"),
     ],
-    bad=[
-        Bad("pagerduty_routing_key", ROUTING_KEY[:-1], f"must be 32 letters and digits, such as {ROUTING_KEY}"),
-        Bad("pagerduty_routing_key", ROUTING_KEY[:-1] + "-", "must be 32 letters and digits"),
-        Bad("pagerduty_source", "x" * 256, "pagerduty_source must be one line of at most 255 characters"),
-        Bad("pagerduty_group", "a\nb", "pagerduty_group must be one line"),
-        Bad("pagerduty_links", ["https://example.com"], "pagerduty_links must be a table of strings, found an array"),
-        Bad("pagerduty_links", {"Runbook": "example.com"}, "pagerduty_links must be web addresses by their texts"),
-        Bad("pagerduty_links", {" ": "https://example.com"}, "pagerduty_links must be web addresses by their texts"),
-        Bad("pagerduty_links", {str(n): "https://a.example" for n in range(21)}, "at most 20, found 21"),
-        Bad(
+    invalid_values=[
+        InvalidValue(
+            "pagerduty_routing_key", ROUTING_KEY[:-1], f"must be 32 letters and digits, such as {ROUTING_KEY}"
+        ),
+        InvalidValue("pagerduty_routing_key", ROUTING_KEY[:-1] + "-", "must be 32 letters and digits"),
+        InvalidValue("pagerduty_source", "x" * 256, "pagerduty_source must be one line of at most 255 characters"),
+        InvalidValue("pagerduty_group", "a\nb", "pagerduty_group must be one line"),
+        InvalidValue(
+            "pagerduty_links", ["https://example.com"], "pagerduty_links must be a table of strings, found an array"
+        ),
+        InvalidValue(
+            "pagerduty_links", {"Runbook": "example.com"}, "pagerduty_links must be web addresses by their texts"
+        ),
+        InvalidValue(
+            "pagerduty_links", {" ": "https://example.com"}, "pagerduty_links must be web addresses by their texts"
+        ),
+        InvalidValue("pagerduty_links", {str(n): "https://a.example" for n in range(21)}, "at most 20, found 21"),
+        InvalidValue(
             "pagerduty_images",
             "http://example.com/a.png",
             "pagerduty_images must be web addresses that begin with https",
         ),
-        Bad("pagerduty_images", ["https://example.com/a.png", "x"], "pagerduty_images must be web addresses"),
+        InvalidValue("pagerduty_images", ["https://example.com/a.png", "x"], "pagerduty_images must be web addresses"),
     ],
     secrets={"pagerduty_routing_key": lambda number: f"Qz{number:05}s3cr3tM4rk".ljust(32, "x")},
-    refusals=[
+    rejected_requests=[
         (JSON, body, 400)
         for body in [
             b"hi",
@@ -123,12 +131,14 @@ CHANNEL = Channel(
 )
 
 
-def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(sender: Sender, standin: Standin) -> None:
+def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     for key in ("cpu db1", "x" * 256):
         standin.clear()
         destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
         for status in ("firing", "acknowledged", "resolved"):
-            sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
+            sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
             assert sent.entry["outcome"] == "delivered", sent.answer.text
         events = [message["detail"] for message in standin.messages()]
         assert [event["event_action"] for event in events] == ["trigger", "acknowledge", "resolve"]
@@ -136,32 +146,40 @@ def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(sen
         assert dedup_key == key or len(dedup_key) == 32
 
 
-def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(sender: Sender, standin: Standin) -> None:
+def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
-    sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": "resolved"})
+    sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], **{**FIRING, "status": "resolved"})
     assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", "missing_dedup_key")
     assert (sent.entry["path"], sent.entry["attempts"]) == ("dedup_key", 0)
     assert standin.requests(f"/at/{number}/") == []
 
 
-def test_a_long_text_is_whole_in_the_details_and_cut_in_the_summary(sender: Sender, standin: Standin) -> None:
+def test_a_long_text_is_whole_in_the_details_and_cut_in_the_summary(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     text = "one\n" + "x" * 2_000
-    sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], notification_text=text)
+    request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], notification_text=text)
     [message] = standin.messages()
     payload = message["detail"]["payload"]
     assert payload["summary"] == "one " + "x" * 1_019 + "…"
     assert payload["custom_details"] == {"notification_text": text}
 
 
-def test_levels_including_one_at_the_texts_start_become_severities(sender: Sender, standin: Standin) -> None:
+def test_levels_including_one_at_the_texts_start_become_severities(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
     levels = {"critical": "critical", "error": "error", "warning": "warning", "info": "info", "ok": "info", "": "error"}
     for level in levels:
-        sender.send([destination], notification_text=f"[{level.upper()}] x")
+        request_sender.send([destination], notification_text=f"[{level.upper()}] x")
     assert [message["detail"]["payload"]["severity"] for message in standin.messages()] == list(levels.values())
 
 
-def test_source_component_and_class_come_from_parameters_or_fields(sender: Sender, standin: Standin) -> None:
+def test_source_component_and_class_come_from_parameters_or_fields(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     given = {f"pagerduty_{name}": f"a {name}" for name in ("source", "component", "group", "class")}
     fields = {"host": "db1", "source": " ", "component": "mysql", "group": 7, "class": "x" * 300}
     for parameters, expected in [
@@ -171,7 +189,7 @@ def test_source_component_and_class_come_from_parameters_or_fields(sender: Sende
     ]:
         standin.clear()
         destination = {**CHANNEL.at(standin, next(NUMBERS)), **parameters}
-        sent = sender.send([(CHANNEL, destination)], **{**FIRING, "fields": fields})
+        sent = request_sender.send([(CHANNEL, destination)], **{**FIRING, "fields": fields})
         assert sent.entry["outcome"] == "delivered", sent.answer.text
         [message] = standin.messages()
         payload = message["detail"]["payload"]
@@ -179,13 +197,13 @@ def test_source_component_and_class_come_from_parameters_or_fields(sender: Sende
         assert payload["custom_details"]["class"] == "x" * 300
 
 
-def test_an_incident_has_further_links_and_images(sender: Sender, standin: Standin) -> None:
+def test_an_incident_has_further_links_and_images(request_sender: RequestSender, standin: Standin) -> None:
     images = ["https://a.example/1.png", "https://a.example/2.png"]
     more = {"pagerduty_links": {"Runbook": "https://wiki.example.com/cpu"}, "pagerduty_images": images}
     for link in (FIRING["link"], None):
         standin.clear()
         destination = {**CHANNEL.at(standin, next(NUMBERS)), **more}
-        sent = sender.send([(CHANNEL, destination)], **{**FIRING, "link": link})
+        sent = request_sender.send([(CHANNEL, destination)], **{**FIRING, "link": link})
         assert sent.entry["outcome"] == "delivered", sent.answer.text
         [message] = standin.messages()
         own = [{"href": link, "text": "Open grafana.example.com"}] if link else []

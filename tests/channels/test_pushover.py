@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, parse_qsl, urlencode
 
 import pytest
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered, toml
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered, toml
 from tests.harness import ProcessEngine, Standin, Triggers, http_request
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -25,7 +25,7 @@ def key(number: int) -> str:
     return f"Qz{number:05}s3cr3tM4rkk3yk3yk3yk3y"[:30].ljust(30, "x")
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "pushover",
     destination=lambda base, _: {"pushover_token": TOKEN, "pushover_user": USER, "base_url": base},
     path="/1/messages.json",
@@ -40,8 +40,8 @@ CHANNEL = Channel(
         url_title="Open grafana.example.com",
     ),
     headers={"content-type": "application/x-www-form-urlencoded"},
-    taken=TAKEN,
-    patient=True,
+    success=TAKEN,
+    has_long_backoff=True,
     statuses={
         # Success is in the body as well, and no 4xx heals by repeating.
         **dict.fromkeys(range(200, 300), ("failed", "rejected")),
@@ -78,16 +78,18 @@ CHANNEL = Channel(
         ),
         Reply(500, "", reason="server_error"),
     ],
-    bad=[
-        Bad(
+    invalid_values=[
+        InvalidValue(
             "pushover_token", TOKEN[:-1], "pushover_token must be 30 letters and digits, such as azGDORePK8gMaC0QOYAMy"
         ),
-        Bad("pushover_user", USER + "x", "pushover_user must be 30 letters and digits, such as uQiRzpo4DXghDmr9QzzfQ"),
-        Bad("pushover_user", "someone@example.com", "pushover_user must be 30 letters and digits"),
+        InvalidValue(
+            "pushover_user", USER + "x", "pushover_user must be 30 letters and digits, such as uQiRzpo4DXghDmr9QzzfQ"
+        ),
+        InvalidValue("pushover_user", "someone@example.com", "pushover_user must be 30 letters and digits"),
     ],
     secrets={"pushover_token": key, "pushover_user": key},
     resolved=("POST", "POST", "POST"),
-    refusals=[
+    rejected_requests=[
         (headers, body, 400)
         for headers in [FORM]
         for body in [
@@ -110,11 +112,11 @@ CHANNEL = Channel(
 )
 
 
-def test_an_emergency_has_a_key_that_ends_it(sender: Sender, standin: Standin) -> None:
+def test_an_emergency_has_a_key_that_ends_it(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, CHANNEL.at(standin, number))
     for status in ("firing", "acknowledged", "resolved"):
-        sent = sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu db1")
+        sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu db1")
         assert sent.entry["outcome"] == "delivered"
     firing, *rest = standin.requests(f"/at/{number}/")
     fields = dict(parse_qsl(firing["body"]))
@@ -157,19 +159,19 @@ def going_on(standin: Standin, tag: str) -> int:
     return int(got.json["canceled"])
 
 
-def test_an_emergency_goes_on_until_it_is_cancelled(sender: Sender, standin: Standin) -> None:
+def test_an_emergency_goes_on_until_it_is_cancelled(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
-    sender.send([(CHANNEL, CHANNEL.at(standin, number))], **FIRING, dedup_key="cpu db1")
+    request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], **FIRING, dedup_key="cpu db1")
     [firing] = standin.requests(f"/at/{number}/")
     tag = dict(parse_qsl(firing["body"]))["tags"]
     assert [going_on(standin, tag) for _ in range(2)] == [1, 0]
 
 
-def test_at_most_two_requests_run_at_once(sender: Sender, standin: Standin) -> None:
+def test_at_most_two_requests_run_at_once(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     standin.rule(f"/at/{number}/*", delay_ms=100)
     users = [{**CHANNEL.at(standin, number), "pushover_user": f"{n:030}"} for n in range(6)]
-    sent = sender.send([(CHANNEL, user) for user in users], {"response_timeout": "4s"})
+    sent = request_sender.send([(CHANNEL, user) for user in users], {"response_timeout": "4s"})
     assert {entry["outcome"] for entry in sent.entries} == {"delivered"}
     arrivals = sorted(request["at_ms"] for request in standin.requests(f"/at/{number}/"))
     for first, third in zip(arrivals, arrivals[2:], strict=False):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import NUMBERS, Channel, Reply, Sender, Sent, channels
+from tests.channels.channel import NUMBERS, ChannelSpec, Reply, RequestSender, SendResult, channels
 from tests.harness import Standin
 
 BY_SENDER = channels()
@@ -22,7 +22,7 @@ TWILIO = ("sms", "whatsapp")
 class Asked:
     """A destination of its own that answers every request in the same way."""
 
-    channel: Channel
+    channel: ChannelSpec
     name: str
     fault: dict[str, Any]
 
@@ -36,15 +36,17 @@ class Asked:
         return int(standin.fault_report(self.fault["port"])["requests"])
 
 
-def send(asked: Iterable[Asked], sender: Sender, limits: dict[str, str]) -> list[tuple[Asked, dict[str, Any]]]:
+def send(
+    asked: Iterable[Asked], request_sender: RequestSender, limits: dict[str, str]
+) -> list[tuple[Asked, dict[str, Any]]]:
     """Send ``hi`` to all at once; only the trigger says where Twilio is, so those go one by one."""
     destinations = list(asked)
     together = [one for one in destinations if one.channel.sender not in TWILIO]
     sent: list[tuple[Asked, dict[str, Any]]] = []
 
-    def entries(some: list[Asked], **arguments: str) -> Sent:
+    def entries(some: list[Asked], **arguments: str) -> SendResult:
         wanted = [(one.channel, one.channel.destination(one.base, next(NUMBERS))) for one in some]
-        return sender.send(wanted, {**limits, **arguments})
+        return request_sender.send(wanted, {**limits, **arguments})
 
     if together:
         sent += zip(together, entries(together).entries, strict=True)
@@ -89,8 +91,8 @@ def limited(standin: Standin) -> Iterable[Asked]:
         yield asked(channel.sender, "0", status=429, headers=[["Retry-After", "0"]])
 
 
-def test_a_providers_wait_never_shortens_the_backoff(sender: Sender, standin: Standin) -> None:
-    for asked, entry in send(limited(standin), sender, WAITS):
+def test_a_providers_wait_never_shortens_the_backoff(request_sender: RequestSender, standin: Standin) -> None:
+    for asked, entry in send(limited(standin), request_sender, WAITS):
         requests = asked.requests(standin)
         assert 1 <= requests <= MOST, (asked.name, requests)
         assert entry["attempts"] == requests, (asked.name, entry)
@@ -146,33 +148,39 @@ def as_reply(reply: Reply, headers: Iterable[list[str]], body: bytes | None = No
     return {"kind": "reply", "status": reply.status, "headers": headers, **encoded}
 
 
-def test_with_a_malformed_head_the_status_decides(sender: Sender, standin: Standin) -> None:
+def test_with_a_malformed_head_the_status_decides(request_sender: RequestSender, standin: Standin) -> None:
     asked = [
-        Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(channel.taken, headers)))
+        Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(channel.success, headers)))
         for channel in OVER_HTTP
         for name, headers in UNTIDY.items()
     ]
-    for one, entry in send(asked, sender, ENOUGH):
+    for one, entry in send(asked, request_sender, ENOUGH):
         assert (entry["outcome"], entry["attempts"]) == ("delivered", 1), (one.name, entry)
         assert one.requests(standin) == 1, one.name
 
 
-def test_bytes_that_are_no_reply_are_ambiguous_and_nothing_is_sent_again(sender: Sender, standin: Standin) -> None:
+def test_bytes_that_are_no_reply_are_ambiguous_and_nothing_is_sent_again(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     asked = [
         Asked(channel, f"{channel.sender}: {name}", standin.fault(**fault))
         for channel in OVER_HTTP
         for name, fault in UNREADABLE.items()
     ]
-    for one, entry in send(asked, sender, ENOUGH):
+    for one, entry in send(asked, request_sender, ENOUGH):
         got = (entry["outcome"], entry["reason"], entry["attempts"])
         assert got == ("ambiguous", "malformed_reply", 1), (one.name, entry)
         assert one.requests(standin) == 1, one.name
 
 
 @pytest.mark.parametrize("kind", ["close", "reset"])
-def test_without_any_reply_byte_the_message_is_sent_again(sender: Sender, standin: Standin, kind: str) -> None:
-    asked = [Asked(channel, channel.sender, standin.fault(kind)) for channel in OVER_HTTP if not channel.patient]
-    for one, entry in send(asked, sender, ENOUGH):
+def test_without_any_reply_byte_the_message_is_sent_again(
+    request_sender: RequestSender, standin: Standin, kind: str
+) -> None:
+    asked = [
+        Asked(channel, channel.sender, standin.fault(kind)) for channel in OVER_HTTP if not channel.has_long_backoff
+    ]
+    for one, entry in send(asked, request_sender, ENOUGH):
         is_sms = one.channel.sender in TWILIO
         expected = ("ambiguous", "lost_reply", 1) if is_sms else ("failed", "connection_lost", 3)
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == expected, entry
@@ -210,50 +218,52 @@ UNREADABLE_BODIES: Mapping[str, tuple[str, Any]] = {
 }
 
 
-def encoded(standin: Standin, name: str, channel: Channel, reply: Reply, coding: str, body: bytes) -> Asked:
+def encoded(standin: Standin, name: str, channel: ChannelSpec, reply: Reply, coding: str, body: bytes) -> Asked:
     """A destination that gives a reply with this body."""
     headers = [["Content-Encoding", coding]] if coding else []
     return Asked(channel, f"{channel.sender}: {name}", standin.fault(**as_reply(reply, headers, body)))
 
 
-def test_a_success_counts_in_every_encoding_and_with_an_unreadable_body(sender: Sender, standin: Standin) -> None:
+def test_a_success_counts_in_every_encoding_and_with_an_unreadable_body(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     asked = [
-        encoded(standin, name, channel, channel.taken, coding, encode(body_of(channel.taken)))
+        encoded(standin, name, channel, channel.success, coding, encode(body_of(channel.success)))
         for channel in OVER_HTTP
         for name, (coding, encode) in {**READABLE, **UNREADABLE_BODIES}.items()
     ]
-    for one, entry in send(asked, sender, ENOUGH):
+    for one, entry in send(asked, request_sender, ENOUGH):
         assert (entry["outcome"], entry["attempts"]) == ("delivered", 1), (one.name, entry)
         assert one.requests(standin) == 1, one.name
         head = standin.fault_report(one.fault["port"])["heads"][0].lower()
         assert "accept-encoding: identity" in head
 
 
-def test_a_refusal_is_classified_the_same_in_every_encoding(sender: Sender, standin: Standin) -> None:
+def test_a_refusal_is_classified_the_same_in_every_encoding(request_sender: RequestSender, standin: Standin) -> None:
     finals = [(channel, reply) for channel in OVER_HTTP for reply in channel.replies if reply.status == 400]
-    refusals = [(channel, reply) for channel, reply in finals if reply.reason != "rate_limited"]
+    rejected_requests = [(channel, reply) for channel, reply in finals if reply.reason != "rate_limited"]
     asked = {
         name: [
             encoded(standin, name, channel, reply, coding, encode(body_of(reply)))
-            for channel, reply in refusals
+            for channel, reply in rejected_requests
             if channel.sender not in TWILIO
         ]
         for name, (coding, encode) in READABLE.items()
     }
-    plain = [entry for _, entry in send(asked.pop("nothing"), sender, ENOUGH)]
+    plain = [entry for _, entry in send(asked.pop("nothing"), request_sender, ENOUGH)]
     for group in asked.values():
-        for (one, entry), expected in zip(send(group, sender, ENOUGH), plain, strict=True):
+        for (one, entry), expected in zip(send(group, request_sender, ENOUGH), plain, strict=True):
             for member in ("outcome", "reason", "detail", "hint"):
                 assert entry[member] == expected[member], (one.name, entry)
 
 
 @pytest.mark.parametrize("status", [400, 503])
-def test_detail_contains_no_binary_data(sender: Sender, standin: Standin, status: int) -> None:
+def test_detail_contains_no_binary_data(request_sender: RequestSender, standin: Standin, status: int) -> None:
     asked = [
         encoded(standin, name, channel, Reply(status), coding, encode(b'{"message": "words"}'))
         for channel in OVER_HTTP
         for name, (coding, encode) in UNREADABLE_BODIES.items()
     ]
-    for one, entry in send(asked, sender, {**ENOUGH, "max_attempts": "1"}):
+    for one, entry in send(asked, request_sender, {**ENOUGH, "max_attempts": "1"}):
         assert entry["outcome"] != "delivered", (one.name, entry)
         assert (entry["detail"] or "").isascii(), (one.name, entry)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
 
 WORDS = {
@@ -28,7 +28,7 @@ WORDS = {
 }
 """They count whatever the status: several have none documented."""
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "slack",
     destination=lambda base, _: {"slack_webhook_url": f"{base}/services/T0/B0/secret"},
     path="/services/T0/B0/secret",
@@ -79,7 +79,7 @@ CHANNEL = Channel(
         ],
     },
     headers={"content-type": "application/json"},
-    taken=delivered(200, "ok"),
+    success=delivered(200, "ok"),
     replies=[
         delivered(200, " ok\n"),
         *(
@@ -98,42 +98,46 @@ CHANNEL = Channel(
         Reply(200, {"ok": False, "error": "no"}, reason="rejected"),
         Reply(200, {"success": False}, reason="rejected"),
     ],
-    bad=[
-        Bad("slack_webhook_url", "hooks.slack.com/services/T/B/x", "slack_webhook_url has no scheme"),
-        Bad("slack_webhook_url", ["x"], "slack_webhook_url must be a string, found an array"),
+    invalid_values=[
+        InvalidValue("slack_webhook_url", "hooks.slack.com/services/T/B/x", "slack_webhook_url has no scheme"),
+        InvalidValue("slack_webhook_url", ["x"], "slack_webhook_url must be a string, found an array"),
     ],
     secrets={"slack_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
-    refusals=[({}, b'{"text":"hi"}', 400), ({"Content-Type": "application/json"}, b"{}", 400)],
+    rejected_requests=[({}, b'{"text":"hi"}', 400), ({"Content-Type": "application/json"}, b"{}", 400)],
 )
 
 
 WORKFLOWS = ["/triggers/T0123456789/3141592653589/c6e6c0d868b3054ca0f4611a5dbadaf", "/workflows/T0/A0/123/secret"]
 
 
-def workflow(standin: Standin, path: str) -> tuple[tuple[Channel, dict[str, object]], str]:
+def workflow(standin: Standin, path: str) -> tuple[tuple[ChannelSpec, dict[str, object]], str]:
     """A destination of its own, and where its requests arrive."""
     place = f"/at/{next(NUMBERS)}{path}"
     return (CHANNEL, {"slack_webhook_url": standin.url + place}), place
 
 
 @pytest.mark.parametrize("path", WORKFLOWS)
-def test_a_workflow_gets_the_whole_notification_as_one_text(path: str, sender: Sender, standin: Standin) -> None:
+def test_a_workflow_gets_the_whole_notification_as_one_text(
+    path: str, request_sender: RequestSender, standin: Standin
+) -> None:
     destination, place = workflow(standin, path)
     for request, text in [
         ({"notification_text": "hi"}, "hi"),
         (FIRING, CHANNEL.rich["text"]),  # type: ignore[index]
     ]:
         standin.clear()
-        sent = sender.send([destination], **request)
+        sent = request_sender.send([destination], **request)
         assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
         [got] = standin.requests(place)
         assert (got["accepted"], got["problem"]) == (True, None)
         assert json.loads(got["body"]) == {"text": text}
 
 
-def test_a_long_text_to_a_workflow_goes_in_several_messages(sender: Sender, standin: Standin) -> None:
+def test_a_long_text_to_a_workflow_goes_in_several_messages(request_sender: RequestSender, standin: Standin) -> None:
     destination, place = workflow(standin, WORKFLOWS[0])
-    sent = sender.send([destination], title="t", notification_text="word " * 1_500, link="https://a/?" + "&" * 700)
+    sent = request_sender.send(
+        [destination], title="t", notification_text="word " * 1_500, link="https://a/?" + "&" * 700
+    )
     assert (sent.entry["outcome"], sent.entry["parts"]) == ("delivered", 3), sent.answer.text
     texts = [json.loads(got["body"])["text"] for got in standin.requests(place)]
     assert all(len(text) <= 4_000 for text in texts)
@@ -150,10 +154,10 @@ def test_a_long_text_to_a_workflow_goes_in_several_messages(sender: Sender, stan
     ],
 )
 def test_a_workflow_reply_without_ok_is_a_failure(
-    status: int, body: str, reason: str, sender: Sender, standin: Standin
+    status: int, body: str, reason: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     destination, place = workflow(standin, WORKFLOWS[0])
     standin.rule(place, reply={"status": status, "body": body})
-    sent = sender.send([destination])
+    sent = request_sender.send([destination])
     assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", reason), sent.answer.text
     assert "variable `text`" in sent.entry["hint"]

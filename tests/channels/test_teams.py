@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin, http_request
 
 PATH = "/powerautomate/automations/direct/workflows/0123456789abcdef/triggers/manual/paths/invoke"
@@ -43,7 +43,7 @@ def run(words: str, **members: object) -> dict[str, object]:
     return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", "text": words, **members}]}
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "teams",
     destination=lambda base, _: {"teams_webhook_url": f"{base}{PATH}?api-version=1&sig=s1g"},
     path=PATH,
@@ -64,7 +64,7 @@ CHANNEL = Channel(
         msteams={"width": "Full"},
     ),
     headers={"content-type": "application/json"},
-    taken=TAKEN,
+    success=TAKEN,
     replies=[
         TAKEN,
         delivered(200),
@@ -93,19 +93,25 @@ CHANNEL = Channel(
         Reply(*error(429, "TooManyRequests", "words"), reason="rate_limited"),
         Reply(*error(502, "NoResponse", "words"), reason="server_error"),
     ],
-    bad=[
-        Bad(
+    invalid_values=[
+        InvalidValue(
             "teams_webhook_url",
             "https://contoso.webhook.office.com/webhookb2/x/IncomingWebhook/y",
             "make a workflow in Teams",
         ),
-        Bad("teams_webhook_url", "https://outlook.office.com/webhook/x", "Office 365 connector"),
-        Bad("teams_webhook_url", f"https://x.ab.environment.api.powerplatform.com{PATH}?api-version=1", "with &sig=…"),
-        Bad("teams_webhook_url", "https://prod-01.westeurope.logic.azure.com/workflows/x?sig=", "let anyone trigger"),
-        Bad("teams_webhook_url", "prod-01.westeurope.logic.azure.com/workflows/x", "teams_webhook_url has no scheme"),
+        InvalidValue("teams_webhook_url", "https://outlook.office.com/webhook/x", "Office 365 connector"),
+        InvalidValue(
+            "teams_webhook_url", f"https://x.ab.environment.api.powerplatform.com{PATH}?api-version=1", "with &sig=…"
+        ),
+        InvalidValue(
+            "teams_webhook_url", "https://prod-01.westeurope.logic.azure.com/workflows/x?sig=", "let anyone trigger"
+        ),
+        InvalidValue(
+            "teams_webhook_url", "prod-01.westeurope.logic.azure.com/workflows/x", "teams_webhook_url has no scheme"
+        ),
     ],
     secrets={"teams_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
-    refusals=[({}, b"{}", 400)],
+    rejected_requests=[({}, b"{}", 400)],
 )
 
 
@@ -180,15 +186,15 @@ def test_the_stand_in_reports_lines_that_run_together(standin: Standin) -> None:
         assert (request["accepted"], bool(request["problem"])) == (True, together), words
 
 
-def test_each_line_of_a_text_and_of_a_field_stays_a_line(sender: Sender, standin: Standin) -> None:
+def test_each_line_of_a_text_and_of_a_field_stays_a_line(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     words = "db1 is down:\r\nno reply\n- ping\n- http\nsince noon"
     shown = "db1 is down:\r\n\nno reply\n\n- ping\n- http\n\nsince noon"
     forms: list[dict[str, Any]] = [{}, {"title": "t", "fields": {"trace": "at a\n\n  at b"}}]
     for form in forms:
-        sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))], notification_text=words, **form)
+        sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], notification_text=words, **form)
         assert sent.entry["outcome"] == "delivered", sent.answer.text
-    plain, rich = standin.requests(CHANNEL.place_of(number))
+    plain, rich = standin.requests(CHANNEL.path_of(number))
     assert (plain["problem"], rich["problem"]) == (None, None)
     assert json.loads(plain["body"]) == message(text(shown))
     body = json.loads(rich["body"])["attachments"][0]["content"]["body"]

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.channels.channel import FIRING, NUMBERS, Bad, Channel, Reply, Sender, delivered
+from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin, http_request
 
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw"
@@ -17,7 +17,7 @@ def error(status: int, description: str, **parameters: object) -> tuple[int, dic
     return status, {**body, **({"parameters": parameters} if parameters else {})}
 
 
-CHANNEL = Channel(
+CHANNEL = ChannelSpec(
     "telegram",
     destination=lambda base, _: {"telegram_bot_token": TOKEN, "telegram_chat_id": CHAT, "base_url": base},
     path=f"/bot{TOKEN}/sendMessage",
@@ -32,7 +32,7 @@ CHANNEL = Channel(
         "link_preview_options": {"is_disabled": True},
     },
     headers={"content-type": "application/json"},
-    taken=TAKEN,
+    success=TAKEN,
     # Success is in the body as well; 404 is a path with no bot's token in it.
     statuses={**dict.fromkeys(range(200, 300), ("failed", "rejected")), 404: ("failed", "unauthorized")},
     replies=[
@@ -64,21 +64,25 @@ CHANNEL = Channel(
         Reply(*error(429, "Too Many Requests: retry after 35", retry_after=35), reason="rate_limited"),
         Reply(*error(500, "Internal Server Error"), reason="server_error"),
     ],
-    bad=[
-        Bad("telegram_bot_token", "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "such as 110201543:AAHdqTcvCH1vGWJxfSeofSAs0K"),
-        Bad("telegram_bot_token", "bot" + TOKEN, "telegram_bot_token must be digits, a colon"),
-        Bad("telegram_bot_token", TOKEN + "/x", "telegram_bot_token must be digits, a colon"),
-        Bad("telegram_chat_id", "my group", "telegram_chat_id must be a number, or @ and the name of a public channel"),
-        Bad("telegram_chat_id", "0", "such as -1001234567890"),
-        Bad("telegram_chat_id", "@a b", "such as -1001234567890"),
-        Bad("telegram_chat_id", -100.5, "telegram_chat_id must be a string, found a number"),
-        Bad("telegram_thread_id", "-1", "telegram_thread_id must be a positive number, such as 42"),
+    invalid_values=[
+        InvalidValue(
+            "telegram_bot_token", "AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "such as 110201543:AAHdqTcvCH1vGWJxfSeofSAs0K"
+        ),
+        InvalidValue("telegram_bot_token", "bot" + TOKEN, "telegram_bot_token must be digits, a colon"),
+        InvalidValue("telegram_bot_token", TOKEN + "/x", "telegram_bot_token must be digits, a colon"),
+        InvalidValue(
+            "telegram_chat_id", "my group", "telegram_chat_id must be a number, or @ and the name of a public channel"
+        ),
+        InvalidValue("telegram_chat_id", "0", "such as -1001234567890"),
+        InvalidValue("telegram_chat_id", "@a b", "such as -1001234567890"),
+        InvalidValue("telegram_chat_id", -100.5, "telegram_chat_id must be a string, found a number"),
+        InvalidValue("telegram_thread_id", "-1", "telegram_thread_id must be a positive number, such as 42"),
     ],
     secrets={
         "telegram_bot_token": lambda number: f"110201543:Qz{number:05}s3cr3tM4rk{'x' * 18}",
         "telegram_chat_id": lambda number: f"-1009876{number:06}",
     },
-    refusals=[
+    rejected_requests=[
         (JSON, b'{"text":"hi"}', 400),
         (JSON, b'{"chat_id":-404,"text":"hi"}', 400),
         (JSON, b'{"chat_id":-400,"text":"hi"}', 400),
@@ -104,47 +108,49 @@ CHANNEL = Channel(
 )
 
 
-def test_a_topic_and_a_channel_name_are_accepted(sender: Sender, standin: Standin) -> None:
+def test_a_topic_and_a_channel_name_are_accepted(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     configuration = {**CHANNEL.at(standin, number), "telegram_chat_id": "@alerts", "telegram_thread_id": "7"}
-    sent = sender.send([(CHANNEL, configuration)])
+    sent = request_sender.send([(CHANNEL, configuration)])
     assert sent.entry["outcome"] == "delivered"
-    [request] = standin.requests(CHANNEL.place_of(number))
+    [request] = standin.requests(CHANNEL.path_of(number))
     body = json.loads(request["body"])
     assert (body["chat_id"], body["message_thread_id"]) == ("@alerts", 7)
 
 
-def test_the_general_topic_is_no_thread(sender: Sender, standin: Standin) -> None:
+def test_the_general_topic_is_no_thread(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     for topic in ("1", "2"):
-        sent = sender.send([(CHANNEL, {**CHANNEL.at(standin, number), "telegram_thread_id": topic})])
+        sent = request_sender.send([(CHANNEL, {**CHANNEL.at(standin, number), "telegram_thread_id": topic})])
         assert sent.entry["outcome"] == "delivered", sent.answer.text
-    bodies = [json.loads(request["body"]) for request in standin.requests(CHANNEL.place_of(number))]
+    bodies = [json.loads(request["body"]) for request in standin.requests(CHANNEL.path_of(number))]
     assert [body.get("message_thread_id") for body in bodies] == [None, 2]
 
 
-def test_a_migrated_group_is_followed_once_with_a_warning_and_a_log_line(sender: Sender, standin: Standin) -> None:
+def test_a_migrated_group_is_followed_once_with_a_warning_and_a_log_line(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, {**CHANNEL.at(standin, number), "telegram_chat_id": "-400"})
-    sent = sender.send([destination], {"max_attempts": "1"}, notification_text="word " * 1_000)
+    sent = request_sender.send([destination], {"max_attempts": "1"}, notification_text="word " * 1_000)
     assert (sent.entry["outcome"], sent.entry["parts_delivered"]) == ("delivered", 2), sent.answer.text
     [warning] = sent.answer.json["warnings"]
     assert "give -100400 as telegram_chat_id" in warning
     assert len([line for _, line in sent.trigger.log_lines() if "give -100400 as telegram_chat_id" in line]) == 1
-    requests = standin.requests(CHANNEL.place_of(number))
+    requests = standin.requests(CHANNEL.path_of(number))
     assert [json.loads(request["body"])["chat_id"] for request in requests] == [-400, -100400] * 2
     assert len(standin.messages()) == 2
 
 
-def test_a_group_that_moves_again_is_not_followed(sender: Sender, standin: Standin) -> None:
+def test_a_group_that_moves_again_is_not_followed(request_sender: RequestSender, standin: Standin) -> None:
     number = next(NUMBERS)
     status, body = error(400, "Bad Request: group chat was upgraded to a supergroup chat", migrate_to_chat_id=-100400)
-    standin.rule(CHANNEL.place_of(number), reply={"status": status, "json": body})
-    sent = sender.send([(CHANNEL, CHANNEL.at(standin, number))])
+    standin.rule(CHANNEL.path_of(number), reply={"status": status, "json": body})
+    sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, number))])
     assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", "unknown_destination")
     assert "whose id is -100400" in sent.entry["detail"]
     assert "telegram_chat_id" in sent.entry["hint"]
-    assert len(standin.requests(CHANNEL.place_of(number))) == 2
+    assert len(standin.requests(CHANNEL.path_of(number))) == 2
 
 
 def test_the_stand_in_reports_members_without_effect(standin: Standin) -> None:
@@ -158,27 +164,29 @@ def test_the_stand_in_reports_members_without_effect(standin: Standin) -> None:
 
 
 def test_a_follow_up_replies_to_the_earlier_message_or_stands_alone_if_that_was_deleted(
-    sender: Sender, standin: Standin
+    request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
     destination = (CHANNEL, CHANNEL.at(standin, number))
-    first = sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
-    second = sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
+    first = request_sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
+    second = request_sender.send([destination], **FIRING, dedup_key="cpu").entry["message_id"]
     standin.clear()
-    sent = sender.send([destination], **{**FIRING, "status": "resolved"}, dedup_key="cpu")
+    sent = request_sender.send([destination], **{**FIRING, "status": "resolved"}, dedup_key="cpu")
     assert sent.entry["outcome"] == "delivered"
-    [request] = standin.requests(CHANNEL.place_of(number))
+    [request] = standin.requests(CHANNEL.path_of(number))
     answers = json.loads(request["body"])["reply_parameters"]
     assert answers == {"message_id": int(second), "allow_sending_without_reply": True}
     assert first != second
 
 
-def test_mentions_in_a_text_work_unless_the_operator_forbids_them(sender: Sender, standin: Standin) -> None:
+def test_mentions_in_a_text_work_unless_the_operator_forbids_them(
+    request_sender: RequestSender, standin: Standin
+) -> None:
     for allowed, mentions in (("true", ["@admin_of_db"]), ("false", [])):
         for form in ({}, {"title": "t"}):
             standin.clear()
             destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
             request = {"notification_text": "@admin_of_db, look", **form}
-            sent = sender.send([destination], {"allow_mentions": allowed}, **request)
+            sent = request_sender.send([destination], {"allow_mentions": allowed}, **request)
             assert sent.entry["outcome"] == "delivered"
             assert [message["mentions"] for message in standin.messages()] == [mentions]

@@ -6,7 +6,7 @@ import base64
 import re
 from urllib.parse import quote_plus
 
-from tests.channels.channel import Bad, Channel, Reply, delivered
+from tests.channels.channel import ChannelSpec, InvalidValue, Reply, delivered
 
 CODES = {
     21211: "invalid_number",
@@ -88,9 +88,9 @@ def form(prefix: str, text: str) -> bytes:
     return "To={}&From={}&Body={}".format(*numbers, quote_plus(text)).encode()
 
 
-def channel(sender: str, prefix: str) -> Channel:
+def channel(sender: str, prefix: str) -> ChannelSpec:
     """The one or the other: they differ by the numbers' prefix."""
-    return Channel(
+    return ChannelSpec(
         sender,
         destination=lambda _, number: {
             "twilio_sid": account(number),
@@ -99,14 +99,14 @@ def channel(sender: str, prefix: str) -> Channel:
             "twilio_to_number": "+15558675310",
         },
         path="",
-        place=lambda number: f"/2010-04-01/Accounts/{account(number)}/Messages.json",
+        path_of_number=lambda number: f"/2010-04-01/Accounts/{account(number)}/Messages.json",
         plain=form(prefix, "hi"),
         rich=form(prefix, TEXT),
         headers={
             "content-type": "application/x-www-form-urlencoded",
             "authorization": "Basic " + re.escape(base64.b64encode(b"AC").decode()[:2]) + ".*",
         },
-        taken=TAKEN,
+        success=TAKEN,
         replies=[
             TAKEN,
             Reply(401, {"code": 20003, "message": "Authenticate"}, reason="unauthorized", detail="Twilio 20003: Auth"),
@@ -127,9 +127,9 @@ def channel(sender: str, prefix: str) -> Channel:
             ),
             Reply(500, {"code": 20500, "message": "words"}, "ambiguous", "lost_reply"),
         ],
-        bad=[
-            Bad("twilio_sid", "AC/../x", "twilio_sid must be letters and digits only"),
-            Bad("twilio_to_number", "+" + "1" * 64, "twilio_to_number is longer than 64 characters"),
+        invalid_values=[
+            InvalidValue("twilio_sid", "AC/../x", "twilio_sid must be letters and digits only"),
+            InvalidValue("twilio_to_number", "+" + "1" * 64, "twilio_to_number is longer than 64 characters"),
         ],
     )
 

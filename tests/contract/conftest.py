@@ -1,4 +1,4 @@
-"""What every table of the contract stands on."""
+"""Fixtures of the contract tests."""
 
 import pytest
 
@@ -6,7 +6,7 @@ TWILIO_VARIABLES = ("TWILIO_SID", "TWILIO_TOKEN", "TWILIO_EDGE", "TWILIO_REGION"
 
 
 @pytest.fixture(autouse=True)
-def _no_credentials_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows that leave a credential out mean that there is none."""
+def _without_twilio_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove Twilio's variables, so that a case without credentials has none."""
     for name in TWILIO_VARIABLES:
         monkeypatch.delenv(name, raising=False)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, write_config
+from tests.contract.case import HOST, write_config
 from tests.harness import Standin, Trigger, Triggers, eventually
 
 RECEIVER = f"""\

@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import Entry, Row, arrives, body_bytes, delivered, fails, not_tried, previewed, refused, run
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
+from tests.contract.case import (
+    Case,
+    ExpectedDelivery,
+    body_bytes,
+    delivered,
+    delivers,
+    fails,
+    not_attempted,
+    previewed,
+    rejected,
+    run_case,
+)
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
 from tests.harness import ProcessEngine, Standin, Triggers
 
 JSON = "application/json"
@@ -29,7 +40,7 @@ def left_out(name: str, expected: str, found: str) -> str:
 
 OPTIONAL = [
     *(
-        arrives(
+        delivers(
             f"{name} that is {found}",
             hi(**{name: value}),
             to_slack("hi"),
@@ -47,7 +58,7 @@ OPTIONAL = [
         ]
     ),
     *(
-        arrives(f"{name} that is no {what}", hi(**{name: value}), to_slack("hi"), warnings=[warning])
+        delivers(f"{name} that is no {what}", hi(**{name: value}), to_slack("hi"), warnings=[warning])
         for name, what, value, warning in [
             (
                 "status",
@@ -72,14 +83,14 @@ OPTIONAL = [
             ),
         ]
     ),
-    arrives("a field that is null", hi(fields={"host": None}), to_slack("hi")),
+    delivers("a field that is null", hi(fields={"host": None}), to_slack("hi")),
     *(
-        arrives(f"{name} that is absent by {word}", hi(**{name: value}), to_slack("hi"))
+        delivers(f"{name} that is absent by {word}", hi(**{name: value}), to_slack("hi"))
         for name in ["title", "level", "fields", "link", "dedup_key", "receivers", "idempotency_key", "dry_run", "data"]
         for word, value in [("null", None), ("emptiness", "")]
     ),
     *(
-        refused(
+        rejected(
             f"{name} that is {found}",
             hi(**{name: value}),
             "invalid_field",
@@ -98,23 +109,25 @@ OPTIONAL = [
             ("receivers", [" "], "a name", "a string", "receivers[0]"),
         ]
     ),
-    arrives(
+    delivers(
         "an unknown field with a suggestion",
         hi(notification_txt="x"),
         to_slack("hi"),
         warnings=["notification_txt: unknown field, ignored; did you mean notification_text?"],
     ),
-    arrives("an unknown field without one", hi(zzz=[1]), to_slack("hi"), warnings=["zzz: unknown field, ignored"]),
-    arrives(
+    delivers("an unknown field without one", hi(zzz=[1]), to_slack("hi"), warnings=["zzz: unknown field, ignored"]),
+    delivers(
         "a name of a field with control characters and beyond ASCII",
         hi(**{"ü\x1b[31m\nx" + "y" * 100: 1}),
         to_slack("hi"),
         warnings=["ü[31m x" + "y" * 56 + "…: unknown field, ignored"],
     ),
-    arrives("an empty list of receivers", hi(receivers=[]), to_slack("hi")),
-    arrives("a key in the header", hi(), to_slack("hi"), headers={"Idempotency-Key": "k1"}),
-    arrives("a key in header and field", hi(idempotency_key="k2"), to_slack("hi"), headers={"idempotency-KEY": " k2 "}),
-    refused(
+    delivers("an empty list of receivers", hi(receivers=[]), to_slack("hi")),
+    delivers("a key in the header", hi(), to_slack("hi"), headers={"Idempotency-Key": "k1"}),
+    delivers(
+        "a key in header and field", hi(idempotency_key="k2"), to_slack("hi"), headers={"idempotency-KEY": " k2 "}
+    ),
+    rejected(
         "another key in the header than in the field",
         hi(idempotency_key="a"),
         "idempotency_conflict",
@@ -122,14 +135,14 @@ OPTIONAL = [
         "idempotency_key",
         headers={"Idempotency-Key": "b"},
     ),
-    refused(
+    rejected(
         "a key of 1,025 bytes",
         hi(idempotency_key="k" * 1025),
         "invalid_field",
         "The idempotency key is longer than 1024 bytes.",
         "idempotency_key",
     ),
-    arrives(
+    delivers(
         "the key of the http message follows from the caller's key",
         hi({"http": HTTP}, idempotency_key="abc"),
         # The first 32 digits of SHA-256 of key, delivery and part.
@@ -138,19 +151,19 @@ OPTIONAL = [
 ]
 
 
-def unknown_receiver(name: str) -> Entry:
-    return not_tried(name, "unknown_receiver", "There is no receiver of this name.", "receivers", receiver=name)
+def unknown_receiver(name: str) -> ExpectedDelivery:
+    return not_attempted(name, "unknown_receiver", "There is no receiver of this name.", "receivers", receiver=name)
 
 
 RECEIVERS = [
-    Row(
+    Case(
         "only a receiver that there is not",
         {"notification_text": "hi", "receivers": ["oncall"]},
         {"oncall": "Invalid sender"},
         status="failed",
         deliveries=[unknown_receiver("oncall")],
     ),
-    Row(
+    Case(
         "unknown receivers, each once, beside a sender",
         hi(receivers=["oncall", "backup", "oncall"]),
         {"slack": True, "oncall": "Invalid sender", "backup": "Invalid sender"},
@@ -158,7 +171,7 @@ RECEIVERS = [
         deliveries=[delivered("slack"), unknown_receiver("oncall"), unknown_receiver("backup")],
         sent=[to_slack("hi")],
     ),
-    Row(
+    Case(
         "a receiver with the name of a sender: the worse stands",
         hi(receivers=["slack"]),
         {"slack": "Invalid sender"},
@@ -180,34 +193,34 @@ PREVIEWS = [
 DRY = dict.fromkeys(EVERY_ONE, "dry_run")
 
 DRY_RUNS = [
-    Row("a dry run of the request", hi(EVERY_ONE, dry_run=True), DRY, deliveries=PREVIEWS),
-    Row("a dry run of the trigger", hi(EVERY_ONE), DRY, deliveries=PREVIEWS, args={"dry_run": "Yes"}),
-    Row(
+    Case("a dry run of the request", hi(EVERY_ONE, dry_run=True), DRY, deliveries=PREVIEWS),
+    Case("a dry run of the trigger", hi(EVERY_ONE), DRY, deliveries=PREVIEWS, args={"dry_run": "Yes"}),
+    Case(
         "a request does not undo the trigger's",
         hi(EVERY_ONE, dry_run=False),
         DRY,
         deliveries=PREVIEWS,
         args={"dry_run": "1"},
     ),
-    arrives("no dry run", hi(dry_run=False), to_slack("hi"), args={"dry_run": "off"}),
-    Row(
+    delivers("no dry run", hi(dry_run=False), to_slack("hi"), args={"dry_run": "off"}),
+    Case(
         "a dry run with a sender that cannot be used",
         hi({"slack": SLACK, "http": {}, "pager": {}}, dry_run=True),
         {"slack": "dry_run", "http": False, "pager": "Invalid sender"},
         status="partial",
         deliveries=[
             PREVIEWS[0],
-            not_tried("http", "invalid_config", None, "senders_config.http.http_webhook_url"),
-            not_tried("pager", "unknown_sender", None, "senders_config.pager"),
+            not_attempted("http", "invalid_config", None, "senders_config.http.http_webhook_url"),
+            not_attempted("pager", "unknown_sender", None, "senders_config.pager"),
         ],
     ),
-    Row(
+    Case(
         "a dry run shows a content type of the caller's",
         hi({"http": HTTP | {"http_headers": "eyJDb250ZW50LVR5cGUiOiAidGV4dC94In0="}}, dry_run=True),
         {"http": "dry_run"},
         deliveries=[previewed("http", "text/x", '{"message":"hi"}')],
     ),
-    Row(
+    Case(
         "a dry run of a text in two parts",
         hi({"sms": TWILIO}, dry_run=True) | {"notification_text": "x" * 1601},
         {"sms": "dry_run"},
@@ -232,7 +245,7 @@ CLOSED = {"discord_webhook_url": f"http://standin.test{CLOSED_PATH}"}
 """Of its own: a webhook that is gone is left alone for ten minutes."""
 
 
-def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail: str | None, **members: Any) -> Row:
+def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail: str | None, **members: Any) -> Case:
     """A provider's refusal."""
     configuration, path = {
         "slack": (SLACK, "/services/*"),
@@ -246,9 +259,9 @@ def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail:
         "http": to_http("hi"),
         "sms": to_twilio(FORM),
     }[sender]
-    entry = Entry(sender, "failed", reason, detail, http_status=reply["status"], parts_delivered=0)
+    entry = ExpectedDelivery(sender, "failed", reason, detail, http_status=reply["status"], parts_delivered=0)
     if sender == "sms":
-        entry = Entry(**{**entry.__dict__, "segments": 1})
+        entry = ExpectedDelivery(**{**entry.__dict__, "segments": 1})
     rule = {"path": path, "reply": reply}
     return fails(name, hi({sender: configuration}), entry, **({"sent": [sent], "rule": rule} | members))
 
@@ -318,33 +331,33 @@ FAILURE_STATUS = [
     fails(
         "failure_status 502 when there is no such sender",
         hi({"pager": {}}),
-        not_tried("pager", "unknown_sender", None, "senders_config.pager"),
+        not_attempted("pager", "unknown_sender", None, "senders_config.pager"),
         http=502,
         args={"failure_status": "502"},
     ),
-    Row(
+    Case(
         "failure_status 502 does not touch partial",
         hi({"slack": SLACK, "pager": {}}),
         {"slack": True, "pager": "Invalid sender"},
         status="partial",
-        deliveries=[delivered("slack"), not_tried("pager", "unknown_sender", None, "senders_config.pager")],
+        deliveries=[delivered("slack"), not_attempted("pager", "unknown_sender", None, "senders_config.pager")],
         sent=[to_slack("hi")],
         args={"failure_status": "502"},
     ),
-    Row(
+    Case(
         "failure_status 502 does not touch an empty request",
         hi({}),
         warnings=["senders_config names no sender: nothing was sent"],
         args={"failure_status": "502"},
     ),
-    refused(
+    rejected(
         "failure_status 502 does not touch 400",
         b"",
         "no_body",
         "No request body provided.",
         args={"failure_status": "502"},
     ),
-    refused(
+    rejected(
         "more deliveries than may be in flight",
         hi({"slack": [SLACK, SLACK]}),
         "too_many_deliveries",
@@ -352,7 +365,7 @@ FAILURE_STATUS = [
         "senders_config",
         args={"max_in_flight": "1"},
     ),
-    refused(
+    rejected(
         "more deliveries that cannot be tried than may be in flight",
         hi({"slack": [1, 2], "pigeon": {}}),
         "too_many_deliveries",
@@ -360,7 +373,7 @@ FAILURE_STATUS = [
         "senders_config",
         args={"max_in_flight": "2"},
     ),
-    refused(
+    rejected(
         "more deliveries than one request may have",
         hi({"slack": [SLACK] * 10_000, "pigeon": {}}),
         "too_many_deliveries",
@@ -368,7 +381,7 @@ FAILURE_STATUS = [
         "senders_config",
         args={"max_in_flight": "20000"},
     ),
-    refused(
+    rejected(
         "a text that is too long for so many destinations",
         {"notification_text": "x" * 500_000, "senders_config": {"discord": [DISCORD] * 135}},
         "too_large",
@@ -378,9 +391,9 @@ FAILURE_STATUS = [
 ]
 
 
-@pytest.mark.parametrize("row", OPTIONAL + RECEIVERS + DRY_RUNS + REFUSALS + FAILURE_STATUS, ids=str)
-def test_a_request_is_answered_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", OPTIONAL + RECEIVERS + DRY_RUNS + REFUSALS + FAILURE_STATUS, ids=str)
+def test_a_request_is_answered_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 def test_a_delivery_that_outlasts_the_call_is_pending_and_its_outcome_is_logged(
@@ -419,8 +432,8 @@ def test_with_too_much_in_flight_nothing_is_sent_and_the_response_has_retry_afte
         trigger = Triggers(engine, stack).create({"max_in_flight": "1", "response_timeout": "0s"})
         body = body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}")
         assert trigger.notify(body).json["results"] == {"http": "pending"}
-        refusal = trigger.notify(body.replace(b'"hi"', b'"ho"'))
-        assert (refusal.status, refusal.header("retry-after")) == (503, "2")
-        assert (refusal.json["results"], refusal.json["error"]["code"]) == ({}, "overloaded")
+        expected_error = trigger.notify(body.replace(b'"hi"', b'"ho"'))
+        assert (expected_error.status, expected_error.header("retry-after")) == (503, "2")
+        assert (expected_error.json["results"], expected_error.json["error"]["code"]) == ({}, "overloaded")
         trigger.wait_for_log("delivered in")
         assert len(standin.requests()) == 1

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import influxdb3_notifier
-from tests.contract.row import ERROR_MEMBERS, MEMBERS
+from tests.contract.case import ERROR_MEMBERS, MEMBERS
 from tests.harness import encode_headers, free_port
 from tests.recording_local import RecordingLocal
 

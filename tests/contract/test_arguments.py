@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.contract.row import ARGUMENTS, Row, arrives, body_bytes, previewed, refused, run
-from tests.contract.wire import HTTP, SLACK, to_slack
+from tests.contract.case import ARGUMENTS, Case, body_bytes, delivers, previewed, rejected, run_case
+from tests.contract.provider_requests import HTTP, SLACK, to_slack
 from tests.engine_host.trigger import parse_trigger_arguments
 from tests.harness import Standin, Triggers
 
@@ -66,7 +66,7 @@ UNPARSABLE = [
 ]
 
 ROWS = [
-    refused(
+    rejected(
         f"{name}={value}",
         HI,
         "invalid_argument",
@@ -77,7 +77,7 @@ ROWS = [
     )
     for name, value, expected in UNPARSABLE
 ] + [
-    refused(
+    rejected(
         "a URL is not quoted",
         HI,
         "invalid_argument",
@@ -86,7 +86,7 @@ ROWS = [
         http=503,
         args={"allowed_hosts": "http://a.example"},
     ),
-    refused(
+    rejected(
         "an unparsable argument comes before an unreadable body",
         b"",
         "invalid_argument",
@@ -95,7 +95,7 @@ ROWS = [
         http=503,
         args={"max_attempts": "x"},
     ),
-    refused(
+    rejected(
         "a value that is long and not printable",
         HI,
         "invalid_argument",
@@ -105,7 +105,7 @@ ROWS = [
         args={"max_attempts": "ä\n\x1bb" + "x" * 100},
     ),
     *(
-        refused(
+        rejected(
             f"twilio_base_url={value}",
             HI,
             "invalid_argument",
@@ -120,7 +120,7 @@ ROWS = [
         ]
     ),
     *(
-        refused(
+        rejected(
             f"userinfo in {name}",
             HI,
             "secret_in_argument",
@@ -138,7 +138,7 @@ ROWS = [
 
 GOOD = (
     [
-        arrives(f"{name}={value}", HI, to_slack("hi"), args={name: value})
+        delivers(f"{name}={value}", HI, to_slack("hi"), args={name: value})
         for name, values in {
             "response_timeout": ["4.5s", "4500ms", "2 s", "1s 500ms", " 2s ", "2S"],
             "delivery_timeout": ["1s", "7d", "1w", "168h", "5m", "5min", "1h 30m"],
@@ -158,7 +158,7 @@ GOOD = (
         for value in values
     ]
     + [
-        arrives(f"{name} that is blank is not given", HI, to_slack("hi"), args={name: "  "})
+        delivers(f"{name} that is blank is not given", HI, to_slack("hi"), args={name: "  "})
         for name in [
             "response_timeout",
             "max_attempts",
@@ -170,15 +170,15 @@ GOOD = (
         ]
     ]
     + [
-        arrives("no arguments at all", HI, to_slack("hi"), args={}),
-        arrives(
+        delivers("no arguments at all", HI, to_slack("hi"), args={}),
+        delivers(
             "an unknown argument with a suggestion",
             HI,
             to_slack("hi"),
             args={"max_atempts": "5"},
             warnings=["trigger argument max_atempts: unknown, ignored; did you mean max_attempts?"],
         ),
-        arrives(
+        delivers(
             "an unknown argument without one",
             HI,
             to_slack("hi"),
@@ -189,9 +189,9 @@ GOOD = (
 )
 
 
-@pytest.mark.parametrize("row", ROWS + GOOD, ids=str)
-def test_an_argument_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS + GOOD, ids=str)
+def test_an_argument_is_read_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.mark.parametrize(
@@ -213,8 +213,8 @@ def test_arguments_come_through_the_splitting_of_the_command_line(
     assert arguments == expected
     preview = previewed("slack", "application/json", '{"text":"hi"}')
     warnings = ["trigger argument zz: unknown, ignored"] if "zz" in expected else []
-    row = Row("", HI, {"slack": "dry_run"}, deliveries=[preview], args=arguments, warnings=warnings)
-    run(row, triggers, standin)
+    case = Case("", HI, {"slack": "dry_run"}, deliveries=[preview], args=arguments, warnings=warnings)
+    run_case(case, triggers, standin)
 
 
 def test_a_comma_splits_a_list_on_the_command_line() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.contract.caller_double import TIMEOUT, CallerDouble, Report
-from tests.contract.row import write_config
+from tests.contract.case import write_config
 from tests.faults.isolation import TooLateError, best_of_three
 from tests.harness import PLUGIN, Standin, Trigger, Triggers, eventually
 
@@ -127,7 +127,7 @@ def test_whatever_the_network_does_the_caller_posts_once(kind: str, triggers: Tr
 
 
 @dataclass(frozen=True)
-class Refused:
+class Rejected:
     """What makes the notifier answer an error, which sends three-try callers round their loop."""
 
     name: str
@@ -140,22 +140,22 @@ class Refused:
 
 
 HI = {"notification_text": "hi", "senders_config": {"pager": {}}}
-REFUSED = [
-    Refused("no text", {"senders_config": {}}, {}, "400 Client Error"),
-    Refused("no senders", {"notification_text": "hi"}, {}, "400 Client Error"),
-    Refused("an argument that cannot be used", HI, {"max_attempts": "many"}, "503 Server Error"),
-    Refused("failure_status 502", HI, {"failure_status": "502"}, "502 Server Error"),
+REJECTED = [
+    Rejected("no text", {"senders_config": {}}, {}, "400 Client Error"),
+    Rejected("no senders", {"notification_text": "hi"}, {}, "400 Client Error"),
+    Rejected("an argument that cannot be used", HI, {"max_attempts": "many"}, "503 Server Error"),
+    Rejected("failure_status 502", HI, {"failure_status": "502"}, "502 Server Error"),
 ]
 
 
 @pytest.mark.parametrize("tries", LOOPS.values(), ids=LOOPS)
-@pytest.mark.parametrize("refused", REFUSED, ids=str)
+@pytest.mark.parametrize("rejected", REJECTED, ids=str)
 def test_a_caller_repeats_after_an_error_status_without_an_exception(
-    refused: Refused, tries: int, triggers: Triggers, standin: Standin
+    rejected: Rejected, tries: int, triggers: Triggers, standin: Standin
 ) -> None:
-    report = caller(triggers.create(refused.arguments), tries).post(json.dumps(refused.payload))
+    report = caller(triggers.create(rejected.arguments), tries).post(json.dumps(rejected.payload))
     assert (report.posts, report.results, len(report.failures)) == (tries, None, tries)
-    assert all(refused.status in failure for failure in report.failures)
+    assert all(rejected.status in failure for failure in report.failures)
     assert standin.requests() == []
 
 

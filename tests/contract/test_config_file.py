@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import (
+from tests.contract.case import (
     HOST,
-    Entry,
-    Row,
-    arrives,
+    Case,
+    ExpectedDelivery,
     delivered,
+    delivers,
+    delivers_to,
     fails,
     ignored,
-    not_tried,
+    not_attempted,
     previewed,
-    reaches,
-    refused,
-    run,
+    rejected,
+    run_case,
 )
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
 from tests.harness import Standin, Triggers
 
 ONCALL = f"""
@@ -63,8 +63,8 @@ def hi(**members: Any) -> dict[str, Any]:
 
 
 NAMED = [
-    reaches("a receiver with two channels", hi(receivers=["oncall"]), ALL, slack("hi"), sms(b"hi")),
-    reaches(
+    delivers_to("a receiver with two channels", hi(receivers=["oncall"]), ALL, slack("hi"), sms(b"hi")),
+    delivers_to(
         "two receivers in the order of the request",
         hi(receivers=["ops", "oncall"]),
         ALL,
@@ -72,8 +72,8 @@ NAMED = [
         slack("hi"),
         sms(b"hi"),
     ),
-    reaches("one that is named twice", hi(receivers=["ops", "ops"]), ALL, ops("hi")),
-    reaches(
+    delivers_to("one that is named twice", hi(receivers=["ops", "ops"]), ALL, ops("hi")),
+    delivers_to(
         "one of several destinations of a channel",
         hi(receivers=["both"]),
         "[receivers.both]\n"
@@ -81,7 +81,7 @@ NAMED = [
         ("both", to_http("hi", "/hook/1")),
         ("both", to_http("hi", "/hook/2")),
     ),
-    Row(
+    Case(
         "receivers beside senders_config",
         hi(receivers=["ops"], senders_config={"slack": SLACK}),
         {"slack": True, "ops": True},
@@ -92,7 +92,7 @@ NAMED = [
     fails(
         "an unknown receiver",
         hi(receivers=["onkall"]),
-        not_tried(
+        not_attempted(
             "onkall",
             "unknown_receiver",
             "There is no such receiver; did you mean oncall?",
@@ -105,44 +105,46 @@ NAMED = [
     fails(
         "a receiver where there is no file",
         hi(receivers=["oncall"]),
-        not_tried("oncall", "unknown_receiver", None, "receivers", receiver="oncall"),
+        not_attempted("oncall", "unknown_receiver", None, "receivers", receiver="oncall"),
         results={"oncall": "Invalid sender"},
     ),
-    Row(
+    Case(
         "an unknown receiver beside one that there is",
         hi(receivers=["nobody", "ops"]),
         {"nobody": "Invalid sender", "ops": True},
         status="partial",
         deliveries=[
-            not_tried("nobody", "unknown_receiver", None, "receivers", receiver="nobody"),
+            not_attempted("nobody", "unknown_receiver", None, "receivers", receiver="nobody"),
             delivered("http", receiver="ops"),
         ],
         sent=[ops("hi")[1]],
         config=ALL,
     ),
-    Row(
+    Case(
         "a sender and a receiver of a request share a name: the worse stands",
         hi(receivers=["http"], senders_config={"http": HTTP}),
         {"http": "Invalid sender"},
         status="partial",
-        deliveries=[delivered("http"), not_tried("http", "unknown_receiver", None, "receivers", receiver="http")],
+        deliveries=[delivered("http"), not_attempted("http", "unknown_receiver", None, "receivers", receiver="http")],
         sent=[to_http("hi")],
         config=ALL,
     ),
-    Row(
+    Case(
         "one of a receiver's destinations fails",
         hi(receivers=["oncall"]),
         {"oncall": False},
         status="partial",
         deliveries=[
-            Entry("slack", "failed", "unknown_destination", http_status=404, parts_delivered=0, receiver="oncall"),
+            ExpectedDelivery(
+                "slack", "failed", "unknown_destination", http_status=404, parts_delivered=0, receiver="oncall"
+            ),
             delivered("sms", receiver="oncall"),
         ],
         sent=[slack("hi")[1], sms(b"hi")[1]],
         config=ALL,
         rule={"path": "/services/*", "reply": {"status": 404, "body": "no_service"}},
     ),
-    refused(
+    rejected(
         "receivers of a wrong type",
         hi(receivers="oncall"),
         "invalid_field",
@@ -150,7 +152,7 @@ NAMED = [
         "receivers",
         config=ALL,
     ),
-    Row(
+    Case(
         "a dry run shows what every receiver would get, and no number",
         hi(receivers=["oncall"], dry_run=True),
         {"oncall": "dry_run"},
@@ -191,30 +193,30 @@ def rich_http(level: str, **more: str) -> bytes:
 
 
 ROUTED = [
-    reaches(
+    delivers_to(
         "the first route that matches", hi(level="crit"), RULES.replace('["ops", "oncall"]', '["ops"]'), ops(RICH_HTTP)
     ),
-    reaches(
+    delivers_to(
         "a level in the text",
         {"notification_text": "[CRITICAL] hi"},
         RULES.replace('["ops", "oncall"]', '["ops"]'),
         ops("[CRITICAL] hi"),
     ),
-    reaches(
+    delivers_to(
         "the level beats the one in the text",
         {"notification_text": "[OK] hi", "level": "critical"},
         RULES.replace('["ops", "oncall"]', '["ops"]'),
         ops(b'{"message":"[OK] hi","level":"critical"}'),
     ),
-    reaches(
+    delivers_to(
         "numbers and booleans match by their text",
         {"notification_text": "hi", "status": "resolved", "fields": {"count": 3, "up": True}},
         RULES.replace('receivers = ["team"]', 'receivers = ["ops"]'),
         ops(b'{"message":"hi","status":"resolved","fields":{"count":3,"up":true}}'),
     ),
-    reaches("no route, and a default of the file", hi(), "[settings]\n" + DEFAULT + RULES, team("hi")),
-    reaches("no route, and a default of the arguments", hi(), RULES, ops("hi"), args={"default_receivers": "ops"}),
-    reaches(
+    delivers_to("no route, and a default of the file", hi(), "[settings]\n" + DEFAULT + RULES, team("hi")),
+    delivers_to("no route, and a default of the arguments", hi(), RULES, ops("hi"), args={"default_receivers": "ops"}),
+    delivers_to(
         "several defaults, of which one stands twice",
         hi(),
         RULES.replace('[[routes]]\nmatch = { level = "critical"', '[[routes]]\nmatch = { level = "ok"'),
@@ -222,14 +224,14 @@ ROUTED = [
         team("hi"),
         args={"default_receivers": "ops team ops"},
     ),
-    reaches(
+    delivers_to(
         "an empty senders_config names nobody",
         hi(senders_config={}),
         RULES,
         ops("hi"),
         args={"default_receivers": "ops"},
     ),
-    refused(
+    rejected(
         "nobody is named and no rule applies",
         hi(),
         "missing_field",
@@ -238,13 +240,13 @@ ROUTED = [
         "senders_config",
         config=RULES,
     ),
-    arrives(
+    delivers(
         "a request that names senders is for them alone",
         hi(senders_config={"slack": SLACK}),
         to_slack("hi"),
         config="[settings]\n" + DEFAULT + RULES,
     ),
-    reaches(
+    delivers_to(
         "a request that names receivers is for them alone",
         hi(receivers=["ops"], level="critical"),
         RULES,
@@ -261,7 +263,7 @@ NOT_USED = (
 )
 
 DESTINATIONS = [
-    Row(
+    Case(
         "what a request brings is ignored, and the default decides",
         hi(senders_config=BOTH),
         {"slack": "ignored", "discord": "ignored", "team": True},
@@ -269,7 +271,7 @@ DESTINATIONS = [
         sent=[team("hi")[1]],
         config=IGNORE + DEFAULT + RULES,
     ),
-    Row(
+    Case(
         "what a request brings is ignored, and a route decides",
         {
             "notification_text": "[CRITICAL] hi",
@@ -287,7 +289,7 @@ DESTINATIONS = [
         config=RULES,
         args={"request_destinations": "ignore"},
     ),
-    Row(
+    Case(
         "receivers that a request names count also then",
         hi(senders_config={"slack": SLACK}, receivers=["ops"]),
         {"slack": "ignored", "ops": True},
@@ -295,7 +297,7 @@ DESTINATIONS = [
         sent=[ops("hi")[1]],
         config=IGNORE + DEFAULT + RULES,
     ),
-    Row(
+    Case(
         "all is ignored and nothing applies",
         hi(senders_config={"slack": SLACK}),
         {"slack": "ignored"},
@@ -304,7 +306,7 @@ DESTINATIONS = [
         warnings=[NOT_USED],
         config=IGNORE + RULES,
     ),
-    Row(
+    Case(
         "all is ignored, and failure_status says so",
         hi(senders_config={"slack": SLACK}),
         {"slack": "ignored"},
@@ -314,21 +316,23 @@ DESTINATIONS = [
         warnings=[NOT_USED],
         config=IGNORE + "failure_status = 502\n" + RULES,
     ),
-    Row(
+    Case(
         "ignored, and what the rules choose fails",
         hi(senders_config={"slack": SLACK}),
         {"slack": "ignored", "team": False},
         status="failed",
         deliveries=[
             ignored("slack"),
-            Entry("discord", "failed", "unknown_destination", http_status=404, parts_delivered=0, receiver="team"),
+            ExpectedDelivery(
+                "discord", "failed", "unknown_destination", http_status=404, parts_delivered=0, receiver="team"
+            ),
         ],
         sent=[to_discord("hi", "/api/webhooks/123456789012345678/gone")],
         # A webhook of its own: one that is gone is not tried again for a while.
         config=IGNORE + DEFAULT + RULES.replace("8/team", "8/gone"),
         rule={"path": "/api/webhooks/*", "reply": {"status": 404, "body": ""}},
     ),
-    refused(
+    rejected(
         "destinations in requests are denied, and nothing is sent, not even to receivers",
         hi(senders_config={"slack": SLACK}, receivers=["ops"]),
         "destinations_denied",
@@ -337,14 +341,14 @@ DESTINATIONS = [
         http=403,
         config=DENY + RULES,
     ),
-    reaches(
+    delivers_to(
         "an empty senders_config brings nothing that could be denied",
         hi(senders_config={}),
         DENY + DEFAULT + RULES,
         team("hi"),
     ),
-    reaches("a request without senders_config is not denied", hi(receivers=["ops"]), DENY + RULES, ops("hi")),
-    reaches(
+    delivers_to("a request without senders_config is not denied", hi(receivers=["ops"]), DENY + RULES, ops("hi")),
+    delivers_to(
         "what judges requests does not judge receivers",
         hi(receivers=["ops"]),
         ALL,
@@ -354,7 +358,7 @@ DESTINATIONS = [
 ]
 
 SETTINGS = [
-    reaches(
+    delivers_to(
         "the file wins over an argument, with a warning",
         hi(receivers=["ops"]),
         "[settings]\ndry_run = false\nmax_attempts = 3\n" + ALL,
@@ -365,14 +369,14 @@ SETTINGS = [
             "trigger argument max_attempts: the configuration file says something else, which counts",
         ],
     ),
-    reaches(
+    delivers_to(
         "what means the same is no difference",
         hi(receivers=["ops"]),
         '[settings]\nresponse_timeout = "2s"\nallowed_hosts = ["a.example", "B.example"]\ndry_run = false\n' + ALL,
         ops("hi"),
         args={"response_timeout": "2000ms", "allowed_hosts": "a.example b.example", "dry_run": "no"},
     ),
-    reaches(
+    delivers_to(
         "default receivers of both",
         hi(),
         "[settings]\n" + DEFAULT + ALL,
@@ -380,7 +384,7 @@ SETTINGS = [
         args={"default_receivers": "ops"},
         warnings=["trigger argument default_receivers: the configuration file says something else, which counts"],
     ),
-    reaches(
+    delivers_to(
         "the file says where Twilio is",
         hi(receivers=["oncall"]),
         f'[settings]\ntwilio_base_url = "http://{HOST}"\n' + ONCALL,
@@ -388,7 +392,7 @@ SETTINGS = [
         sms(b"hi"),
         args={"response_timeout": "4s"},
     ),
-    refused(
+    rejected(
         "a default receiver that is not in the file",
         hi(),
         "invalid_argument",
@@ -398,7 +402,7 @@ SETTINGS = [
         config=ALL,
         args={"default_receivers": "onkall"},
     ),
-    refused(
+    rejected(
         "a default receiver and no file",
         hi(),
         "invalid_argument",
@@ -410,6 +414,6 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("row", NAMED + ROUTED + DESTINATIONS + SETTINGS, ids=str)
-def test_receivers_follow_from_request_file_and_arguments(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", NAMED + ROUTED + DESTINATIONS + SETTINGS, ids=str)
+def test_receivers_follow_from_request_file_and_arguments(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)

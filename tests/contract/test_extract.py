@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, Row, reaches, run, write_config
-from tests.contract.wire import to_http
+from tests.contract.case import HOST, Case, delivers_to, run_case, write_config
+from tests.contract.provider_requests import to_http
 from tests.harness import Standin, Triggers
 
 RECEIVERS = "".join(
@@ -34,31 +34,33 @@ def route(extract: str, receiver: str, more: str = "") -> str:
 
 
 SETTINGS = [
-    reaches(
+    delivers_to(
         "a field that a route matches", say("cpu of host=db1."), FILE, to("oncall", "cpu of host=db1.", host="db1")
     ),
-    reaches("another value", say("host=web1"), FILE, to("team", "host=web1", host="web1")),
-    reaches("no such text", say("cpu is busy"), FILE, to("team", "cpu is busy")),
-    reaches("a number as a text", say(97), FILE.replace("host=(?<host>[\\w.-]*\\w)", "(?<n>.)"), to("team", 97, n="9")),
-    reaches(
+    delivers_to("another value", say("host=web1"), FILE, to("team", "host=web1", host="web1")),
+    delivers_to("no such text", say("cpu is busy"), FILE, to("team", "cpu is busy")),
+    delivers_to(
+        "a number as a text", say(97), FILE.replace("host=(?<host>[\\w.-]*\\w)", "(?<n>.)"), to("team", 97, n="9")
+    ),
+    delivers_to(
         "fields of the request win",
         say("host=db1", fields={"host": "web1", "n": 1}),
         FILE,
         to("team", "host=db1", host="web1", n=1),
     ),
-    reaches(
+    delivers_to(
         "one that is null does not",
         say("host=db1", fields={"host": None}),
         FILE,
         to("oncall", "host=db1", host="db1"),
     ),
-    reaches(
+    delivers_to(
         "for named receivers too",
         say("host=db1", receivers=["audit"]),
         FILE,
         to("audit", "host=db1", host="db1"),
     ),
-    reaches(
+    delivers_to(
         "several expressions",
         say("[ERROR] Threshold Alert on table cpu: host=db1"),
         FILE.replace(
@@ -66,7 +68,7 @@ SETTINGS = [
         ).replace("\\w)'\n[", "\\w)']\n["),
         to("team", "[ERROR] Threshold Alert on table cpu: host=db1", table="cpu", host="ERROR", kind="Threshold"),
     ),
-    reaches(
+    delivers_to(
         "a template sees them",
         say("host=db1"),
         FILE.replace('/hook/oncall"', '/hook/oncall"\ntemplate = "t"')
@@ -75,38 +77,38 @@ SETTINGS = [
     ),
 ]
 OF_ROUTES = [
-    reaches(
+    delivers_to(
         "the receivers of the route see them",
         say("host=db1"),
         DEFAULT + RECEIVERS + route("~host=(?<host>\\S+)", "oncall"),
         to("oncall", "host=db1", host="db1"),
     ),
-    reaches(
+    delivers_to(
         "a route that does not match makes none",
         say("host=db1"),
         DEFAULT + RECEIVERS + route("~host=(?<host>\\S+)", "oncall", 'match = { text = "~disk" }\n'),
         to("team", "host=db1"),
     ),
-    reaches(
+    delivers_to(
         "the routes behind it see them, and all messages have them",
         say("host=db1"),
         DEFAULT + RECEIVERS + route("~host=(?<host>\\S+)", "audit", "continue = true\n") + DB,
         to("audit", "host=db1", host="db1"),
         to("oncall", "host=db1", host="db1"),
     ),
-    reaches(
+    delivers_to(
         "the routes before it do not",
         say("host=db1"),
         DEFAULT + RECEIVERS + DB + route("~host=(?<host>\\S+)", "audit"),
         to("audit", "host=db1", host="db1"),
     ),
-    reaches(
+    delivers_to(
         "nor does its own match",
         say("host=db1"),
         DEFAULT + RECEIVERS + DB + "extract = '~host=(?<host>\\S+)'\n",
         to("team", "host=db1"),
     ),
-    reaches(
+    delivers_to(
         "fields that are there win",
         say("host=db1 host=db2", fields={"n": "1"}),
         DEFAULT
@@ -119,9 +121,9 @@ OF_ROUTES = [
 ]
 
 
-@pytest.mark.parametrize("row", SETTINGS + OF_ROUTES, ids=str)
-def test_named_groups_of_the_text_become_fields(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", SETTINGS + OF_ROUTES, ids=str)
+def test_named_groups_of_the_text_become_fields(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.mark.parametrize("place", ["settings", "route"])

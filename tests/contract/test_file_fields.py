@@ -18,8 +18,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from standardwebhooks import Webhook
 
-from tests.contract.row import HOST, Row, arrives, delivered, reaches, run, write_config
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, Sent, to_discord, to_http, to_slack, to_twilio
+from tests.contract.case import HOST, Case, delivered, delivers, delivers_to, run_case, write_config
+from tests.contract.provider_requests import (
+    DISCORD,
+    HTTP,
+    SLACK,
+    TWILIO,
+    ProviderRequest,
+    to_discord,
+    to_http,
+    to_slack,
+    to_twilio,
+)
 from tests.faults.proxy import TunnelProxy
 from tests.harness import Standin, Triggers, encode_headers
 
@@ -40,13 +50,13 @@ def receiver(sender: str, fields: str, *, before: str = "") -> str:
 
 
 def row(
-    field: str, sender: str, fields: str, sent: Sent, *, body: object = HI, before: str = "", **members: Any
-) -> Row:
+    field: str, sender: str, fields: str, sent: ProviderRequest, *, body: object = HI, before: str = "", **members: Any
+) -> Case:
     """A row in which one field shows on the wire."""
-    return reaches(f"{field} of {sender}", body, receiver(sender, fields, before=before), ("r", sent), **members)
+    return delivers_to(f"{field} of {sender}", body, receiver(sender, fields, before=before), ("r", sent), **members)
 
 
-def http(body: str | bytes = "hi", **headers: str) -> Sent:
+def http(body: str | bytes = "hi", **headers: str) -> ProviderRequest:
     return to_http(body, PATHS["http"], **headers)
 
 
@@ -200,9 +210,9 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_field_of_the_file_is_on_the_wire(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_a_field_of_the_file_is_on_the_wire(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 # What needs more than a row
@@ -523,13 +533,13 @@ TWILIO_ONLY = {
 OPTIONS = {"template": "short", "rate_limit": "1/h", "allow_mentions": False, "proxy": "http://127.0.0.1:9"}
 
 REQUESTS = [
-    arrives(
+    delivers(
         "http",
         {"notification_text": "hi", "senders_config": {"http": HTTP | HTTP_ONLY}},
         to_http("hi"),
         warnings=only_the_file("http", *HTTP_ONLY),
     ),
-    arrives(
+    delivers(
         "http, with its name before them",
         {
             "notification_text": "hi",
@@ -538,14 +548,14 @@ REQUESTS = [
         to_http("hi"),
         warnings=only_the_file("http", *(f"http_{name}" for name in HTTP_ONLY)),
     ),
-    arrives(
+    delivers(
         "sms",
         {"notification_text": "hi", "senders_config": {"sms": TWILIO | TWILIO_ONLY}},
         to_twilio(FORM + b"&Body=hi"),
         warnings=only_the_file("sms", *TWILIO_ONLY),
     ),
     *(
-        arrives(
+        delivers(
             f"options of {sender}",
             {"notification_text": "<!here>", "senders_config": {sender: configuration | OPTIONS}},
             {"slack": to_slack, "discord": to_discord, "http": to_http}[sender]("<!here>"),
@@ -556,9 +566,9 @@ REQUESTS = [
 ]
 
 
-@pytest.mark.parametrize("row", REQUESTS, ids=str)
-def test_in_a_request_it_is_ignored_with_a_warning(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", REQUESTS, ids=str)
+def test_in_a_request_it_is_ignored_with_a_warning(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.mark.parametrize("form", [{"env": "HOME"}, {"file": "/etc/hostname"}])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import settled
+from tests.contract.case import backdated
 from tests.engine_host.host import EngineHost
 from tests.harness import Standin, Trigger, Triggers, eventually
 
@@ -37,7 +37,7 @@ def own(engine_host: EngineHost, variables: pytest.MonkeyPatch) -> Iterator[Trig
 
 def write(file: Path, text: str) -> Path:
     file.write_text(text)
-    return settled(file)
+    return backdated(file)
 
 
 def to(url: str) -> str:

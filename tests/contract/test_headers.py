@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import Row, arrives, run
-from tests.contract.wire import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
+from tests.contract.case import Case, delivers, run_case
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
 from tests.harness import Standin, Triggers
 
 CONFIGURATIONS = {"slack": SLACK, "discord": DISCORD, "http": HTTP}
@@ -29,15 +29,15 @@ def hi(sender: str, field: object) -> dict[str, Any]:
     return {"notification_text": "hi", "senders_config": {sender: configuration}}
 
 
-def taken(name: str, headers: object, sender: str = "http", **arrived: str) -> Row:
+def taken(name: str, headers: object, sender: str = "http", **arrived: str) -> Case:
     """Headers that arrive."""
     encoded = headers if isinstance(headers, str) else encode(headers)
-    return arrives(name, hi(sender, encoded), WIRE[sender]("hi", **arrived))
+    return delivers(name, hi(sender, encoded), WIRE[sender]("hi", **arrived))
 
 
-def dropped(name: str, header: str, value: object, why: str, sender: str = "http") -> Row:
+def dropped(name: str, header: str, value: object, why: str, sender: str = "http") -> Case:
     """One header that is left out, beside one that is not."""
-    return arrives(
+    return delivers(
         f"{name} to {sender}",
         hi(sender, encode({header: value, "X-Good": "yes"})),
         WIRE[sender]("hi", x_good="yes"),
@@ -45,10 +45,10 @@ def dropped(name: str, header: str, value: object, why: str, sender: str = "http
     )
 
 
-def useless(name: str, field: object, why: str, sender: str = "slack") -> Row:
+def useless(name: str, field: object, why: str, sender: str = "slack") -> Case:
     """A field that is no headers at all."""
     advice = "" if why.startswith(f"{sender}_headers must be") else ". Give base64 of a JSON object of strings"
-    return arrives(
+    return delivers(
         name,
         hi(sender, field),
         WIRE[sender]("hi"),
@@ -146,7 +146,7 @@ DROPPED = [
     ),
     dropped("Host", "Host", "evil.example", "may be set for the http sender only", "slack"),
     dropped("host", "host", "evil.example", "may be set for the http sender only", "discord"),
-    arrives(
+    delivers(
         "CR and LF in a name",
         hi("http", encode({"X-Bad\r\nX-Evil": "x"})),
         to_http("hi"),
@@ -177,9 +177,9 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize("row", ENCODINGS + DROPPED + OVERRIDES, ids=str)
-def test_headers_are_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ENCODINGS + DROPPED + OVERRIDES, ids=str)
+def test_headers_are_read_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 def test_an_authorization_header_wins_over_userinfo(triggers: Triggers, standin: Standin) -> None:
@@ -188,4 +188,4 @@ def test_an_authorization_header_wins_over_userinfo(triggers: Triggers, standin:
         "http_headers": encode({"authorization": "Bearer mine"}),
     }
     body = {"notification_text": "hi", "senders_config": {"http": configuration}}
-    run(arrives("", body, to_http("hi", "/hook/x", authorization="Bearer mine")), triggers, standin)
+    run_case(delivers("", body, to_http("hi", "/hook/x", authorization="Bearer mine")), triggers, standin)

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.contract.row import ARGUMENTS, HOST, body_bytes
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO
+from tests.contract.case import ARGUMENTS, HOST, body_bytes
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, TWILIO
 from tests.harness import Response, Standin, Trigger, Triggers
 
 NUMBER = re.compile(r"\((\d+)/(\d+)\) ")
@@ -21,7 +21,7 @@ def utf16(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Channel:
+class LengthLimit:
     """How long a message may be, in which unit, and where its text stands in what arrives."""
 
     configuration: dict[str, str]
@@ -34,10 +34,10 @@ class Channel:
 
 
 CHANNELS = {
-    "slack": Channel(SLACK, 4_000, True),
-    "discord": Channel(DISCORD, 2_000, False),
-    "sms": Channel(TWILIO, 1_600, True),
-    "whatsapp": Channel(TWILIO, 1_600, True),
+    "slack": LengthLimit(SLACK, 4_000, True),
+    "discord": LengthLimit(DISCORD, 2_000, False),
+    "sms": LengthLimit(TWILIO, 1_600, True),
+    "whatsapp": LengthLimit(TWILIO, 1_600, True),
 }
 
 CLUSTERS = {
@@ -54,7 +54,7 @@ CLUSTERS = {
 }
 
 
-def text_of(channel: Channel, cluster: str, length: int) -> str:
+def text_of(channel: LengthLimit, cluster: str, length: int) -> str:
     """So many units, as far as whole clusters go, the rest in letters before them."""
     count, rest = divmod(length, channel.length(cluster))
     return "b" * rest + cluster * count

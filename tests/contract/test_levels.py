@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, Row, arrives, reaches, run
-from tests.contract.wire import HTTP, to_http
+from tests.contract.case import HOST, Case, delivers, delivers_to, run_case
+from tests.contract.provider_requests import HTTP, to_http
 from tests.harness import Standin, Triggers
 
 RECEIVERS = "".join(
@@ -25,10 +25,10 @@ def hi(level: Any, text: str = "hi") -> dict[str, Any]:
     return {"notification_text": text} | ({} if level is None else {"level": level})
 
 
-def routed(given: Any, level: str, config: str = FILE, **members: Any) -> Row:
+def routed(given: Any, level: str, config: str = FILE, **members: Any) -> Case:
     """A notification that arrives at the receiver of a level, with that level."""
     body = b'{"message":"hi","level":"' + level.encode() + b'"}'
-    return reaches(f"level {given!r}", hi(given), config, (level, to_http(body, f"/hook/{level}")), **members)
+    return delivers_to(f"level {given!r}", hi(given), config, (level, to_http(body, f"/hook/{level}")), **members)
 
 
 def no_level(found: str) -> list[str]:
@@ -55,10 +55,10 @@ UNKNOWN = [
     routed(["critical"], "error", warnings=no_level("an array")),
     routed({}, "error", warnings=no_level("an object")),
     *(
-        reaches(f"a level that is {what}", hi(value), FILE, ("default", to_http("hi", "/hook/default")))
+        delivers_to(f"a level that is {what}", hi(value), FILE, ("default", to_http("hi", "/hook/default")))
         for what, value in [("not given", None), ("empty", ""), ("blank", " \n")]
     ),
-    arrives(
+    delivers(
         "without a file",
         hi("kritical") | {"senders_config": {"http": HTTP}},
         to_http(b'{"message":"hi","level":"error"}'),
@@ -72,7 +72,7 @@ OWN = [
     routed(3, "info", MAPPED),
     routed(True, "error", MAPPED),
     routed(4, "error", MAPPED, warnings=no_level("'4'")),
-    reaches(
+    delivers_to(
         "a matcher by a word of the operator's",
         hi("crit"),
         MAPPED.replace('match = { level = "critical" }', 'match = { level = ["wichtig", "p0"] }'),
@@ -80,7 +80,7 @@ OWN = [
     ),
 ]
 IN_TEXT = [
-    reaches(f"the text {text!r}", hi(None, text), config, (receiver, to_http(text, f"/hook/{receiver}")))
+    delivers_to(f"the text {text!r}", hi(None, text), config, (receiver, to_http(text, f"/hook/{receiver}")))
     for text, config, receiver in [
         ("[FATAL] disk", FILE, "critical"),
         ("[P3] disk", FILE, "warning"),
@@ -95,8 +95,8 @@ IN_TEXT = [
 ]
 
 
-@pytest.mark.parametrize("row", KNOWN + UNKNOWN + OWN + IN_TEXT, ids=str)
+@pytest.mark.parametrize("case", KNOWN + UNKNOWN + OWN + IN_TEXT, ids=str)
 def test_a_level_alias_routes_as_its_level_and_an_unknown_level_as_error(
-    row: Row, triggers: Triggers, standin: Standin
+    case: Case, triggers: Triggers, standin: Standin
 ) -> None:
-    run(row, triggers, standin)
+    run_case(case, triggers, standin)

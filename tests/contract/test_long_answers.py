@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.row import MEMBERS
+from tests.contract.case import MEMBERS
 from tests.harness import Notify, Standin
 
 

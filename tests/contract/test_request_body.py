@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import Encoded, Row, Sized, arrives, body_bytes, refused, run
-from tests.contract.wire import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
+from tests.contract.case import Case, Encoded, Sized, body_bytes, delivers, rejected, run_case
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, to_discord, to_http, to_slack
 from tests.harness import Standin, Triggers
 
 SURROGATES = "the body holds lone surrogates; each became U+FFFD"
@@ -34,10 +34,10 @@ def no_number(path: str) -> str:
 
 
 ENCODINGS = [
-    arrives("plain UTF-8", written('"Grüße 😀"'), to_slack("Grüße 😀")),
-    arrives("UTF-8 with a mark", Encoded(written('"Grüße 😀"'), "utf-8", b"\xef\xbb\xbf"), to_slack("Grüße 😀")),
+    delivers("plain UTF-8", written('"Grüße 😀"'), to_slack("Grüße 😀")),
+    delivers("UTF-8 with a mark", Encoded(written('"Grüße 😀"'), "utf-8", b"\xef\xbb\xbf"), to_slack("Grüße 😀")),
     *(
-        arrives(f"{name} {kind}", Encoded(written('"Grüße 😀"'), codec, mark), to_slack("Grüße 😀"))
+        delivers(f"{name} {kind}", Encoded(written('"Grüße 😀"'), codec, mark), to_slack("Grüße 😀"))
         for name, codec, with_mark in [
             ("UTF-16 little endian", "utf-16-le", b"\xff\xfe"),
             ("UTF-16 big endian", "utf-16-be", b"\xfe\xff"),
@@ -46,11 +46,11 @@ ENCODINGS = [
         ]
         for kind, mark in [("with a mark", with_mark), ("without a mark", b"")]
     ),
-    arrives("escapes", written(r'"Gr\u00fc\u00dfe \ud83d\ude00 \/ \t"'), to_slack("Grüße 😀 / \\t")),
-    arrives("a NUL in a string", written(r'"a\u0000b"'), to_slack(r"a\u0000b")),
-    arrives("white space around", "\r\n\t " + written('"hi"') + "\n\n", to_slack("hi")),
+    delivers("escapes", written(r'"Gr\u00fc\u00dfe \ud83d\ude00 \/ \t"'), to_slack("Grüße 😀 / \\t")),
+    delivers("a NUL in a string", written(r'"a\u0000b"'), to_slack(r"a\u0000b")),
+    delivers("white space around", "\r\n\t " + written('"hi"') + "\n\n", to_slack("hi")),
     *(
-        arrives(f"a lone surrogate {name}", body, to_slack("a\ufffdb"), warnings=[SURROGATES])
+        delivers(f"a lone surrogate {name}", body, to_slack("a\ufffdb"), warnings=[SURROGATES])
         for name, body in [
             ("escaped, high", written(r'"a\ud800b"')),
             ("escaped, low", written(r'"a\uDFFFb"')),
@@ -59,32 +59,32 @@ ENCODINGS = [
             ("in UTF-32", Encoded(written('"a\ud800b"'), "utf-32-be")),
         ]
     ),
-    arrives("an escaped backslash before ud800", written(r'"\\ud800"'), to_slack(r"\\ud800")),
-    arrives(
+    delivers("an escaped backslash before ud800", written(r'"\\ud800"'), to_slack(r"\\ud800")),
+    delivers(
         "two lone surrogates in the wrong order",
         written(r'"\udc00\ud800"'),
         to_slack("\ufffd\ufffd"),
         warnings=[SURROGATES],
     ),
-    refused(
+    rejected(
         "Latin-1",
         Encoded(written('"Grüße"'), "latin-1"),
         "invalid_encoding",
         f"{NO_JSON} It is no UTF-8: the byte at offset 25 cannot stand there.",
     ),
-    refused(
+    rejected(
         "half a UTF-16 character",
         b"\xff\xfe" + '{"a": 1'.encode("utf-16-le") + b"}",
         "invalid_encoding",
         f"{NO_JSON} It is no UTF-16: the byte at offset 14 cannot stand there.",
     ),
-    refused(
+    rejected(
         "UTF-32 beyond Unicode",
         b"\xff\xfe\0\0" + "{".encode("utf-32-le") + b"\xff\xff\xff\xff",
         "invalid_encoding",
         f"{NO_JSON} It is no UTF-32: the byte at offset 4 cannot stand there.",
     ),
-    refused(
+    rejected(
         "bytes that are no text",
         bytes(range(0x80, 0x90)),
         "invalid_encoding",
@@ -132,7 +132,7 @@ BROKEN = [
 
 NO_NUMBERS = [
     *(
-        arrives(
+        delivers(
             f"the text {number[:20]}",
             written(number, sender),
             sent(number) if sender == "slack" else to_http(b'{"message":"' + number.encode() + b'"}'),
@@ -141,18 +141,18 @@ NO_NUMBERS = [
         for number in ["NaN", "-NaN", "nan", "Infinity", "-Infinity", "-inf", "1e400", "-1E+400", "1" + "0" * 400]
         for sender, sent in [("slack", to_slack), ("http", to_http)]
     ),
-    arrives(
+    delivers(
         "a finite number is no other than it was",
         written("[1e308, 1e-400, -0.0, 0, 0.001]", "http"),
         to_http(b'{"message":[1e308,1e-400,-0.0,0,0.001]}'),
     ),
-    arrives(
+    delivers(
         "nested in the text",
         written('{"a": [NaN, {"b": 1e400}], "NaN": "NaN"}', "http"),
         to_http(b'{"message":{"a":["NaN",{"b":"1e400"}],"NaN":"NaN"}}'),
         warnings=[no_number("notification_text.a[0]"), no_number("notification_text.a[1].b")],
     ),
-    arrives(
+    delivers(
         "fields, title, level, key and what is not known",
         written('"hi"', "http")[:-1] + ', "fields": {"cpu": NaN, "load": 1e400, "n": 1}, "title": Infinity, '
         '"level": -NaN, "dedup_key": NaN, "data": {"x": [NaN]}, "status": NaN, "other": NaN}',
@@ -169,7 +169,7 @@ NO_NUMBERS = [
             "status: must be one of firing, acknowledged, resolved, found 'NaN'; left out",
         ],
     ),
-    arrives(
+    delivers(
         "a destination's parameter",
         '{"notification_text": "hi", "senders_config": {"slack": '
         + json.dumps(SLACK)[:-1]
@@ -181,14 +181,14 @@ NO_NUMBERS = [
             "Give base64 of a JSON object of strings",
         ],
     ),
-    refused(
+    rejected(
         "in place of an object",
         '{"notification_text": "hi", "senders_config": NaN}',
         "invalid_field",
         "The field senders_config must be an object of senders, found a string.",
         "senders_config",
     ),
-    refused(
+    rejected(
         "in place of a boolean",
         written('"hi"')[:-1] + ', "dry_run": NaN}',
         "invalid_field",
@@ -198,10 +198,10 @@ NO_NUMBERS = [
 ]
 
 MALFORMED = [
-    refused(name, body, "invalid_json", f"{NO_JSON} At line {line}, column {column}: {what}.")
+    rejected(name, body, "invalid_json", f"{NO_JSON} At line {line}, column {column}: {what}.")
     for name, body, line, column, what in BROKEN
 ] + [
-    refused(f"{kind} instead of an object", body, "invalid_json", f"{NO_JSON} It must be an object, found {kind}.")
+    rejected(f"{kind} instead of an object", body, "invalid_json", f"{NO_JSON} It must be an object, found {kind}.")
     for kind, body in [
         ("null", "null"),
         ("a boolean", "true"),
@@ -220,26 +220,26 @@ def nested(depth: int) -> str:
 DUPLICATE = "the key stands twice; the last value counts"
 
 STRUCTURE = [
-    arrives("64 levels", nested(64), to_http(b'{"message":' + b"[" * 63 + b"]" * 63 + b"}")),
-    refused(
+    delivers("64 levels", nested(64), to_http(b'{"message":' + b"[" * 63 + b"]" * 63 + b"}")),
+    rejected(
         "65 levels",
         nested(65),
         "invalid_json",
         f"{NO_JSON} At line 1, column 86: objects and arrays are nested more than 64 deep.",
     ),
-    refused(
+    rejected(
         "100,000 levels",
         "[" * 100_000 + "]" * 100_000,
         "invalid_json",
         f"{NO_JSON} At line 1, column 65: objects and arrays are nested more than 64 deep.",
     ),
-    arrives(
+    delivers(
         "a text given twice",
         written('"first", "notification_text": "last"'),
         to_slack("last"),
         warnings=[f"notification_text: {DUPLICATE}"],
     ),
-    arrives(
+    delivers(
         "a field given twice, once with an escape in its name",
         '{"notification_text": "hi", "senders_config": {"slack": {"slack\\u005fwebhook_url": "none", '
         + json.dumps(SLACK)[1:]
@@ -247,7 +247,7 @@ STRUCTURE = [
         to_slack("hi"),
         warnings=[f"senders_config.slack.slack_webhook_url: {DUPLICATE}"],
     ),
-    arrives(
+    delivers(
         "a sender given twice",
         '{"notification_text": "hi", "senders_config": {"slack": {}, "slack": ' + json.dumps(SLACK) + "}}",
         to_slack("hi"),
@@ -257,11 +257,11 @@ STRUCTURE = [
 
 NO_BODY = "No request body provided."
 REQUIRED = [
-    refused("no body", b"", "no_body", NO_BODY),
-    refused("an empty object", {}, "missing_field", MISSING, "notification_text"),
-    refused("no text", {"senders_config": {"slack": SLACK}}, "missing_field", MISSING, "notification_text"),
-    refused("no senders", {"notification_text": "hi"}, "missing_field", MISSING, "senders_config"),
-    refused(
+    rejected("no body", b"", "no_body", NO_BODY),
+    rejected("an empty object", {}, "missing_field", MISSING, "notification_text"),
+    rejected("no text", {"senders_config": {"slack": SLACK}}, "missing_field", MISSING, "notification_text"),
+    rejected("no senders", {"notification_text": "hi"}, "missing_field", MISSING, "senders_config"),
+    rejected(
         "senders null",
         {"notification_text": "hi", "senders_config": None},
         "missing_field",
@@ -269,7 +269,7 @@ REQUIRED = [
         "senders_config",
     ),
     *(
-        refused(
+        rejected(
             f"senders as {found}",
             {"notification_text": "hi", "senders_config": value},
             "invalid_field",
@@ -283,7 +283,7 @@ REQUIRED = [
             (True, "a boolean"),
         ]
     ),
-    Row(
+    Case(
         "no sender in senders_config",
         {"notification_text": "hi", "senders_config": {}},
         warnings=["senders_config names no sender: nothing was sent"],
@@ -293,11 +293,11 @@ REQUIRED = [
 SENT_NUMBERS = ["0", "-0", "1.50", "1e2", "1E+2", "12345678901234567890123", "0.1000000000000000055511151231257827"]
 
 TEXTS = [
-    *(arrives(f"the number {number} as it is written", written(number), to_slack(number)) for number in SENT_NUMBERS),
-    arrives("a boolean as text", written("true"), to_slack("true")),
-    arrives("a number to Discord", written("1.50", "discord"), to_discord("1.50")),
+    *(delivers(f"the number {number} as it is written", written(number), to_slack(number)) for number in SENT_NUMBERS),
+    delivers("a boolean as text", written("true"), to_slack("true")),
+    delivers("a number to Discord", written("1.50", "discord"), to_discord("1.50")),
     *(
-        arrives(f"{name} to http unchanged", written(text, "http"), to_http(f'{{"message":{sent}}}'.encode()))
+        delivers(f"{name} to http unchanged", written(text, "http"), to_http(f'{{"message":{sent}}}'.encode()))
         for name, text, sent in [
             ("null", "null", "null"),
             ("a boolean", "false", "false"),
@@ -314,9 +314,9 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("row", ENCODINGS + NO_NUMBERS + MALFORMED + STRUCTURE + REQUIRED + TEXTS, ids=str)
-def test_a_body_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ENCODINGS + NO_NUMBERS + MALFORMED + STRUCTURE + REQUIRED + TEXTS, ids=str)
+def test_a_body_is_read_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.mark.parametrize(("size", "taken"), [(1_048_575, True), (1_048_576, True), (1_048_577, False)])

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.channels.channel import FIRING
-from tests.contract.row import ARGUMENTS, HOST, Row, arrives, body_bytes, delivered, fails, not_tried, run
+from tests.contract.case import ARGUMENTS, HOST, Case, body_bytes, delivered, delivers, fails, not_attempted, run_case
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
 from tests.contract.test_length import NUMBER, utf16
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
 from tests.harness import Response, Standin, Trigger, Triggers
 
 SENDERS: dict[str, Any] = {"slack": SLACK, "discord": DISCORD, "http": HTTP, "sms": TWILIO, "whatsapp": TWILIO}
@@ -46,7 +46,7 @@ def mentions(standin: Standin, provider: str) -> list[str]:
 FORM = b"To=%2B15558675310&From=%2B15017122661&Body="
 ROWS = [
     # What makes no rich form leaves today's bytes.
-    arrives(
+    delivers(
         "a time and a key alone",
         {"notification_text": "hi", "senders_config": SENDERS, "timestamp": "2026-11-25T02:41:58Z", "dedup_key": "k"},
         to_slack("hi"),
@@ -56,7 +56,7 @@ ROWS = [
         to_twilio(FORM + b"hi"),
         to_twilio(FORM.replace(b"=", b"=whatsapp%3A", 2) + b"hi", "whatsapp"),
     ),
-    arrives(
+    delivers(
         "what is absent or unusable",
         {
             "notification_text": "hi",
@@ -69,12 +69,12 @@ ROWS = [
         to_slack("hi"),
         warnings=["status: must be one of firing, acknowledged, resolved, found 'over'; left out"],
     ),
-    arrives(
+    delivers(
         "a dedup key of a kibibyte is the key",
         {"notification_text": "hi", "title": "t", "dedup_key": "k" * 1024, "senders_config": {"http": HTTP}},
         to_http(b'{"message":"hi","title":"t","dedup_key":"' + b"k" * 1024 + b'"}'),
     ),
-    arrives(
+    delivers(
         "a longer dedup key is its SHA-256",
         {"notification_text": "hi", "title": "t", "dedup_key": "k" * 1025, "senders_config": {"http": HTTP}},
         to_http(
@@ -82,7 +82,7 @@ ROWS = [
         ),
         warnings=["dedup_key: is longer than 1024 bytes; its SHA-256 is used in its place"],
     ),
-    arrives(
+    delivers(
         "http gets the members as they came",
         {**FIRING, "notification_text": [1.50, None], "dedup_key": "cpu", "senders_config": {"http": HTTP}},
         to_http(
@@ -92,12 +92,12 @@ ROWS = [
             b'"timestamp":"2026-11-25T02:41:58Z","dedup_key":"cpu"}'
         ),
     ),
-    arrives(
+    delivers(
         "http gets those only that there are",
         {"notification_text": "hi", "level": "WARN", "senders_config": {"http": HTTP}},
         to_http(b'{"message":"hi","level":"warning"}'),
     ),
-    arrives(
+    delivers(
         "a text message is a few lines",
         {**FIRING, "senders_config": {"sms": TWILIO}},
         to_twilio(
@@ -111,14 +111,14 @@ ROWS = [
     fails(
         "a rich form needs a text too",
         {**FIRING, "notification_text": " ", "senders_config": {"discord": DISCORD}},
-        not_tried("discord", "invalid_text", "notification_text is blank", "notification_text"),
+        not_attempted("discord", "invalid_text", "notification_text is blank", "notification_text"),
     ),
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_the_rich_fields_follow_the_contract(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_the_rich_fields_follow_the_contract(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 def test_what_arrives_is_what_a_dry_run_shows_one_message_a_channel(trigger: Trigger, standin: Standin) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, Row, reaches, run
-from tests.contract.wire import to_http
+from tests.contract.case import HOST, Case, delivers_to, run_case
+from tests.contract.provider_requests import to_http
 from tests.harness import Standin, Triggers
 
 RECEIVERS = "".join(
@@ -42,12 +42,12 @@ receivers = ["log"]
 )
 
 
-def goes_to(name: str, body: dict[str, Any], *receivers: str) -> Row:
+def goes_to(name: str, body: dict[str, Any], *receivers: str) -> Case:
     text = {"notification_text": "x"}
     order = ("title", "level", "status", "fields")
     members = {member: body[member] for member in order if member in body}
     message = json.dumps({"message": "x"} | members, separators=(",", ":")).encode()
-    return reaches(
+    return delivers_to(
         name, text | body, TREE, *((receiver, to_http(message, f"/hook/{receiver}")) for receiver in receivers)
     )
 
@@ -68,6 +68,6 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_request_reaches_the_receivers_of_the_tree(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_a_request_reaches_the_receivers_of_the_tree(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)

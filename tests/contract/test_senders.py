@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import Entry, Row, arrives, delivered, fails, not_tried, previewed, run
-from tests.contract.wire import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
+from tests.contract.case import Case, ExpectedDelivery, delivered, delivers, fails, not_attempted, previewed, run_case
+from tests.contract.provider_requests import DISCORD, HTTP, SLACK, TWILIO, to_discord, to_http, to_slack, to_twilio
 from tests.harness import Standin, Triggers
 
 JSON = "application/json"
@@ -21,18 +21,18 @@ def hi(**senders: object) -> dict[str, Any]:
     return {"notification_text": "hi", "senders_config": senders}
 
 
-def invalid(sender: str, detail: str, path: str | None = None) -> Entry:
+def invalid(sender: str, detail: str, path: str | None = None) -> ExpectedDelivery:
     """A configuration that cannot be used; ``path`` goes on from the sender's."""
-    return not_tried(sender, "invalid_config", detail, f"senders_config.{sender}{path or ''}")
+    return not_attempted(sender, "invalid_config", detail, f"senders_config.{sender}{path or ''}")
 
 
 EVERY_ONE = [
-    arrives("slack", hi(slack=SLACK), to_slack("hi")),
-    arrives("discord", hi(discord=DISCORD), to_discord("hi")),
-    arrives("http", hi(http=HTTP), to_http("hi")),
-    arrives("sms", hi(sms=TWILIO), to_twilio(FORM)),
-    arrives("whatsapp", hi(whatsapp=TWILIO), to_twilio(WHATSAPP_FORM, "whatsapp")),
-    arrives(
+    delivers("slack", hi(slack=SLACK), to_slack("hi")),
+    delivers("discord", hi(discord=DISCORD), to_discord("hi")),
+    delivers("http", hi(http=HTTP), to_http("hi")),
+    delivers("sms", hi(sms=TWILIO), to_twilio(FORM)),
+    delivers("whatsapp", hi(whatsapp=TWILIO), to_twilio(WHATSAPP_FORM, "whatsapp")),
+    delivers(
         "all five, answered in the order of the request",
         hi(whatsapp=TWILIO, http=HTTP, sms=TWILIO, discord=DISCORD, slack=SLACK),
         to_twilio(WHATSAPP_FORM, "whatsapp"),
@@ -41,29 +41,29 @@ EVERY_ONE = [
         to_discord("hi"),
         to_slack("hi"),
     ),
-    arrives(
+    delivers(
         "mrkdwn and mentions to Slack as they are",
         {"notification_text": "*a* <!channel> & <b>", "senders_config": {"slack": SLACK}},
         to_slack("*a* <!channel> & <b>"),
     ),
-    arrives(
+    delivers(
         "without mentions Slack's text is escaped",
         {"notification_text": "<!channel> & <@U1>", "senders_config": {"slack": SLACK}},
         to_slack("&lt;!channel&gt; &amp; &lt;@U1&gt;"),
         args={"allow_mentions": "false"},
     ),
-    arrives(
+    delivers(
         "mentions to Discord as they are",
         {"notification_text": "@everyone **a**", "senders_config": {"discord": DISCORD}},
         to_discord("@everyone **a**"),
     ),
-    arrives(
+    delivers(
         "without mentions Discord is told to parse none",
         {"notification_text": "@everyone", "senders_config": {"discord": DISCORD}},
         to_discord(b'{"content":"@everyone","allowed_mentions":{"parse":[]}}'),
         args={"allow_mentions": "no"},
     ),
-    arrives(
+    delivers(
         "a form is encoded as browsers do",
         {"notification_text": "a b+c&d=ü*~😀\n", "senders_config": {"sms": TWILIO}},
         to_twilio(b"To=%2B15558675310&From=%2B15017122661&Body=a+b%2Bc%26d%3D%C3%BC*%7E%F0%9F%98%80%0A"),
@@ -92,14 +92,14 @@ VALUES = [
         hi(slack=[[SLACK]]),
         invalid("slack", NOT_AN_OBJECT + "an empty list or a list of lists", "[0]"),
     ),
-    Row(
+    Case(
         "a list of two",
         hi(**TWO),
         {"slack": True},
         deliveries=[delivered("slack"), delivered("slack")],
         sent=[to_slack("hi"), to_slack("hi", "/services/T1/B1/other")],
     ),
-    Row(
+    Case(
         "a list of one good, one string and one null",
         hi(discord=[DISCORD, "x", None]),
         {"discord": False},
@@ -111,7 +111,7 @@ VALUES = [
         ],
         sent=[to_discord("hi")],
     ),
-    Row(
+    Case(
         "one bad sender does not hold up the others",
         hi(slack={}, http=HTTP),
         {"slack": False, "http": True},
@@ -129,10 +129,10 @@ VALUES = [
 ]
 
 
-def unknown(sender: str, meant: str | None) -> Entry:
+def unknown(sender: str, meant: str | None) -> ExpectedDelivery:
     """A sender that there is not."""
     detail = f"There is no such sender; did you mean {meant}?" if meant else "There is no sender of this name."
-    return not_tried(sender, "unknown_sender", detail, f"senders_config.{sender}")
+    return not_attempted(sender, "unknown_sender", detail, f"senders_config.{sender}")
 
 
 UNKNOWN = [
@@ -148,7 +148,7 @@ UNKNOWN = [
             ("carrier_pigeon", None),
         ]
     ),
-    Row(
+    Case(
         "an unknown sender beside a known one",
         hi(carrier_pigeon=5, slack=SLACK),
         {"carrier_pigeon": "Invalid sender", "slack": True},
@@ -156,7 +156,7 @@ UNKNOWN = [
         deliveries=[unknown("carrier_pigeon", None), delivered("slack")],
         sent=[to_slack("hi")],
     ),
-    fails("the empty name", hi(**{"": {}}), not_tried("", "unknown_sender", None, "senders_config.")),
+    fails("the empty name", hi(**{"": {}}), not_attempted("", "unknown_sender", None, "senders_config.")),
 ]
 
 
@@ -226,20 +226,20 @@ FIELDS = [
         ),
         warnings=["senders_config.slack.slack_webhok_url: unknown field, ignored; did you mean slack_webhook_url?"],
     ),
-    arrives(
+    delivers(
         "an unknown field with a suggestion",
         hi(slack=SLACK | {"slack_header": "x"}),
         to_slack("hi"),
         warnings=["senders_config.slack.slack_header: unknown field, ignored; did you mean slack_headers?"],
     ),
-    arrives(
+    delivers(
         "an unknown field without one",
         hi(http=HTTP | {"zzz": {"deep": [1]}}),
         to_http("hi"),
         warnings=["senders_config.http.zzz: unknown field, ignored; http knows http_webhook_url, http_headers"],
     ),
-    arrives("optional fields that are null or empty", hi(slack=SLACK | {"slack_headers": None}), to_slack("hi")),
-    arrives("optional fields that are empty", hi(slack=SLACK | {"slack_headers": ""}), to_slack("hi")),
+    delivers("optional fields that are null or empty", hi(slack=SLACK | {"slack_headers": None}), to_slack("hi")),
+    delivers("optional fields that are empty", hi(slack=SLACK | {"slack_headers": ""}), to_slack("hi")),
 ]
 
 
@@ -288,7 +288,7 @@ ADDRESSES = [
         ]
     ),
     *(
-        arrives(f"{name}", hi(http=at(url)), sent)
+        delivers(f"{name}", hi(http=at(url)), sent)
         for name, url, sent in [
             ("a scheme in capitals", "HTTP://standin.test/hook/x", to_http("hi", "/hook/x")),
             ("blanks around", "  http://standin.test/hook/x ", to_http("hi", "/hook/x")),
@@ -320,7 +320,7 @@ ADDRESSES = [
         ]
     ),
     *(
-        Row(
+        Case(
             f"{name}",
             hi(slack={"slack_webhook_url": url}),
             {"slack": "dry_run"},
@@ -338,12 +338,12 @@ ADDRESSES = [
             ("an IPv4 address in hexadecimal", "http://0x7f.1/x", r"127\.0\.0\.1"),
         ]
     ),
-    arrives(
+    delivers(
         "Discord's wait replaces the URL's own and the rest of the query stays",
         hi(discord={"discord_webhook_url": DISCORD["discord_webhook_url"] + "?wait=false&thread_id=5"}),
         to_discord("hi", query="thread_id=5&wait=true"),
     ),
-    arrives(
+    delivers(
         "no version is put into a path at a host that is not Discord's",
         hi(discord={"discord_webhook_url": "http://standin.test/api/v8/webhooks/123456789012345678/discord-secret"}),
         to_discord("hi", "/api/v8/webhooks/123456789012345678/discord-secret"),
@@ -351,11 +351,11 @@ ADDRESSES = [
     fails(
         "a host that is not allowed",
         hi(http=HTTP),
-        not_tried("http", "address_denied", "the host is not one of allowed_hosts", "senders_config.http"),
+        not_attempted("http", "address_denied", "the host is not one of allowed_hosts", "senders_config.http"),
         args={"allowed_hosts": "hooks.slack.com *.example.com"},
     ),
-    arrives("a host that is allowed", hi(http=HTTP), to_http("hi"), args={"allowed_hosts": "localhost, 127.0.0.1"}),
-    arrives(
+    delivers("a host that is allowed", hi(http=HTTP), to_http("hi"), args={"allowed_hosts": "localhost, 127.0.0.1"}),
+    delivers(
         "Twilio is no matter of allowed hosts", hi(sms=TWILIO), to_twilio(FORM), args={"allowed_hosts": "a.example"}
     ),
 ]
@@ -364,7 +364,7 @@ TEXTS = [
     fails(
         f"{name} to {sender}",
         f'{{"notification_text": {text}, "senders_config": {{"{sender}": {json.dumps(configuration)}}}}}',
-        not_tried(sender, "invalid_text", detail, "notification_text"),
+        not_attempted(sender, "invalid_text", detail, "notification_text"),
     )
     for sender, configuration in [("slack", SLACK), ("discord", DISCORD), ("sms", TWILIO), ("whatsapp", TWILIO)]
     for name, text, detail in [
@@ -377,6 +377,6 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("row", EVERY_ONE + VALUES + UNKNOWN + FIELDS + ADDRESSES + TEXTS, ids=str)
-def test_a_sender_is_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", EVERY_ONE + VALUES + UNKNOWN + FIELDS + ADDRESSES + TEXTS, ids=str)
+def test_a_sender_is_read_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)

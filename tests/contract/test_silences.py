@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.contract.row import HOST, Row, arrives, previewed, reaches, run, suppressed, write_config
-from tests.contract.wire import SLACK, TWILIO, to_http, to_slack
+from tests.contract.case import HOST, Case, delivers, delivers_to, previewed, run_case, suppressed, write_config
+from tests.contract.provider_requests import SLACK, TWILIO, to_http, to_slack
 from tests.harness import Standin, Trigger, Triggers
 
 OPS = f'[receivers.ops.http]\nwebhook_url = "http://{HOST}/hook/ops"\n'
@@ -23,18 +23,18 @@ def silence(**keys: object) -> str:
     return ALWAYS + "".join(f"{key} = {value}\n" for key, value in keys.items())
 
 
-def kept_back(name: str, config: str, body: dict[str, Any] | None = None, **members: Any) -> Row:
+def kept_back(name: str, config: str, body: dict[str, Any] | None = None, **members: Any) -> Case:
     """A row of which nothing is sent."""
     usual: dict[str, Any] = {
         "results": {"ops": "suppressed"},
         "deliveries": [suppressed("http", "planned work", receiver="ops")],
     }
-    return Row(name, HI | (body or {}), config=OPS + config, **(usual | members))
+    return Case(name, HI | (body or {}), config=OPS + config, **(usual | members))
 
 
-def goes(name: str, config: str, body: dict[str, Any] | None = None, message: bytes | str = "hi") -> Row:
+def goes(name: str, config: str, body: dict[str, Any] | None = None, message: bytes | str = "hi") -> Case:
     """A row of which all is sent."""
-    return reaches(name, HI | (body or {}), OPS + config, ("ops", to_http(message, "/hook/ops")))
+    return delivers_to(name, HI | (body or {}), OPS + config, ("ops", to_http(message, "/hook/ops")))
 
 
 def at(delta: timedelta) -> str:
@@ -79,7 +79,7 @@ ROWS = [
         "times as TOML writes them", silence(**{"from": "2020-01-01T00:00:00Z", "until": "2999-01-01T00:00:00+01:00"})
     ),
     kept_back("every day of the week", silence(weekly='"Mon-Sun 00:00-24:00"', time_zone='"Asia/Kolkata"')),
-    Row(
+    Case(
         "a silence is for senders too",
         {"notification_text": "hi", "senders_config": {"slack": SLACK, "sms": TWILIO}, "receivers": ["ops"]},
         {"slack": "suppressed", "sms": "suppressed", "ops": "suppressed"},
@@ -90,7 +90,7 @@ ROWS = [
         ],
         config=OPS + ALWAYS,
     ),
-    Row(
+    Case(
         "a dry run says that it would be",
         HI | {"dry_run": True},
         {"ops": "dry_run"},
@@ -98,13 +98,13 @@ ROWS = [
         warnings=["the silence planned work would suppress this"],
         config=OPS + ALWAYS,
     ),
-    arrives("no file, no silence", {"notification_text": "hi", "senders_config": {"slack": SLACK}}, to_slack("hi")),
+    delivers("no file, no silence", {"notification_text": "hi", "senders_config": {"slack": SLACK}}, to_slack("hi")),
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_silence_suppresses_what_it_matches(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_a_silence_suppresses_what_it_matches(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 def create(triggers: Triggers, standin: Standin, config: str) -> Trigger:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import HOST, Row, arrives, reaches, run, write_config
-from tests.contract.wire import HTTP, SLACK, to_http, to_slack
+from tests.contract.case import HOST, Case, delivers, delivers_to, run_case, write_config
+from tests.contract.provider_requests import HTTP, SLACK, to_http, to_slack
 from tests.harness import Standin, Triggers
 
 FILE = f"""
@@ -73,55 +73,55 @@ def rich(message: str, level: str = "error") -> bytes:
 
 
 ROWS = [
-    reaches(
+    delivers_to(
         "a receiver's own",
         hi("ops", "plain", level="err"),
         FILE,
         to("ops", rich("ERROR: disk full")),
         to("plain", rich("disk full")),
     ),
-    reaches(
+    delivers_to(
         "the request's wins, and is for all",
         hi("ops", "plain", template="long", data={"runbook": "https://runbooks.example/disk"}),
         FILE,
         to("ops", "https://runbooks.example/disk"),
         to("plain", "https://runbooks.example/disk"),
     ),
-    reaches("what is not there is empty", hi("ops"), FILE, to("ops", ": disk full")),
-    reaches(
+    delivers_to("what is not there is empty", hi("ops"), FILE, to("ops", ": disk full")),
+    delivers_to(
         "fields in the order of the request",
         hi("plain", template="long", fields={"z": 1, "a": True, "m": 1.50}),
         FILE,
         to("plain", b'{"message":"z=1 a=True m=1.5 no runbook","fields":{"z":1,"a":true,"m":1.5}}'),
     ),
-    Row(
+    Case(
         "the request's is for its senders too",
         {"notification_text": "x", "level": "ok", "template": "short", "senders_config": {"http": HTTP}},
         {"http": True},
-        deliveries=arrives("", {}, to_http("")).deliveries,
+        deliveries=delivers("", {}, to_http("")).deliveries,
         sent=[to_http(rich("OK: x", "ok"))],
         config=FILE,
     ),
-    reaches(
+    delivers_to(
         "a text that is none is made by the template",
         {"notification_text": {"disk": "/"}, "receivers": ["plain"], "template": "short", "level": "info"},
         FILE.replace("notification.text }}", "notification.text.disk }}", 1),
         to("plain", rich("INFO: /", "info")),
     ),
-    reaches(
+    delivers_to(
         "a body is made of the notification and the data, and the text's template comes before it",
         hi("body", data={"n": 3}, template="short", level="ok"),
         FILE,
         to("body", b'{"n": 3, "text": "OK: disk full"}'),
     ),
-    reaches(
+    delivers_to(
         "a blank text",
         hi("plain", template="blank"),
         FILE,
         to("plain", "disk full"),
         warnings=["template blank: it makes a blank text; the text goes as it is"],
     ),
-    reaches(
+    delivers_to(
         "one that fails, for two receivers, is warned of once",
         hi("ops", "plain", template="broken"),
         FILE,
@@ -129,7 +129,7 @@ ROWS = [
         to("plain", "disk full"),
         warnings=[f"template broken: {BROKEN}; the text goes as it is"],
     ),
-    reaches(
+    delivers_to(
         "one that there is not",
         hi("ops", level="info", template="shrot"),
         FILE,
@@ -138,13 +138,13 @@ ROWS = [
             "template: the configuration file has no template shrot, so the text goes as it is; did you mean short?"
         ],
     ),
-    arrives(
+    delivers(
         "one where there is no file",
         {"notification_text": "hi", "template": "short", "senders_config": {"slack": SLACK}},
         to_slack("hi"),
         warnings=["template: the configuration file has no template short, so the text goes as it is"],
     ),
-    reaches(
+    delivers_to(
         "the name of a body's template is no name",
         hi("plain", template="receivers.body.http.body_template"),
         FILE,
@@ -154,7 +154,7 @@ ROWS = [
             "so the text goes as it is"
         ],
     ),
-    reaches(
+    delivers_to(
         "a body that fails goes as usual",
         hi("body", data={"n": {"a": 1}}),
         BROKEN_BODY,
@@ -164,7 +164,7 @@ ROWS = [
         ],
     ),
     *(
-        reaches(
+        delivers_to(
             f"a field that is the {type(cpu).__name__} {cpu!r} made a number before it is compared",
             hi("ops", fields={"cpu": cpu}),
             COMPARED.replace("fields.cpu >", "fields.cpu | float(0) >"),
@@ -172,7 +172,7 @@ ROWS = [
         )
         for cpu, made in [(95, "high"), ("95", "high"), ("5", "low"), ("abc", "low"), (0.001, "low")]
     ),
-    reaches(
+    delivers_to(
         "what a request brings is data and never a template",
         hi("ops", level="{{ 7 * 7 }}", fields={"a": "{{ 7 * 7 }}"}) | {"notification_text": "{{ 7 * 7 }}"},
         FILE.replace("[receivers.ops]", "[receivers.ops]  # {{ 7 * 7 }}"),
@@ -182,9 +182,11 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-def test_a_failing_template_sends_the_plain_text_with_a_warning(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", ROWS, ids=str)
+def test_a_failing_template_sends_the_plain_text_with_a_warning(
+    case: Case, triggers: Triggers, standin: Standin
+) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import Row, arrives, delivered, fails, not_tried, run
-from tests.contract.wire import ACCOUNT, TWILIO, to_twilio
+from tests.contract.case import Case, delivered, delivers, fails, not_attempted, run_case
+from tests.contract.provider_requests import ACCOUNT, TWILIO, to_twilio
 from tests.engine_host.host import EngineHost
 from tests.harness import Standin, Triggers
 
@@ -43,9 +43,9 @@ def path(account: str) -> str:
     return f"/2010-04-01/Accounts/{account}/Messages.json"
 
 
-def judged(name: str, sender: str, fields: dict[str, Any], arrived: bytes, *odd: str) -> Row:
+def judged(name: str, sender: str, fields: dict[str, Any], arrived: bytes, *odd: str) -> Case:
     """Numbers that pass as given: what Twilio says to them is Twilio's. ``odd``: the fields that get a warning."""
-    return Row(
+    return Case(
         name,
         hi(sender, **fields),
         {sender: True},
@@ -116,7 +116,7 @@ NUMBERS = [
         fails(
             f"{name} in {field}",
             hi("sms", **{field: value}),
-            not_tried("sms", "invalid_config", f"{field} {what}", f"senders_config.sms.{field}"),
+            not_attempted("sms", "invalid_config", f"{field} {what}", f"senders_config.sms.{field}"),
         )
         for field in (TO, FROM)
         for name, value, what in [
@@ -178,7 +178,7 @@ UNUSABLE: list[tuple[str, dict[str, Any], str, str]] = [
     ),
 ]
 CONTENT = [
-    arrives(
+    delivers(
         "a content template and its variables from a request",
         hi("whatsapp", content_sid=HX, content_variables={"1": "one\n two", "name": "", "n": 5}),
         to_twilio(
@@ -190,7 +190,7 @@ CONTENT = [
         ),
         deliveries=[delivered("whatsapp", segments=None)],
     ),
-    arrives(
+    delivers(
         "a content template without variables from a request",
         hi("sms", content_sid=HX),
         to_twilio(b"To=%2B15558675310&From=%2B15017122661&ContentSid=" + HX.encode()),
@@ -198,35 +198,35 @@ CONTENT = [
     ),
 ]
 ACCOUNTS = [
-    arrives(
+    delivers(
         "an API key",
         hi(twilio_sid=KEY, twilio_account_sid=OTHER),
         to_twilio(form(), path=path(OTHER), authorization=basic(KEY, "twilio-secret")),
         rule={"path": "/2010-04-01/*", "reply": {"status": 201, "body": '{"sid": "SM1", "status": "queued"}'}},
     ),
-    arrives(
+    delivers(
         "an account beside an account",
         hi(twilio_account_sid=OTHER),
         to_twilio(form(), path=path(OTHER)),
         rule={"path": "/2010-04-01/*", "reply": {"status": 201, "body": '{"sid": "SM1", "status": "queued"}'}},
     ),
-    arrives(
+    delivers(
         "blanks around credentials", hi(twilio_sid=f" {ACCOUNT}\n", twilio_token="\ttwilio-secret "), to_twilio(form())
     ),
     *(
         fails(
             name,
             hi("sms", **fields),
-            not_tried("sms", "invalid_config", detail, f"senders_config.sms.{field}"),
+            not_attempted("sms", "invalid_config", detail, f"senders_config.sms.{field}"),
         )
         for name, fields, field, detail in UNUSABLE
     ),
 ]
 
 
-@pytest.mark.parametrize("row", NUMBERS + ACCOUNTS + CONTENT, ids=str)
-def test_twilio_fields_are_read_as_the_contract_says(row: Row, triggers: Triggers, standin: Standin) -> None:
-    run(row, triggers, standin)
+@pytest.mark.parametrize("case", NUMBERS + ACCOUNTS + CONTENT, ids=str)
+def test_twilio_fields_are_read_as_the_contract_says(case: Case, triggers: Triggers, standin: Standin) -> None:
+    run_case(case, triggers, standin)
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_sid_and_token_each_fall_back_to_the_environment(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     sent = to_twilio(form(), path=path(account), authorization=basic(account, token))
-    run(arrives("", hi(**fields), sent), here, standin)
+    run_case(delivers("", hi(**fields), sent), here, standin)
 
 
 @pytest.mark.parametrize("value", ["", "  "])
@@ -281,5 +281,5 @@ def test_a_blank_variable_is_none(
     value: str, here: Triggers, standin: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWILIO_SID", value)
-    entry = not_tried("sms", "invalid_config", NO_SID, "senders_config.sms.twilio_sid")
-    run(fails("", hi(twilio_sid=...), entry), here, standin)
+    entry = not_attempted("sms", "invalid_config", NO_SID, "senders_config.sms.twilio_sid")
+    run_case(fails("", hi(twilio_sid=...), entry), here, standin)

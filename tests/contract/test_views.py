@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import influxdb3_notifier
 from influxdb3_notifier import _native
-from tests.contract.row import ENGINE_LINE, ERROR_MEMBERS, body_bytes
-from tests.contract.wire import HTTP, SLACK
+from tests.contract.case import ENGINE_LINE, ERROR_MEMBERS, body_bytes
+from tests.contract.provider_requests import HTTP, SLACK
 from tests.harness import Response, Standin, Trigger, Triggers
 
 MEMBERS = ["status", "results", "version", "plugin_api", "channels", "receivers", "in_flight", "pending", "paused"]

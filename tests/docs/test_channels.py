@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.channels.channel import NUMBERS, REGISTRY, Channel, Sender, Sent, channels
-from tests.channels.conftest import sender
+from tests.channels.channel import NUMBERS, REGISTRY, ChannelSpec, RequestSender, SendResult, channels
+from tests.channels.conftest import request_sender
 from tests.harness import ROOT, Standin
 
-__all__ = ["sender"]
+__all__ = ["request_sender"]
 
 DOCUMENT = (ROOT / "docs" / "channels.md").read_text(encoding="utf-8")
 SENDERS = list(REGISTRY)
@@ -28,27 +28,29 @@ def examples(text: str) -> list[str]:
     return re.findall(r"```json\n(.*?)```", text, re.DOTALL)
 
 
-def at_the_standin(channel: Channel, configuration: Mapping[str, Any], standin: Standin) -> dict[str, Any]:
+def at_the_standin(channel: ChannelSpec, configuration: Mapping[str, Any], standin: Standin) -> dict[str, Any]:
     """The same destination, but for where it is: a place that no other test has."""
     number = next(NUMBERS)
     own = channel.at(standin, number)
-    place = standin.url + channel.place_of(number).removesuffix(channel.path)
+    place = standin.url + channel.path_of(number).removesuffix(channel.path)
     moved = dict(configuration)
     for name, value in configuration.items():
         if isinstance(value, str) and value.startswith("https://"):
             moved[name] = value.replace(f"https://{urlsplit(value).netloc}", place)
     # What says where the provider is, and which account it is of, where no address does.
-    return moved | {name: own[name] for name in ("base_url", "twilio_sid", *channel.where) if name in own}
+    return moved | {name: own[name] for name in ("base_url", "twilio_sid", *channel.address_fields) if name in own}
 
 
-def send(sender: Sender, standin: Standin, example: str, arguments: Mapping[str, str] | None = None) -> Sent:
+def send(
+    request_sender: RequestSender, standin: Standin, example: str, arguments: Mapping[str, str] | None = None
+) -> SendResult:
     request = json.loads(example)
     destinations = []
     for name, given in request.pop("senders_config").items():
         channel = channels()[name]
         for configuration in given if isinstance(given, list) else [given]:
             destinations.append((channel, at_the_standin(channel, configuration, standin)))
-    return sender.send(destinations, arguments, **request)
+    return request_sender.send(destinations, arguments, **request)
 
 
 def senders_of(example: str) -> str:
@@ -56,19 +58,23 @@ def senders_of(example: str) -> str:
 
 
 @pytest.mark.parametrize("example", examples(DOCUMENT), ids=senders_of)
-def test_an_example_is_delivered_without_a_warning(example: str, sender: Sender, standin: Standin) -> None:
-    sent = send(sender, standin, example)
+def test_an_example_is_delivered_without_a_warning(
+    example: str, request_sender: RequestSender, standin: Standin
+) -> None:
+    sent = send(request_sender, standin, example)
     assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
     for name in json.loads(example)["senders_config"]:
         channels()[name].check_arrivals(standin)
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_the_rich_example_is_delivered_by_every_channel(name: str, sender: Sender, standin: Standin) -> None:
+def test_the_rich_example_is_delivered_by_every_channel(
+    name: str, request_sender: RequestSender, standin: Standin
+) -> None:
     [rich] = [example for example in examples(section("Rich notifications")) if "title" in json.loads(example)]
     plain = json.loads(examples(section(name))[0])
     example = json.dumps({**json.loads(rich), "senders_config": plain["senders_config"]})
-    sent = send(sender, standin, example)
+    sent = send(request_sender, standin, example)
     assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
     channels()[name].check_arrivals(standin)
 
@@ -89,7 +95,7 @@ def test_every_channel_has_the_date_of_its_last_check() -> None:
 
 
 @dataclass
-class Row:
+class ErrorListEntry:
     """A line of a list of errors: a reply that some channel gives, and the reason that comes of it."""
 
     sender: str
@@ -101,25 +107,25 @@ class Row:
         return f"{self.sender}-{self.status}-{self.reason}"
 
 
-def rows() -> list[Row]:
+def error_list() -> list[ErrorListEntry]:
     found = []
     for name in SENDERS:
         for reply, reasons in re.findall(r"^- (.+?) → (.+?)\. ", section(name), re.MULTILINE):
-            found += rows_of(name, reply, re.findall(r"`(\w+)`", reasons))
+            found += entries_of(name, reply, re.findall(r"`(\w+)`", reasons))
     return found
 
 
-def rows_of(name: str, reply: str, reasons: list[str]) -> list[Row]:
+def entries_of(name: str, reply: str, reasons: list[str]) -> list[ErrorListEntry]:
     statuses = [int(status) for status in re.findall(r"\b([2345]\d\d|[345]xx)\b(?!\d)", reply.replace("xx", "01"))]
     codes = [int(code) for code in re.findall(r"\b(\d{5,6})\b", reply)]
     words = re.findall(r"`([^`]+)`", reply)
     if codes:
         bodies = [json.dumps({"code": code, "message": "words of the provider"}) for code in codes]
-        return [Row(name, status, body, reasons[0]) for status in statuses or [400] for body in bodies]
+        return [ErrorListEntry(name, status, body, reasons[0]) for status in statuses or [400] for body in bodies]
     body = full_body(name, words[0]) if words else None
     # Several statuses share a reason, or have one each.
     pairs = zip(statuses, reasons if len(reasons) == len(statuses) else reasons * len(statuses), strict=False)
-    return [Row(name, status, body, reason) for status, reason in pairs]
+    return [ErrorListEntry(name, status, body, reason) for status, reason in pairs]
 
 
 def full_body(name: str, words: str) -> str:
@@ -135,14 +141,16 @@ def full_body(name: str, words: str) -> str:
 
 
 def test_the_error_lists_are_parsed() -> None:
-    assert {row.sender for row in rows()} == set(SENDERS)
-    assert len(rows()) >= 25
+    assert {row.sender for row in error_list()} == set(SENDERS)
+    assert len(error_list()) >= 25
 
 
-@pytest.mark.parametrize("row", rows(), ids=str)
-def test_a_reply_gives_the_reason_in_the_list(row: Row, sender: Sender, standin: Standin) -> None:
-    channels()[row.sender].order(standin, row.status, row.body)
-    sent = send(sender, standin, examples(section(row.sender))[0], ENDS_AT_ONCE)
+@pytest.mark.parametrize("row", error_list(), ids=str)
+def test_a_reply_gives_the_reason_in_the_list(
+    row: ErrorListEntry, request_sender: RequestSender, standin: Standin
+) -> None:
+    channels()[row.sender].set_reply(standin, row.status, row.body)
+    sent = send(request_sender, standin, examples(section(row.sender))[0], ENDS_AT_ONCE)
     assert (sent.entry["outcome"] in ("failed", "ambiguous"), sent.entry["reason"]) == (True, row.reason), sent.entry
     assert sent.entry["http_status"] == (row.status if channels()[row.sender].over_http else None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.contract.row import settled, write_config
+from tests.contract.case import backdated, write_config
 from tests.harness import Standin, Trigger, Triggers, eventually
 
 STAYS = "What was read before stays in use."
@@ -81,7 +81,7 @@ def edited(triggers: Triggers, standin: Standin) -> Iterator[Edited]:
 def overwrite(content: str | bytes) -> Callable[[Path], None]:
     def edit(file: Path) -> None:
         file.write_bytes(content.encode() if isinstance(content, str) else content)
-        settled(file)
+        backdated(file)
 
     return edit
 
@@ -98,13 +98,13 @@ def remove(file: Path) -> None:
 def directory(file: Path) -> None:
     file.unlink()
     file.mkdir()
-    settled(file)
+    backdated(file)
 
 
 def pipe(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
-    settled(file)
+    backdated(file)
 
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.contract.row import settled
+from tests.contract.case import backdated
 from tests.faults.isolation import GROWTH
 from tests.faults.process_usage import resident_bytes
 from tests.faults.test_bounds import metric
@@ -47,7 +47,7 @@ class HungFiles:
     def write(self, name: str, text: str) -> Path:
         file = self.directory / name
         file.write_text(text)
-        return settled(file)
+        return backdated(file)
 
     def config(self, url: str) -> Path:
         """Sends to a URL, which is written in TOML."""

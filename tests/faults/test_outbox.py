@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.channels.mailserver import Book, Order, ca_file, shared
+from tests.channels.mailserver import SmtpRule, SmtpState, ca_file, shared_server
 from tests.faults.isolation import MARK
 from tests.faults.site import CHAT, HOOK, MESSAGES, Site, arrived, one_key, to, wake
 from tests.harness import eventually
@@ -152,47 +152,47 @@ def test_a_destination_from_the_request_is_encrypted_and_delivered_after_the_res
 
 
 @pytest.fixture
-def book() -> Iterator[Book]:
+def smtp_state() -> Iterator[SmtpState]:
     """What the shared mail server knows, which is nothing yet."""
-    shared().book.clear()
-    yield shared().book
-    shared().book.clear()
+    shared_server().smtp_state.clear()
+    yield shared_server().smtp_state
+    shared_server().smtp_state.clear()
 
 
 def mails_to(*recipients: str) -> dict[str, object]:
     """A request that brings its mail server along."""
-    server = {"email_host": "localhost", "email_port": shared().port, "email_from": "alerts@example.com"}
+    server = {"email_host": "localhost", "email_port": shared_server().port, "email_from": "alerts@example.com"}
     return {"notification_text": "hi", "senders_config": {"email": {**server, "email_to": list(recipients)}}}
 
 
-def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site, book: Book) -> None:
+def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site, smtp_state: SmtpState) -> None:
     recipients = ["a@example.com", "b@example.com", "c@example.com"]
     trusted = {"SSL_CERT_FILE": ca_file()}
-    book.orders += [Order("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
+    smtp_state.rules += [SmtpRule("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
     engine, trigger = site.start(environment=trusted)
     answer = trigger.notify(mails_to(*recipients))
     assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered", "pending", "pending"]
     engine.kill()
     # Killed between two attempts, not in the midst of one: of that nobody would know what became.
     site.rows("UPDATE deliveries SET attempt_began = NULL")
-    book.orders.clear()
+    smtp_state.rules.clear()
     _, again = site.start(environment=trusted)
     wake(again)
     eventually(lambda: site.states() == ["ended"] * 3, "all have ended")
     for recipient, least in zip(recipients, (1, 2, 2), strict=True):
-        mails = book.to(recipient)
+        mails = smtp_state.to(recipient)
         assert len(mails) >= least
         assert len({mail.message["Message-ID"] for mail in mails}) == 1, "a mail keeps its name"
         assert {mail.message["To"] for mail in mails} == {recipient}
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 3
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 3
 
 
-def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site, book: Book) -> None:
+def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site, smtp_state: SmtpState) -> None:
     """Of a request's own mails it is stored which recipient a copy is for, and whom its headers show."""
-    book.orders += [Order("RCPT", "450 4.2.0 greylisted", f"{name}@example.com") for name in ("cc", "bcc")]
+    smtp_state.rules += [SmtpRule("RCPT", "450 4.2.0 greylisted", f"{name}@example.com") for name in ("cc", "bcc")]
     mail = {
         "email_host": "localhost",
-        "email_port": shared().port,
+        "email_port": shared_server().port,
         "email_from": "alerts@example.com",
         "email_to": "Doe, Jane <a@example.com>, b@example.com",
         "email_cc": ["cc@example.com"],
@@ -205,29 +205,29 @@ def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site,
     engine.kill()
     # Between two attempts.
     site.rows("UPDATE deliveries SET attempt_began = NULL")
-    book.orders.clear()
+    smtp_state.rules.clear()
     _, again = site.start(environment=trust)
     wake(again)
     eventually(lambda: site.states() == ["ended"] * 4, "all have ended")
-    assert sorted(mail.recipient.split("@")[0] for mail in book.mails) == ["a", "b", "bcc", "cc"]
-    assert {(str(mail.message["To"]), str(mail.message["Cc"]), mail.message["Bcc"]) for mail in book.mails} == {
+    assert sorted(mail.recipient.split("@")[0] for mail in smtp_state.mails) == ["a", "b", "bcc", "cc"]
+    assert {(str(mail.message["To"]), str(mail.message["Cc"]), mail.message["Bcc"]) for mail in smtp_state.mails} == {
         ('"Doe, Jane" <a@example.com>, b@example.com', "cc@example.com", None)
     }
-    assert len({mail.message["Message-ID"] for mail in book.mails}) == 1
-    assert book.problems == []
+    assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 1
+    assert smtp_state.problems == []
 
 
-def test_a_mail_in_flight_at_a_kill_is_not_sent_again(site: Site, book: Book) -> None:
+def test_a_mail_in_flight_at_a_kill_is_not_sent_again(site: Site, smtp_state: SmtpState) -> None:
     trusted = {"SSL_CERT_FILE": ca_file()}
-    book.orders.append(Order("MESSAGE", "250 2.0.0 Ok", after=5))
+    smtp_state.rules.append(SmtpRule("MESSAGE", "250 2.0.0 Ok", after=5))
     engine, trigger = site.start(environment=trusted)
     assert trigger.notify(mails_to("a@example.com")).json["results"] == {"email": "pending"}
-    eventually(lambda: book.mails, "the mail is there")
+    eventually(lambda: smtp_state.mails, "the mail is there")
     again = site.killed_and_started_again(engine, None, **trusted)
     wake(again)
     again.wait_for_log("ambiguous after")
     eventually(lambda: site.states() == ["dead"], "a dead letter")
-    assert len(book.mails) == 1
+    assert len(smtp_state.mails) == 1
 
 
 def test_a_key_is_known_after_the_restart(site: Site) -> None:

@@ -16,11 +16,11 @@ from influxdb3_notifier import process_writes
 from influxdb3_notifier._native import metrics
 from tests.faults.isolation import TooLateError, best_of_three
 from tests.faults.writing import Calls
-from tests.recording_local import RecordingLocal
 from tests.harness import ROOT, eventually
 from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer
 from tests.harness.processes import until_json_line
+from tests.recording_local import RecordingLocal
 from tests.rows.table import Table
 
 CALL_SECONDS = 0.020
@@ -245,7 +245,9 @@ def test_rows_that_are_left_in_the_outbox_outlive_a_kill(table: Table, tmp_path:
         killed.process.kill()
     table.standin.clear_rules()
     # Another trigger of the same file takes over.
-    process_writes(1, RecordingLocal(), [{"table_name": "alerts", "rows": [{"message": "200"}]}], killed.calls.arguments)
+    process_writes(
+        1, RecordingLocal(), [{"table_name": "alerts", "rows": [{"message": "200"}]}], killed.calls.arguments
+    )
     killed.written = 201
     eventually(
         lambda: {body["message"] for body in table.bodies(killed.hook)} == {str(n) for n in range(201)}, timeout=30

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.channels.mailserver import Book, MailServer, Order, ca_file
+from tests.channels.mailserver import MailServer, SmtpRule, SmtpState, ca_file
 from tests.faults.isolation import TooLateError, best_of_three
 from tests.faults.process_usage import notifier_threads, open_descriptors
 from tests.harness import ROOT, ProcessEngine, Response, Standin, Trigger, Triggers, eventually
@@ -95,12 +95,14 @@ def test_mails_to_a_server_that_is_silent_after_the_final_dot_fail_no_other_noti
     start: Start, standin: Standin
 ) -> None:
     _, triggers = start()
-    silent, healthy = MailServer(book=Book([Order("MESSAGE", "250 Ok", after=8)])), MailServer()
+    silent, healthy = MailServer(smtp_state=SmtpState([SmtpRule("MESSAGE", "250 Ok", after=8)])), MailServer()
     arguments = {"max_connections": str(CONNECTIONS), "delivery_timeout": "1s", "attempt_timeout": "1s"}
     trigger = triggers.create({**arguments, "response_timeout": "1500ms"})
     at_once = triggers.create({**arguments, "response_timeout": "0s"})
     at_once.notify(mails(silent, *(f"r{n}@example.com" for n in range(CONNECTIONS))))
-    eventually(lambda: len(silent.book.mails) >= CONNECTIONS // 8, "an eighth of the mails wait for the last reply")
+    eventually(
+        lambda: len(silent.smtp_state.mails) >= CONNECTIONS // 8, "an eighth of the mails wait for the last reply"
+    )
     delivered_soon(
         trigger,
         to(f"{standin.url}/hook/beside"),
@@ -108,7 +110,7 @@ def test_mails_to_a_server_that_is_silent_after_the_final_dot_fail_no_other_noti
         to(*(f"{standin.url}/hook/beside/{n}" for n in range(40))),
     )
     at_once.wait_for_log("no connection was free in time", timeout=5)
-    assert len(silent.book.mails) == CONNECTIONS // 8, "no mail of which nobody knows was begun without need"
+    assert len(silent.smtp_state.mails) == CONNECTIONS // 8, "no mail of which nobody knows was begun without need"
 
 
 @best_of_three

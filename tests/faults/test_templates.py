@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.row import write_config
+from tests.contract.case import write_config
 from tests.faults.isolation import GROWTH, LATENESS, TooLateError, best_of_three, engine_pid
 from tests.faults.process_usage import resident_bytes
 from tests.harness import Standin, Triggers

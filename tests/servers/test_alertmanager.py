@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, Sender
-from tests.channels.conftest import sender
+from tests.channels.channel import FIRING, RequestSender
+from tests.channels.conftest import request_sender
 from tests.channels.test_alertmanager import CHANNEL
 from tests.harness import Standin, free_port, http_request
 from tests.servers.conftest import Start, program
 
-__all__ = ["sender"]
+__all__ = ["request_sender"]
 
 HOSTILE = '@everyone <b>h</b> "q" {{ .Labels }} größe 😀 \u0001 %zz'
 
@@ -63,24 +63,24 @@ def told(standin: Standin, count: int) -> list[dict[str, Any]]:
     return [json.loads(request["body"]) for request in requests]
 
 
-def send(sender: Sender, url: str, **request: Any) -> dict[str, Any]:
+def send(request_sender: RequestSender, url: str, **request: Any) -> dict[str, Any]:
     """Send, and see to it that it was taken."""
-    entry = sender.send([(CHANNEL, {"alertmanager_url": url})], **request).entry
+    entry = request_sender.send([(CHANNEL, {"alertmanager_url": url})], **request).entry
     assert (entry["outcome"], entry["http_status"]) == ("delivered", 200), entry
     return entry
 
 
 def test_a_firing_is_notified_once_and_its_resolved_ends_it(
-    alertmanager: str, sender: Sender, standin: Standin
+    alertmanager: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     for _ in range(2):
-        send(sender, alertmanager, **FIRING, dedup_key="cpu db1")
+        send(request_sender, alertmanager, **FIRING, dedup_key="cpu db1")
     [alert] = active(alertmanager)
     assert alert["labels"] == {"alertname": "cpu db1", "severity": "critical"}
     assert alert["annotations"]["description"] == FIRING["notification_text"]
     assert alert["generatorURL"] == FIRING["link"]
     assert [heard["status"] for heard in told(standin, 1)] == ["firing"]
-    send(sender, alertmanager, **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
+    send(request_sender, alertmanager, **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
     heard = told(standin, 2)
     # Of the severities that never fired nobody hears.
     assert [one["status"] for one in heard] == ["firing", "resolved"]
@@ -88,9 +88,11 @@ def test_a_firing_is_notified_once_and_its_resolved_ends_it(
     assert active(alertmanager) == []
 
 
-def test_plain_texts_are_alerts_of_their_own(alertmanager: str, sender: Sender, standin: Standin) -> None:
+def test_plain_texts_are_alerts_of_their_own(
+    alertmanager: str, request_sender: RequestSender, standin: Standin
+) -> None:
     for text in ("one", "two"):
-        send(sender, alertmanager, notification_text=text)
+        send(request_sender, alertmanager, notification_text=text)
     assert sorted(alert["annotations"]["description"] for alert in active(alertmanager)) == ["one", "two"]
     texts = {alert["annotations"]["description"] for heard in told(standin, 2) for alert in heard["alerts"]}
     assert texts == {"one", "two"}
@@ -98,7 +100,7 @@ def test_plain_texts_are_alerts_of_their_own(alertmanager: str, sender: Sender, 
 
 @pytest.mark.parametrize("timestamp", [None, "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "9999-12-30T21:00:00Z"])
 def test_any_notification_is_accepted(
-    timestamp: str | None, alertmanager: str, sender: Sender, standin: Standin
+    timestamp: str | None, alertmanager: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     hostile = {
         "notification_text": HOSTILE,
@@ -107,16 +109,16 @@ def test_any_notification_is_accepted(
         "link": f"https://evil.example/{HOSTILE}",
     }
     for status, key in (("firing", HOSTILE), ("resolved", HOSTILE), (None, None)):
-        send(sender, alertmanager, **hostile, status=status, dedup_key=key, timestamp=timestamp, level="error")
+        send(request_sender, alertmanager, **hostile, status=status, dedup_key=key, timestamp=timestamp, level="error")
 
 
-def test_the_stand_in_refuses_with_the_real_servers_errors(alertmanager: str, sender: Sender) -> None:
+def test_the_stand_in_refuses_with_the_real_servers_errors(alertmanager: str, request_sender: RequestSender) -> None:
     for path, reason in (("/x", "unknown_destination"), ("/api/v2", "unknown_destination")):
-        entry = sender.send([(CHANNEL, {"alertmanager_url": alertmanager + path})]).entry
+        entry = request_sender.send([(CHANNEL, {"alertmanager_url": alertmanager + path})]).entry
         assert (entry["outcome"], entry["reason"]) == ("failed", reason), entry
 
 
-@pytest.mark.parametrize(("headers", "body", "status"), CHANNEL.refusals)
+@pytest.mark.parametrize(("headers", "body", "status"), CHANNEL.rejected_requests)
 def test_the_stand_in_is_as_strict_as_it(headers: dict[str, str], body: bytes, status: int, alertmanager: str) -> None:
     got = http_request("POST", f"{alertmanager}/api/v2/alerts", body=body, headers=headers)
     # It says 400 as well to what its own check of the form finds.

@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from tests.channels.channel import FIRING, Sender, toml
-from tests.channels.conftest import sender
+from tests.channels.channel import FIRING, RequestSender, toml
+from tests.channels.conftest import request_sender
 from tests.channels.mailserver import PASSWORD, authority, ca_file
 from tests.channels.test_email import CHANNEL
 from tests.harness import eventually, free_port
 from tests.servers.conftest import Start, program
 
-__all__ = ["sender"]
+__all__ = ["request_sender"]
 
 MANY = [f"n{number}@example.com" for number in range(80)]
 """More than Postfix serves one client at a time."""
@@ -172,8 +172,8 @@ LIMITS = {"initial_backoff": "10ms", "max_backoff": "20ms", "max_attempts": "2"}
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-def test_a_mail_of_an_account_is_in_the_mailbox(tls: str, postfix: Postfix, sender: Sender) -> None:
-    entry = sender.send([(CHANNEL, postfix.at(tls, **ACCOUNT))], **FIRING, dedup_key="cpu db1").entry
+def test_a_mail_of_an_account_is_in_the_mailbox(tls: str, postfix: Postfix, request_sender: RequestSender) -> None:
+    entry = request_sender.send([(CHANNEL, postfix.at(tls, **ACCOUNT))], **FIRING, dedup_key="cpu db1").entry
     assert entry["outcome"] == "delivered", entry
     [mail] = postfix.mails()
     # Encrypted, and with an account, as Postfix saw it.
@@ -190,12 +190,14 @@ def test_a_mail_of_an_account_is_in_the_mailbox(tls: str, postfix: Postfix, send
     assert mail.defects == []
 
 
-def test_copies_and_blind_copies_are_in_their_mailboxes(postfix: Postfix, sender: Sender, tmp_path: Path) -> None:
+def test_copies_and_blind_copies_are_in_their_mailboxes(
+    postfix: Postfix, request_sender: RequestSender, tmp_path: Path
+) -> None:
     own = postfix.at(
         email_to="Doe, Jane <oncall@example.com>", email_cc="team@example.com", email_bcc="archive@example.com"
     )
     (tmp_path / "copies.toml").write_text(f"[receivers.r]\nemail = {toml(own)}\n", encoding="utf-8")
-    trigger = sender.trigger({"config_file_path": str(tmp_path / "copies.toml")})
+    trigger = request_sender.trigger({"config_file_path": str(tmp_path / "copies.toml")})
     answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
     assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 3, answer
     found = [mail for name in ("oncall", "team", "archive") for mail in postfix.mails(f"{name}@example.com")]
@@ -206,9 +208,9 @@ def test_copies_and_blind_copies_are_in_their_mailboxes(postfix: Postfix, sender
     assert len({mail["Message-ID"] for mail in found}) == 1
 
 
-def test_an_address_beyond_ascii_has_its_mail(postfix: Postfix, sender: Sender) -> None:
+def test_an_address_beyond_ascii_has_its_mail(postfix: Postfix, request_sender: RequestSender) -> None:
     own = postfix.at(email_to="Jürgen <jürgen@example.com>", email_hello="db1.example.com")
-    entry = sender.send([(CHANNEL, own)], LIMITS).entry
+    entry = request_sender.send([(CHANNEL, own)], LIMITS).entry
     assert entry["outcome"] == "delivered", entry
     [mail] = postfix.mails("jürgen@example.com")
     assert str(mail["To"]) == "Jürgen <jürgen@example.com>"
@@ -216,21 +218,24 @@ def test_an_address_beyond_ascii_has_its_mail(postfix: Postfix, sender: Sender) 
     assert "UTF8" in mail["Received"]
 
 
-def test_a_relay_on_loopback_accepts_unencrypted_mail(postfix: Postfix, sender: Sender) -> None:
+def test_a_relay_on_loopback_accepts_unencrypted_mail(postfix: Postfix, request_sender: RequestSender) -> None:
     own = postfix.at("none", email_port=postfix.starttls)
-    assert sender.send([(CHANNEL, own)], LIMITS).entry["outcome"] == "delivered"
+    assert request_sender.send([(CHANNEL, own)], LIMITS).entry["outcome"] == "delivered"
     [mail] = postfix.mails()
     assert "TLS" not in mail["Received"]
 
 
-def test_every_line_arrives_unchanged(postfix: Postfix, sender: Sender) -> None:
+def test_every_line_arrives_unchanged(postfix: Postfix, request_sender: RequestSender) -> None:
     lines = [".", "..", ".x", "From here", "", " ", "=3D", "größe 😀", "a" * 3000, "e"]
-    assert sender.send([(CHANNEL, postfix.at())], notification_text="\n".join(lines)).entry["outcome"] == "delivered"
+    assert (
+        request_sender.send([(CHANNEL, postfix.at())], notification_text="\n".join(lines)).entry["outcome"]
+        == "delivered"
+    )
     [mail] = postfix.mails()
     assert mail.get_content().rstrip("\n").split("\n") == lines
 
 
-def test_a_refusal_of_postfix_is_reported(postfix: Postfix, sender: Sender) -> None:
+def test_a_refusal_of_postfix_is_reported(postfix: Postfix, request_sender: RequestSender) -> None:
     refused = [
         ({"email_to": "nobody@example.com"}, "unknown_destination", "SMTP 550: 5.1.1"),
         ({"email_to": "x@elsewhere.example"}, "forbidden", "SMTP 554: 5.7.1"),
@@ -238,20 +243,20 @@ def test_a_refusal_of_postfix_is_reported(postfix: Postfix, sender: Sender) -> N
         ({"email_from": "ceo@example.com"}, "forbidden", "SMTP 553: 5.7.1"),
         ({"email_to": "later@example.com"}, "try_later", "SMTP 450: 4.2.0"),
     ]
-    sent = sender.send([(CHANNEL, postfix.at(**configuration)) for configuration, _, _ in refused], LIMITS)
+    sent = request_sender.send([(CHANNEL, postfix.at(**configuration)) for configuration, _, _ in refused], LIMITS)
     for entry, (_, reason, detail) in zip(sent.entries, refused, strict=True):
         assert (entry["outcome"], entry["reason"]) == ("failed", reason), entry
         assert entry["detail"].startswith(detail)
         assert entry["attempts"] == (2 if reason == "try_later" else 1)
     long = "a line of some length\n" * 6000
-    entry = sender.send([(CHANNEL, postfix.at())], LIMITS, notification_text=long).entry
+    entry = request_sender.send([(CHANNEL, postfix.at())], LIMITS, notification_text=long).entry
     assert (entry["outcome"], entry["reason"]) == ("failed", "too_large"), entry
     assert entry["detail"].startswith("SMTP 552: 5.3.4")
 
 
-def test_a_list_longer_than_the_connection_limit_is_delivered(postfix: Postfix, sender: Sender) -> None:
+def test_a_list_longer_than_the_connection_limit_is_delivered(postfix: Postfix, request_sender: RequestSender) -> None:
     limits = {"response_timeout": "4500ms", "initial_backoff": "100ms", "max_attempts": "100"}
-    sender.send([(CHANNEL, postfix.at(email_to=recipient)) for recipient in MANY], limits)
+    request_sender.send([(CHANNEL, postfix.at(email_to=recipient)) for recipient in MANY], limits)
     for recipient in MANY:
         [mail] = postfix.mails(recipient)
         assert mail["To"] == recipient

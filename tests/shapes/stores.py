@@ -50,7 +50,7 @@ class Requests:
         self._site = site
         self._engine, self._trigger = site.start(ARGUMENTS)
 
-    def make(self, counts: Callable[[], Any], settled: Any) -> None:
+    def make(self, counts: Callable[[], Any], backdated: Any) -> None:
         """Make the requests, wait until the store holds them, and kill the process.
 
         :param counts: of what the store holds.
@@ -74,7 +74,7 @@ class Requests:
         # It ends after its call, so no call writes the row of its history: the store keeps it.
         standin.rule(CHAT + "/*", delay_ms=100, reply={"status": 404, "body": ""})
         self.dead = self._notify({"receivers": ["chat"]}, "failed after")
-        eventually(lambda: counts() == settled, f"all is stored: {counts()}")
+        eventually(lambda: counts() == backdated, f"all is stored: {counts()}")
         self._engine.kill()
 
     def command(self, verb: str, *arguments: str) -> Any:

@@ -1,4 +1,4 @@
-"""What arrives at the providers: body to the byte, and the headers, none besides and none twice."""
+"""Expected requests to providers: the exact body and the complete headers."""
 
 import base64
 import re
@@ -43,40 +43,42 @@ DEFAULT_HEADERS: Mapping[str, Mapping[str, str]] = {
         "authorization": re.escape("Basic " + base64.b64encode(f"{ACCOUNT}:twilio-secret".encode()).decode()),
     },
 }
-"""Of each kind of provider, by name in lower case, as regular expressions; host and content-length stand besides."""
+"""The headers of each provider as regular expressions, by lower-case name, without host and content-length."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """One request at a provider."""
+class ProviderRequest:
+    """An expected request to a provider."""
 
     sender: str
     path: str
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
-    """By name in lower case, as regular expressions: in place of those of every message, or besides."""
+    """Headers as regular expressions, by lower-case name, that replace or extend the defaults."""
     query: str = ""
     method: str = "POST"
 
 
-def to_slack(body: bytes | str, path: str = SLACK_PATH, **headers: str) -> Sent:
-    """``{"text": …}``: a str is the text as it stands inside the JSON string."""
-    return Sent("slack", path, _json("text", body), _names(headers))
+def to_slack(body: bytes | str, path: str = SLACK_PATH, **headers: str) -> ProviderRequest:
+    """``{"text": …}``: a str is the escaped text inside the JSON string."""
+    return ProviderRequest("slack", path, _json("text", body), _names(headers))
 
 
-def to_discord(body: bytes | str, path: str = DISCORD_PATH, query: str = "wait=true", **headers: str) -> Sent:
-    """``{"content": …}``: a str is the text as it stands inside the JSON string."""
-    return Sent("discord", path, _json("content", body), _names(headers), query)
+def to_discord(
+    body: bytes | str, path: str = DISCORD_PATH, query: str = "wait=true", **headers: str
+) -> ProviderRequest:
+    """``{"content": …}``: a str is the escaped text inside the JSON string."""
+    return ProviderRequest("discord", path, _json("content", body), _names(headers), query)
 
 
-def to_http(body: bytes | str, path: str = HTTP_PATH, query: str = "", **headers: str) -> Sent:
-    """``{"message": …}``: a str is the text as it stands inside the JSON string."""
-    return Sent("http", path, _json("message", body), _names(headers), query)
+def to_http(body: bytes | str, path: str = HTTP_PATH, query: str = "", **headers: str) -> ProviderRequest:
+    """``{"message": …}``: a str is the escaped text inside the JSON string."""
+    return ProviderRequest("http", path, _json("message", body), _names(headers), query)
 
 
-def to_twilio(form: bytes, sender: str = "sms", path: str = TWILIO_PATH, **headers: str) -> Sent:
-    """A form at Twilio."""
-    return Sent(sender, path, form, _names(headers))
+def to_twilio(form: bytes, sender: str = "sms", path: str = TWILIO_PATH, **headers: str) -> ProviderRequest:
+    """A form to Twilio."""
+    return ProviderRequest(sender, path, form, _names(headers))
 
 
 def _json(member: str, body: bytes | str) -> bytes:
@@ -87,8 +89,8 @@ def _names(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def assert_arrived(standin: Standin, sent: Sequence[Sent]) -> None:
-    """Exactly these requests arrived, in any order."""
+def assert_arrived(standin: Standin, sent: Sequence[ProviderRequest]) -> None:
+    """Check that exactly these requests arrived, in any order."""
     expected = sorted(sent, key=lambda message: (message.path, message.body))
     got = sorted(standin.requests(), key=lambda request: (request["path"], base64.b64decode(request["body_base64"])))
     assert [(r["method"], r["path"], r["query"], base64.b64decode(r["body_base64"])) for r in got] == [
@@ -98,8 +100,8 @@ def assert_arrived(standin: Standin, sent: Sequence[Sent]) -> None:
         assert_headers(request["headers"], message, f"127.0.0.1:{standin.port}")
 
 
-def assert_headers(headers: list[list[str]], message: Sent, address: str) -> None:
-    """Those of every message, the row's own, and nothing else; none twice."""
+def assert_headers(headers: list[list[str]], message: ProviderRequest, address: str) -> None:
+    """Check that the headers are the defaults and those of ``message``, each once."""
     kind = "twilio" if message.sender in ("sms", "whatsapp") else message.sender
     framing = {"host": re.escape(address), "content-length": str(len(message.body)), "accept-encoding": "identity"}
     expected = {**framing, **DEFAULT_HEADERS[kind], **message.headers}
