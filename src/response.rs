@@ -6,8 +6,8 @@ use std::time::Duration;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pythonize::pythonize;
+use serde::Serialize;
 
-use notifier_core::api::response::RequestResponse;
 use notifier_core::observe::{LogLine, LogPort};
 use notifier_core::plugin::{Body, CallLog, Response};
 
@@ -42,7 +42,10 @@ impl PyResponse {
                 PythonBody::Text(text, "text/plain; version=0.0.4; charset=utf-8")
             }
             Body::RequestResponse(answer) if answer.size() > MAX_DELIVERIES_IN_DICT => {
-                PythonBody::Text(to_json(&answer), "application/json")
+                PythonBody::Text(to_json(&answer, answer.size()), "application/json")
+            }
+            Body::Alerts(answer) if answer.size() > MAX_DELIVERIES_IN_DICT => {
+                PythonBody::Text(to_json(&answer, answer.size()), "application/json")
             }
             body => PythonBody::Dict(body),
         };
@@ -80,6 +83,7 @@ impl PyResponse {
 pub fn body_to_python<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, PyAny>> {
     Ok(match body {
         Body::RequestResponse(answer) => pythonize(py, answer)?,
+        Body::Alerts(answer) => pythonize(py, answer)?,
         Body::Error(error) => pythonize(py, error)?,
         Body::Status(view) => pythonize(py, view)?,
         Body::Metrics(text) => PyString::new(py, text).into_any(),
@@ -87,9 +91,9 @@ pub fn body_to_python<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, 
 }
 
 /// Serializes a response. Serialization cannot fail; the fallback has the member that callers of the official plugin read.
-fn to_json(answer: &RequestResponse) -> String {
+fn to_json(answer: &impl Serialize, entries: usize) -> String {
     // One allocation, because repeated growth fragments the heap.
-    let mut text = Vec::with_capacity(BYTES_PER_DELIVERY * answer.size());
+    let mut text = Vec::with_capacity(BYTES_PER_DELIVERY * entries);
     let written = serde_json::to_writer(&mut text, answer).ok();
     let text = written.and_then(|()| String::from_utf8(text).ok());
     text.unwrap_or_else(|| r#"{"results":{}}"#.to_owned())

@@ -53,11 +53,8 @@ pub fn plan(
         silence: silence.map(|silence| silence.name.as_str()),
         max_alerts: settings.config.alerts.max_alerts,
     };
-    let identity = identity(
-        notification,
-        request.alert,
-        &settings.config.alerts.alert_key,
-    );
+    let alert_key = &settings.config.alerts.alert_key;
+    let identity = identity(notification, request.alert, alert_key);
     let has_identity = matches!(identity, EventIdentity::Alert(_));
     let decision = match identity {
         EventIdentity::Alert(key) => {

@@ -1,6 +1,7 @@
 //! The interface to callers: parses requests from bytes and writes reports as JSON.
 
 pub mod alert_list;
+pub mod body;
 mod encoding;
 mod members;
 mod problems;

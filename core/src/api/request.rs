@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::alert_list::{AlertBody, AlertList};
 use super::problems::{FORMS, INVALID_JSON, NO_BODY, error, missing};
 use super::reader::MemberReader;
 use super::{encoding, members};
@@ -53,13 +52,6 @@ pub struct ReportedAlert {
     pub ends_at: Option<Timestamp>,
 }
 
-/// The content of a body.
-#[derive(Debug)]
-pub enum RequestBody {
-    Request(Box<Request>),
-    Alerts(AlertList),
-}
-
 impl Request {
     /// Returns a request for a notification without a caller.
     pub fn of_notification(notification: Arc<Notification>) -> Self {
@@ -76,6 +68,15 @@ impl Request {
             alert: None,
             warnings: Warnings::default(),
         }
+    }
+
+    /// Returns an idempotency key of a reported alert: every report of the alert since it began has the same one, and the
+    /// report of its end another.
+    pub fn report_key(&self) -> Option<String> {
+        let starts_at = self.alert?.starts_at?;
+        let key = self.notification.dedup_key.as_ref()?;
+        let status = self.notification.status?;
+        Some(format!("alert:{key}:{status}:{starts_at}"))
     }
 
     /// Returns the request with a notification as JSON, but without destinations, so that it can be stored in plain
@@ -108,23 +109,13 @@ pub fn read(
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,
 ) -> Result<Request, Problem> {
-    match read_body(bytes, headers, options, Timestamp::now())? {
-        RequestBody::Request(request) => Ok(*request),
-        RequestBody::Alerts(_) => Err(error(
-            "invalid_field",
-            "The body is a list of alerts, and a single request is needed here.",
-            "Give one notification, with notification_text.",
-        )),
-    }
+    let mut warnings = Warnings::default();
+    let body = parse(bytes, &mut warnings)?;
+    of_json(body, headers, options, warnings)
 }
 
-/// Reads a body in any of its forms. The shape of the body decides the form.
-pub fn read_body(
-    bytes: &[u8],
-    headers: &BTreeMap<String, String>,
-    options: &ReadOptions,
-    now: Timestamp,
-) -> Result<RequestBody, Problem> {
+/// Parses the JSON of a body.
+pub(super) fn parse(bytes: &[u8], warnings: &mut Warnings) -> Result<Json, Problem> {
     if bytes.is_empty() {
         return Err(error(
             "no_body",
@@ -135,22 +126,14 @@ pub fn read_body(
     if bytes.len() > MAX_BODY_BYTES {
         return Err(too_large(bytes.len()));
     }
-    let mut warnings = Warnings::default();
-    let text = decode(bytes, &mut warnings)?;
-    let body = parse(&text, &mut warnings)?;
-    match AlertBody::of(body) {
-        Ok(alerts) => Ok(RequestBody::Alerts(alerts.read(options, now, warnings)?)),
-        Err(body) => {
-            let request = of_json(body, headers, options, warnings)?;
-            Ok(RequestBody::Request(Box::new(request)))
-        }
-    }
+    let text = decode(bytes, warnings)?;
+    parse_text(&text, warnings)
 }
 
 /// Reads the output of [`Request::without_destinations`], which may be longer than a body.
 pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
     let mut warnings = Warnings::default();
-    let body = parse(text, &mut warnings)?;
+    let body = parse_text(text, &mut warnings)?;
     of_json(body, &BTreeMap::new(), options, warnings)
 }
 
@@ -180,7 +163,7 @@ fn decode(bytes: &[u8], warnings: &mut Warnings) -> Result<String, Problem> {
     Ok(decoded.text)
 }
 
-fn parse(text: &str, warnings: &mut Warnings) -> Result<Json, Problem> {
+fn parse_text(text: &str, warnings: &mut Warnings) -> Result<Json, Problem> {
     let parsed = json::parse(text).map_err(|problem| {
         error(
             "invalid_json",
@@ -202,7 +185,8 @@ fn parse(text: &str, warnings: &mut Warnings) -> Result<Json, Problem> {
     Ok(parsed.json)
 }
 
-fn of_json(
+/// Reads a request from its JSON.
+pub(super) fn of_json(
     body: Json,
     headers: &BTreeMap<String, String>,
     options: &ReadOptions,

@@ -27,7 +27,7 @@ impl Notifier {
             joined,
             log,
         } = answering;
-        self.wait(&task, begun, settings.response_timeout, caller);
+        self.wait(&[&task], begun, settings.response_timeout, caller);
         let answer = RequestResponse::new(RequestReport {
             task_id,
             deliveries: task.reports(),
@@ -53,13 +53,20 @@ impl Notifier {
 
     /// Waits until the time of the response. The time counts from the start of the call, because ten thousand
     /// deliveries take a while to plan.
-    fn wait(&self, task: &Task, begun: Instant, response_timeout: Duration, caller: Caller) {
+    pub(super) fn wait(
+        &self,
+        tasks: &[&Task],
+        begun: Instant,
+        response_timeout: Duration,
+        caller: Caller,
+    ) {
         let Some(_call) = self.dispatcher.waiting_call() else {
             return;
         };
         let pace = self.pacing.begin(caller, response_timeout);
         if !pace.time.is_zero() {
-            task.wait_settled(begun + pace.time);
+            let wait = |task: &&Task| task.wait_settled(begun + pace.time);
+            tasks.iter().for_each(wait);
         }
     }
 

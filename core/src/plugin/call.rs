@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::TriggerContext;
+use crate::api::alert_list::AlertListResponse;
 use crate::api::response::{ErrorResponse, RequestResponse};
 use crate::api::view::StatusView;
 use crate::config::{Environment, Named, Settings};
@@ -83,6 +84,7 @@ pub struct Scheduled {
 
 pub enum Body {
     RequestResponse(Box<RequestResponse>),
+    Alerts(Box<AlertListResponse>),
     Error(Box<ErrorResponse>),
     Status(Box<StatusView>),
     /// Metrics in Prometheus text format.

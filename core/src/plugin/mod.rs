@@ -1,6 +1,7 @@
 //! The whole path of a call, from the engine's input to the response to the caller.
 
 mod acceptance;
+mod alert_list;
 mod alerts;
 mod answer;
 mod answering;
@@ -19,6 +20,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -35,7 +37,8 @@ use self::refusals::{
 pub use self::worker::ClaimReport;
 use self::writes::Lanes;
 pub use self::writes::Tables;
-use crate::api::request::{self, Request};
+use crate::api::body::{RequestBody, read_body};
+use crate::api::request::Request;
 use crate::config::{
     ConfigReload, Environment, Resolution, Settings, SettingsCache, SettingsResult,
 };
@@ -220,9 +223,10 @@ impl Notifier {
     }
 
     fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
-        let request = match request::read(&call.body, &call.headers, &settings.config.read_options)
-        {
-            Ok(request) => request,
+        let options = &settings.config.read_options;
+        let body = read_body(&call.body, &call.headers, options, Timestamp::now());
+        let body = match body {
+            Ok(body) => body,
             Err(error) => return self.refused(400, None, &error),
         };
         let open = match self.outbox(call, settings, RecoveryMode::Once) {
@@ -230,13 +234,21 @@ impl Notifier {
             Ok(open) => open.map(|(open, _)| open),
             Err(error) => return self.refused(503, None, &outbox_error(&error)),
         };
-        let mut response = match self.accept(request, call, settings, open.as_ref()) {
-            Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
-            Err(response) => *response,
+        let is_list = matches!(body, RequestBody::Alerts(_));
+        let mut response = match body {
+            RequestBody::Alerts(list) => {
+                self.accept_alerts(list, call, begun, settings, open.as_ref())
+            }
+            RequestBody::Request(request) => {
+                match self.accept(*request, call, settings, open.as_ref()) {
+                    Ok(answering) => self.answer(answering, begun, settings, call.caller(settings)),
+                    Err(response) => *response,
+                }
+            }
         };
-        let state = settings.config.alerts.is_state_on();
+        let has_lines = is_list || settings.config.alerts.is_state_on();
         let port = open.map(|open| Arc::clone(&open.port));
-        response.port = port.or_else(|| state.then(|| Arc::clone(&self.alerts.port)));
+        response.port = port.or_else(|| has_lines.then(|| Arc::clone(&self.alerts.port)));
         response
     }
 

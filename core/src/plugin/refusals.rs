@@ -21,18 +21,22 @@ pub fn refused(
     Response {
         status,
         retry_after,
-        body: Body::Error(Box::new(ErrorResponse {
-            status: RequestStatus::Failed,
-            message: problem.message.clone(),
-            task_id: None,
-            results: Results::default(),
-            deliveries: [],
-            warnings: Vec::new(),
-            error: error_detail(problem),
-        })),
+        body: Body::Error(Box::new(error_response(problem))),
         news: Vec::new(),
         log: CallLog::Closed(log),
         port: None,
+    }
+}
+
+pub fn error_response(problem: &Problem) -> ErrorResponse {
+    ErrorResponse {
+        status: RequestStatus::Failed,
+        message: problem.message.clone(),
+        task_id: None,
+        results: Results::default(),
+        deliveries: [],
+        warnings: Vec::new(),
+        error: error_detail(problem),
     }
 }
 

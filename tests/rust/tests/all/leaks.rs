@@ -464,6 +464,7 @@ impl Transport for Panics {
 fn answer_of(response: &Response) -> String {
     match &response.body {
         Body::RequestResponse(answer) => serde_json::to_string(answer).unwrap(),
+        Body::Alerts(answer) => serde_json::to_string(answer).unwrap(),
         Body::Error(error) => serde_json::to_string(error).unwrap(),
         Body::Status(view) => serde_json::to_string(view).unwrap(),
         Body::Metrics(text) => text.clone(),

@@ -5,11 +5,16 @@
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>,
 //! <https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/>
 
+mod response;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+pub use self::response::{AlertEntry, AlertListResponse};
 use super::members;
 use super::problems::{error, wrong_type};
 use super::request::{ReportedAlert, Request};
@@ -21,12 +26,13 @@ use crate::text::hex;
 use crate::warnings::Warnings;
 
 /// The alerts of a body.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AlertList {
-    /// The valid alerts in the order of the body. None names receivers: routes choose them.
-    pub alerts: Vec<Request>,
-    /// An error for each invalid alert.
-    pub invalid: Vec<Problem>,
+    /// The alerts in the order of the body. No request names receivers: routes choose them. An error for each invalid
+    /// alert.
+    pub alerts: Vec<Result<Request, Problem>>,
+    /// The path of the list in the body.
+    root: Path,
     /// The warnings about the whole body.
     pub warnings: Warnings,
 }
@@ -46,7 +52,6 @@ impl AlertBody {
             Json::Array(items) if items.iter().any(|item| item.get("labels").is_some()) => {
                 Ok(Self::Array(items))
             }
-            Json::Array(items) if items.is_empty() => Ok(Self::Array(items)),
             Json::Object(members)
                 if has(&members, "version")
                     && has(&members, "alerts")
@@ -65,11 +70,12 @@ impl AlertBody {
         warnings: Warnings,
     ) -> Result<AlertList, Problem> {
         let mut list = AlertList {
+            alerts: Vec::new(),
+            root: Path::root(),
             warnings,
-            ..AlertList::default()
         };
-        let (root, alerts) = match self {
-            Self::Array(items) => (Path::root(), items),
+        let items = match self {
+            Self::Array(items) => items,
             Self::Webhook(members) => {
                 let mut alerts = Json::Null;
                 for (name, value) in members {
@@ -82,20 +88,23 @@ impl AlertBody {
                 let Json::Array(items) = alerts else {
                     return Err(wrong_type("alerts", "a list of alerts", &alerts));
                 };
-                (Path::root().key("alerts"), items)
+                list.root = list.root.key("alerts");
+                items
             }
         };
-        for (index, item) in alerts.into_iter().enumerate() {
-            match alert(&root.index(index), item, options, now) {
-                Ok(request) => list.alerts.push(request),
-                Err(problem) => list.invalid.push(problem),
-            }
-        }
+        let items = items.into_iter().enumerate();
+        let alerts = items.map(|(index, item)| alert(&list.root.index(index), item, options, now));
+        list.alerts = alerts.collect();
         Ok(list)
     }
 }
 
 impl AlertList {
+    /// Returns the path of an alert in the body.
+    pub fn path(&self, index: usize) -> String {
+        self.root.index(index).as_str().to_owned()
+    }
+
     fn warn_truncated(&mut self, count: &Json) {
         let count = count.as_word().filter(|count| *count != "0");
         if let Some(count) = count {
@@ -179,7 +188,7 @@ fn alert(
     let fingerprint = Sha256::new()
         .chain_update(&key)
         .chain_update(status.word())
-        .chain_update(&text)
+        .chain_update(starts_at.map(|at| at.to_string()).unwrap_or_default())
         .finalize();
     let notification = Notification {
         title,
@@ -266,191 +275,4 @@ fn present(value: Option<&Json>) -> Option<&str> {
 fn time(name: &str, value: &Json, warnings: &mut Warnings) -> Option<Timestamp> {
     let at = members::time(name, present(Some(value))?, warnings);
     at.filter(|at| *at > Timestamp::UNIX_EPOCH)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::api::request::{RequestBody, read_body};
-    use crate::model::notification::Level;
-
-    fn body(body: &Value) -> Result<RequestBody, Problem> {
-        let now = "2026-12-01T12:00:00Z".parse().unwrap();
-        let bytes = body.to_string();
-        let options = ReadOptions::default();
-        read_body(bytes.as_bytes(), &BTreeMap::new(), &options, now)
-    }
-
-    fn list(found: &Value) -> AlertList {
-        match body(found) {
-            Ok(RequestBody::Alerts(list)) => list,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn at(time: &str) -> Option<Timestamp> {
-        Some(time.parse().unwrap())
-    }
-
-    /// As Prometheus 2.42 posts it.
-    fn prometheus() -> Value {
-        json!([{
-            "labels": {"alertname": "HighCpu", "instance": "db1:9100", "severity": "critical"},
-            "annotations": {"summary": "CPU of db1 is high", "description": "97 % for 5 min"},
-            "startsAt": "2026-12-01T11:50:00.123Z", "endsAt": "2026-12-01T12:04:00.123Z",
-            "generatorURL": "http://prometheus:9090/graph?g0.expr=up",
-        }])
-    }
-
-    #[test]
-    fn labels_are_fields_and_annotations_are_the_text() {
-        let mut list = list(&prometheus());
-        let request = list.alerts.remove(0);
-        let notification = &request.notification;
-        assert_eq!(notification.title.as_deref(), Some("CPU of db1 is high"));
-        assert_eq!(notification.as_text().unwrap(), "97 % for 5 min");
-        assert_eq!(notification.level, Some(Level::Critical));
-        assert_eq!(notification.status, Some(AlertStatus::Firing));
-        assert_eq!(notification.timestamp, at("2026-12-01T11:50:00.123Z"));
-        let link = notification.link.as_deref();
-        assert_eq!(link, Some("http://prometheus:9090/graph?g0.expr=up"));
-        let names: Vec<_> = notification.fields.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["alertname", "instance", "severity"]);
-        let ends_at = request.alert.unwrap().ends_at;
-        assert_eq!(ends_at, at("2026-12-01T12:04:00.123Z"));
-        assert!(list.invalid.is_empty() && list.warnings.is_empty());
-    }
-
-    #[test]
-    fn a_past_end_resolves_and_the_year_1_is_none() {
-        let mut alerts = prometheus();
-        alerts[0]["endsAt"] = "2026-12-01T11:59:59Z".into();
-        let resolved = list(&alerts).alerts.remove(0);
-        assert_eq!(resolved.notification.status, Some(AlertStatus::Resolved));
-        assert_eq!(resolved.notification.timestamp, at("2026-12-01T11:59:59Z"));
-        for none in ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z", ""] {
-            alerts[0]["endsAt"] = none.into();
-            let firing = list(&alerts).alerts.remove(0);
-            assert_eq!(firing.notification.status, Some(AlertStatus::Firing));
-            assert_eq!(firing.alert.unwrap().ends_at, None);
-        }
-    }
-
-    #[test]
-    fn the_webhooks_status_decides() {
-        let mut alert = prometheus()[0].clone();
-        alert["status"] = "firing".into();
-        alert["endsAt"] = "0001-01-01T00:00:00Z".into();
-        alert["fingerprint"] = "c6eadffa33fcdf37".into();
-        let mut resolved = alert.clone();
-        resolved["status"] = "resolved".into();
-        resolved["endsAt"] = "2026-12-01T12:00:01Z".into();
-        let webhook = json!({
-            "version": "4", "groupKey": "{}:{}", "truncatedAlerts": 3, "status": "firing", "receiver": "influxdb",
-            "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "http://am:9093",
-            "alerts": [alert, resolved],
-        });
-        let list = list(&webhook);
-        let statuses: Vec<_> = list
-            .alerts
-            .iter()
-            .map(|alert| alert.notification.status)
-            .collect();
-        assert_eq!(
-            statuses,
-            [Some(AlertStatus::Firing), Some(AlertStatus::Resolved)]
-        );
-        let warning = list.warnings.iter().next().unwrap();
-        assert!(
-            warning.starts_with("truncatedAlerts: the sender left out 3 alerts"),
-            "{warning}"
-        );
-    }
-
-    #[test]
-    fn the_label_set_is_the_identity() {
-        let key = |labels: Value| {
-            let alert = list(&json!([{"labels": labels}])).alerts.remove(0);
-            alert.notification.dedup_key.clone().unwrap()
-        };
-        let one = key(json!({"alertname": "a", "host": "b"}));
-        assert_eq!(one, key(json!({"host": "b", "alertname": "a"})));
-        // A label without a value is no label.
-        assert_eq!(
-            one,
-            key(json!({"host": "b", "alertname": "a", "empty": ""}))
-        );
-        assert_ne!(one, key(json!({"alertname": "a", "hos": "tb"})));
-        assert_ne!(one, key(json!({"alertname": "a"})));
-    }
-
-    #[test]
-    fn label_names_of_any_characters_are_taken() {
-        let labels = json!({"alertname": "a", "größe/µ.x": "ü"});
-        let alert = list(&json!([{"labels": labels}])).alerts.remove(0);
-        assert_eq!(alert.notification.fields[1].0, "größe/µ.x");
-        // Without annotations, the name of the alert is the title and the text.
-        assert_eq!(alert.notification.title.as_deref(), Some("a"));
-        assert_eq!(alert.notification.as_text().unwrap(), "a");
-    }
-
-    #[test]
-    fn invalid_alerts_are_named_and_the_others_are_taken() {
-        let list = list(&json!([
-            {"labels": {"alertname": "a"}},
-            {"labels": {}},
-            "text",
-            {"labels": {"alertname": 1}},
-            {"annotations": {}},
-            {"labels": {"alertname": "b"}, "startsAt": "soon"},
-        ]));
-        let paths: Vec<_> = list
-            .invalid
-            .iter()
-            .map(|problem| problem.location.path.as_deref().unwrap())
-            .collect();
-        assert_eq!(
-            paths,
-            ["[1].labels", "[2]", "[3].labels.alertname", "[4].labels"]
-        );
-        assert_eq!(list.alerts.len(), 2);
-        // A time that cannot be read is no reason to lose the alert.
-        let warning = list.alerts[1].warnings.iter().next().unwrap();
-        assert!(warning.starts_with("startsAt: must be a time"), "{warning}");
-    }
-
-    #[test]
-    fn other_bodies_are_requests_or_errors_that_name_all_forms() {
-        let request = json!({"notification_text": "x", "version": "1", "alerts": []});
-        assert!(matches!(body(&request), Ok(RequestBody::Request(_))));
-        assert!(list(&json!([])).alerts.is_empty());
-        for unknown in [
-            json!([1]),
-            json!("x"),
-            json!([{"a": 1}]),
-            json!({}),
-            json!({"alerts": []}),
-        ] {
-            let problem = body(&unknown).unwrap_err();
-            assert!(
-                problem.hint.contains("as Prometheus posts it"),
-                "{unknown}: {problem:?}"
-            );
-            assert!(
-                problem
-                    .hint
-                    .contains("webhooks of Alertmanager and Grafana"),
-                "{unknown}"
-            );
-        }
-        let problem = body(&json!({"version": "4", "alerts": {}})).unwrap_err();
-        assert_eq!(
-            problem.message,
-            "The field alerts must be a list of alerts, found an object."
-        );
-    }
 }
