@@ -41,7 +41,7 @@ pub fn process_request<'py>(
             args,
         )
     });
-    let response = response.unwrap_or_else(|place| PyResponse::new(internal_error(&place)));
+    let response = response.unwrap_or_else(|location| PyResponse::new(internal_error(&location)));
     // A panic in the log code must not fail the response.
     let _ = catch_panic(|| {
         engine::write(influxdb3_local, &response.config_log);
@@ -111,7 +111,7 @@ fn finish(
     done: Result<Result<Scheduled, Box<Response>>, String>,
     history: Duration,
 ) {
-    let done = done.unwrap_or_else(|place| Err(Box::new(internal_error(&place))));
+    let done = done.unwrap_or_else(|location| Err(Box::new(internal_error(&location))));
     let _ = catch_panic(|| {
         match done {
             Ok(Scheduled { lines, port }) => {

@@ -126,8 +126,8 @@ fn run<T: Serialize + Send>(
 }
 
 /// The exception for a panic.
-pub fn internal(place: String) -> PyErr {
+pub fn internal(location: String) -> PyErr {
     PyRuntimeError::new_err(format!(
-        "internal error at {place}; please report it with this line"
+        "internal error at {location}; please report it with this line"
     ))
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use notifier_core::api::response::DeliveryEntry;
 use notifier_core::config::report::ProblemReport;
-use notifier_core::config::{Environment, OutboxPlace};
+use notifier_core::config::{Environment, OutboxLocation};
 use notifier_core::model::problem::Problem;
 use notifier_core::offline::{CommandInput, LoadedConfig};
 use notifier_core::panics::lock;
@@ -194,8 +194,8 @@ fn server_settings(
     config.named = Environment::named(&config.variables);
     let location = py.detach(|| config.outbox(servers)).map_err(unusable)?;
     match location {
-        Ok(OutboxPlace::Servers(_, servers)) => Ok(*servers),
-        Ok(OutboxPlace::File(_)) => Err(OutboxError::new_err((
+        Ok(OutboxLocation::Servers(_, servers)) => Ok(*servers),
+        Ok(OutboxLocation::File(_)) => Err(OutboxError::new_err((
             "The outbox is not on NATS servers.",
             "",
         ))),

@@ -95,7 +95,7 @@ pub fn with_variables<T: Send>(
         match py.detach(|| catch_panic(|| work(&call))) {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(NeedsVariables(more))) => names.extend(more),
-            Err(place) => return Err(Box::new(internal_error(&place))),
+            Err(location) => return Err(Box::new(internal_error(&location))),
         }
     }
     Err(Box::new(config_changes()))
@@ -181,10 +181,10 @@ fn cannot_start() -> Response {
     )
 }
 
-pub fn internal_error(place: &str) -> Response {
+pub fn internal_error(location: &str) -> Response {
     let error = Problem {
         code: "internal",
-        message: format!("An error of the notifier's own, at {place}."),
+        message: format!("An error of the notifier's own, at {location}."),
         location: Location::default(),
         hint: "Please report it with this line.".to_owned(),
     };

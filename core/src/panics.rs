@@ -11,8 +11,8 @@ thread_local! {
 /// Runs `f`. If `f` panics, returns the location of the panic.
 pub fn catch_panic<T>(f: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|_| {
-        let place = PANICKED_AT.with_borrow_mut(Option::take);
-        place.unwrap_or_else(|| "an unknown place".to_owned())
+        let location = PANICKED_AT.with_borrow_mut(Option::take);
+        location.unwrap_or_else(|| "an unknown place".to_owned())
     })
 }
 
@@ -25,11 +25,11 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// location.
 pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|info| {
-        let place = info
+        let location = info
             .location()
-            .map(|place| format!("{}:{}", place.file(), place.line()));
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
-        eprintln!("influxdb3-notifier: internal error at {place}");
-        PANICKED_AT.with_borrow_mut(|last| *last = Some(place));
+            .map(|location| format!("{}:{}", location.file(), location.line()));
+        let location = location.unwrap_or_else(|| "an unknown place".to_owned());
+        eprintln!("influxdb3-notifier: internal error at {location}");
+        PANICKED_AT.with_borrow_mut(|last| *last = Some(location));
     }));
 }

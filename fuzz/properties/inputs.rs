@@ -143,10 +143,10 @@ pub fn config_file(data: &[u8]) {
         };
         for problem in &problems {
             assert!(
-                (1..=lines).contains(&problem.location.place.unwrap().line),
+                (1..=lines).contains(&problem.location.position.unwrap().line),
                 "{problem}"
             );
-            assert!(problem.location.place.unwrap().column >= 1);
+            assert!(problem.location.position.unwrap().column >= 1);
             is_fit_to_show(&problem.to_string(), 2_000);
         }
     }
@@ -172,7 +172,7 @@ pub fn template(data: &[u8]) {
     };
     let report = &checked.report;
     for problem in report.errors.iter().chain(&report.warnings) {
-        assert_eq!(problem.location.place.unwrap().line, lines, "{problem}");
+        assert_eq!(problem.location.position.unwrap().line, lines, "{problem}");
         is_fit_to_show(&problem.to_string(), 400);
     }
     assert_eq!(report.errors.is_empty(), made.settings.is_ok());
@@ -190,7 +190,7 @@ pub fn template(data: &[u8]) {
         // 64 bytes for each unit of what one rendering may take, and a value of 8 MiB in the notation of a program.
         Ok(text) => assert!(text.len() <= 64 * 200_000 + 32 * 1024 * 1024),
         Err(error) => {
-            assert_eq!(error.location.place.unwrap().line, lines, "{error}");
+            assert_eq!(error.location.position.unwrap().line, lines, "{error}");
             is_fit_to_show(&error.to_string(), 400);
         }
     }

@@ -44,7 +44,7 @@ struct Publication<'a> {
     /// The entry of its idempotency key.
     key: Option<String>,
     /// The position among the requests of its dedup key, if this process delivers it.
-    place: Option<Arc<KeyQueuePosition>>,
+    queue_position: Option<Arc<KeyQueuePosition>>,
 }
 
 /// Accepts a request. Withdraws it if the caller stops waiting for the reply.
@@ -117,7 +117,7 @@ async fn accept_request(
         subject,
         payload,
         key,
-        place: match assignment {
+        queue_position: match assignment {
             Assignment::ThisProcess => KeyQueuePosition::insert(&shared.process, &stored, 0),
             Assignment::AnyProcess => None,
         },
@@ -156,20 +156,21 @@ impl Publication<'_> {
         let Some(message) = message else {
             return Ok(Accepted::Enqueued);
         };
-        let Some(owned) = hold(self.shared, session, message, self.place.clone()).await else {
+        let Some(owned) = hold(self.shared, session, message, self.queue_position.clone()).await
+        else {
             return Ok(Accepted::Enqueued);
         };
         owned.start();
-        let place = self.place.as_ref();
-        let behind = place.map(|place| place.line_up(has_others));
+        let queue_position = self.queue_position.as_ref();
+        let behind = queue_position.map(|queue_position| queue_position.line_up(has_others));
         Ok(Accepted::New {
             behind: behind.unwrap_or_default(),
         })
     }
 
     async fn has_others(&self, session: &dyn Session, sequence: u64) -> bool {
-        match &self.place {
-            Some(place) => place.has_others(session, sequence).await,
+        match &self.queue_position {
+            Some(queue_position) => queue_position.has_others(session, sequence).await,
             None => false,
         }
     }

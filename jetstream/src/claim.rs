@@ -94,21 +94,21 @@ pub async fn claim(
 struct ClaimedRequest {
     sequence: u64,
     request: StoredRequest,
-    place: Option<Arc<KeyQueuePosition>>,
+    queue_position: Option<Arc<KeyQueuePosition>>,
 }
 
 /// Decides which deliveries must wait for older ones, and queues those of this process in order.
 async fn line_up(session: &dyn Session, claimed: &mut [ClaimedRequest]) {
     let looks = claimed.iter().map(|claimed| async {
-        match &claimed.place {
-            Some(place) => place.has_others(session, claimed.sequence).await,
+        match &claimed.queue_position {
+            Some(queue_position) => queue_position.has_others(session, claimed.sequence).await,
             None => false,
         }
     });
     let have_others = join_all(looks).await;
     for (claimed, has_others) in claimed.iter_mut().zip(have_others) {
-        if let Some(place) = &claimed.place {
-            claimed.request.behind = place.line_up(has_others);
+        if let Some(queue_position) = &claimed.queue_position {
+            claimed.request.behind = queue_position.line_up(has_others);
         }
     }
 }
@@ -191,7 +191,7 @@ async fn take(
     let claimed = owned.stored_request().map(|request| ClaimedRequest {
         sequence: owned.sequence,
         request,
-        place: owned.queue_position().cloned(),
+        queue_position: owned.queue_position().cloned(),
     });
     owned.start();
     claimed
@@ -213,7 +213,7 @@ pub async fn hold(
     shared: &Arc<Shared>,
     session: &Arc<dyn Session>,
     message: PulledMessage,
-    place: Option<Arc<KeyQueuePosition>>,
+    queue_position: Option<Arc<KeyQueuePosition>>,
 ) -> Option<OwnedRequest> {
     let not_now = async |wait| {
         let later = Acknowledgement::Redeliver(Some(wait));
@@ -224,7 +224,7 @@ pub async fn hold(
         not_now(RETRY_LATER).await;
         return None;
     };
-    let registered = registration(shared, &stored, &message, sequence, place);
+    let registered = registration(shared, &stored, &message, sequence, queue_position);
     let Some(registration) = registered.await else {
         if !is_owned(shared, &stored.task, sequence) {
             not_now(RENEW_EVERY).await;
@@ -262,7 +262,7 @@ async fn registration(
     stored: &RequestRecord,
     message: &PulledMessage,
     sequence: u64,
-    place: Option<Arc<KeyQueuePosition>>,
+    queue_position: Option<Arc<KeyQueuePosition>>,
 ) -> Option<Registration<OwnedRequest>> {
     let abandoned = {
         let owned = shared.requests.lock();
@@ -278,8 +278,9 @@ async fn registration(
     if let Some(abandoned) = abandoned {
         let _ = abandoned.await;
     }
-    let place = || place.or_else(|| KeyQueuePosition::insert(&shared.process, stored, sequence));
-    Registration::new(&shared.requests, &stored.task, sequence, place)
+    let queue_position =
+        || queue_position.or_else(|| KeyQueuePosition::insert(&shared.process, stored, sequence));
+    Registration::new(&shared.requests, &stored.task, sequence, queue_position)
 }
 
 fn is_owned(shared: &Shared, task: &str, sequence: u64) -> bool {

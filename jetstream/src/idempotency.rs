@@ -98,8 +98,10 @@ fn known_or_conflict(
 }
 
 fn first_reports(known: &KeyRecord) -> Vec<DeliveryReport> {
-    let places = known.reports.iter().cloned().enumerate();
-    places.map(|(place, record)| record.report(place)).collect()
+    let indices = known.reports.iter().cloned().enumerate();
+    indices
+        .map(|(index, record)| record.report(index))
+        .collect()
 }
 
 /// The reports of an open request; `None`: it does not exist.
@@ -112,8 +114,8 @@ async fn reports_of_open(
         return Ok(None);
     };
     let sequence = message.sequence;
-    let notes = (0..known.reports.len()).map(|place| async move {
-        let key = attempt_key(&known.task, sequence, place);
+    let notes = (0..known.reports.len()).map(|index| async move {
+        let key = attempt_key(&known.task, sequence, index);
         let entry = session
             .entry(StreamName::Attempts, &key)
             .await

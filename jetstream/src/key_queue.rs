@@ -70,7 +70,7 @@ impl KeyQueue {
             was_claimed: sequence != 0,
             is_lined_up: sequence != 0,
             deliveries: orders
-                .map(|(place, order)| (place, delivery(order)))
+                .map(|(index, order)| (index, delivery(order)))
                 .collect(),
         };
         self.requests.insert(token.to_owned(), request);
@@ -116,8 +116,8 @@ impl KeyQueue {
             return Vec::new();
         };
         let mut behind = Vec::new();
-        for (place, delivery) in &mut request.deliveries {
-            let own = self.older(delivery.order, (request.sequence, *place));
+        for (index, delivery) in &mut request.deliveries {
+            let own = self.older(delivery.order, (request.sequence, *index));
             let youngest = own.max_by_key(|(at, ..)| *at);
             delivery.is_behind = has_others
                 || youngest.is_some_and(|((_, index), before, older)| {
@@ -129,7 +129,7 @@ impl KeyQueue {
                     older.is_behind || !is_queued
                 });
             if delivery.is_behind {
-                behind.push(*place);
+                behind.push(*index);
             }
         }
         request.is_lined_up = true;
@@ -138,9 +138,9 @@ impl KeyQueue {
     }
 
     /// The sequence and the order key of an open delivery.
-    pub fn position(&self, token: &str, place: usize) -> Option<(u64, OrderKey)> {
+    pub fn position(&self, token: &str, index: usize) -> Option<(u64, OrderKey)> {
         let request = self.requests.get(token)?;
-        Some((request.sequence, request.deliveries.get(&place)?.order))
+        Some((request.sequence, request.deliveries.get(&index)?.order))
     }
 
     pub fn older_in_process(&self, order: OrderKey, position: (u64, usize)) -> OlderOfProcess {
@@ -154,27 +154,27 @@ impl KeyQueue {
     }
 
     /// Records that no older delivery is left: later ones wait behind this one.
-    pub fn mark_first(&mut self, token: &str, place: usize) {
-        if let Some(delivery) = self.delivery(token, place) {
+    pub fn mark_first(&mut self, token: &str, index: usize) {
+        if let Some(delivery) = self.delivery(token, index) {
             delivery.is_behind = false;
         }
     }
 
-    pub fn mark_ending(&mut self, token: &str, place: usize) {
-        if let Some(delivery) = self.delivery(token, place) {
+    pub fn mark_ending(&mut self, token: &str, index: usize) {
+        if let Some(delivery) = self.delivery(token, index) {
             delivery.is_ending = true;
         }
     }
 
-    pub fn ended(&mut self, token: &str, place: usize) {
+    pub fn ended(&mut self, token: &str, index: usize) {
         if let Some(request) = self.requests.get_mut(token) {
-            request.deliveries.remove(&place);
+            request.deliveries.remove(&index);
         }
     }
 
     /// Records that another process owns the delivery.
-    pub fn lost(&mut self, token: &str, place: usize) {
-        self.ended(token, place);
+    pub fn lost(&mut self, token: &str, index: usize) {
+        self.ended(token, index);
         self.clear_before = 0;
     }
 
@@ -185,8 +185,8 @@ impl KeyQueue {
         }
     }
 
-    fn delivery(&mut self, token: &str, place: usize) -> Option<&mut QueuedDelivery> {
-        self.requests.get_mut(token)?.deliveries.get_mut(&place)
+    fn delivery(&mut self, token: &str, index: usize) -> Option<&mut QueuedDelivery> {
+        self.requests.get_mut(token)?.deliveries.get_mut(&index)
     }
 
     fn older(
@@ -196,7 +196,7 @@ impl KeyQueue {
     ) -> impl Iterator<Item = ((u64, usize), &QueuedRequest, &QueuedDelivery)> {
         let deliveries = self.requests.values().flat_map(|request| {
             let deliveries = request.deliveries.iter();
-            deliveries.map(move |(place, delivery)| ((request.sequence, *place), request, delivery))
+            deliveries.map(move |(index, delivery)| ((request.sequence, *index), request, delivery))
         });
         deliveries
             .filter(move |(at, _, delivery)| at.0 != 0 && *at < position && delivery.order == order)

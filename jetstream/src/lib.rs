@@ -121,7 +121,7 @@ impl JetStreamStore {
             .requests
             .lock()
             .get(&delivery.task)?
-            .place
+            .queue_position
             .clone()
     }
 
@@ -146,8 +146,8 @@ impl JetStreamStore {
 }
 
 impl Store for JetStreamStore {
-    fn place(&self) -> String {
-        self.shared.process.servers.place().to_owned()
+    fn location(&self) -> String {
+        self.shared.process.servers.location().to_owned()
     }
 
     fn warning(&self) -> Option<String> {
@@ -173,30 +173,30 @@ impl RequestStore for JetStreamStore {
     }
 
     fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership> {
-        let place = delivery.index;
+        let index = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
-            request.check_lease(place).boxed()
+            request.check_lease(index).boxed()
         })
     }
 
     fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership> {
-        let place = delivery.index;
+        let index = delivery.index;
         self.ask(delivery, Ownership::Lost, move |request| {
-            request.begin_attempt(place, at).boxed()
+            request.begin_attempt(index, at).boxed()
         })
     }
 
     fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()> {
-        let place = delivery.index;
+        let index = delivery.index;
         self.ask(delivery, (), move |request| {
-            request.attempt_failed(place).boxed()
+            request.attempt_failed(index).boxed()
         })
     }
 
     fn parts_done(&self, delivery: &DeliveryId, parts: usize) -> StoreFuture<()> {
-        let place = delivery.index;
+        let index = delivery.index;
         self.ask(delivery, (), move |request| {
-            request.parts_done(place, parts).boxed()
+            request.parts_done(index, parts).boxed()
         })
     }
 
@@ -206,20 +206,20 @@ impl RequestStore for JetStreamStore {
         report: &DeliveryReport,
         row: Option<&HistoryRow>,
     ) -> StoreFuture<()> {
-        let (place, report, row) = (delivery.index, report.clone(), row.cloned());
+        let (index, report, row) = (delivery.index, report.clone(), row.cloned());
         if let Some(line) = self.queue_position(delivery) {
-            line.mark_ending(place);
+            line.mark_ending(index);
         }
         self.ask(delivery, (), move |request| {
-            request.complete(place, report, row).boxed()
+            request.complete(index, report, row).boxed()
         })
     }
 
     fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool> {
-        let (line, place) = (self.queue_position(delivery), delivery.index);
+        let (line, index) = (self.queue_position(delivery), delivery.index);
         self.on_runtime(async move {
             match line {
-                Some(line) => line.has_older(place).await,
+                Some(line) => line.has_older(index).await,
                 None => Ok(false),
             }
         })

@@ -38,7 +38,7 @@ impl KeyQueuePosition {
         stored: &RequestRecord,
         sequence: u64,
     ) -> Option<Arc<Self>> {
-        let place = Self {
+        let queued = Self {
             process: Arc::clone(process),
             subjects: subjects::works_of_key(
                 &config_token(&stored.config),
@@ -47,8 +47,8 @@ impl KeyQueuePosition {
             token: subjects::token(&stored.task),
             older: tokio::sync::Mutex::default(),
         };
-        place.with(|line, token| line.insert(token, &stored.task, sequence, stored.orders()));
-        Some(Arc::new(place))
+        queued.with(|line, token| line.insert(token, &stored.task, sequence, stored.orders()));
+        Some(Arc::new(queued))
     }
 
     /// Lines up the deliveries of a request that was just accepted or claimed; gives back those that must ask for older ones
@@ -95,17 +95,17 @@ impl KeyQueuePosition {
 
     /// Whether an older delivery of the same order has not ended, whoever has it. One of this process whose end is on its way
     /// to the stream is waited for.
-    pub async fn has_older(&self, place: usize) -> Result<bool, StoreError> {
-        let look = timeout(LOOK_WITHIN, self.look_for_older(place)).await;
+    pub async fn has_older(&self, index: usize) -> Result<bool, StoreError> {
+        let look = timeout(LOOK_WITHIN, self.look_for_older(index)).await;
         look.unwrap_or_else(|_| Err(self.process.servers.error(StoreErrorKind::TimedOut)))
     }
 
-    async fn look_for_older(&self, place: usize) -> Result<bool, StoreError> {
+    async fn look_for_older(&self, index: usize) -> Result<bool, StoreError> {
         let (position, order) = loop {
             let changed = self.process.lines.changed.notified();
             let state = self.with(|line, token| {
-                let (sequence, order) = line.position(token, place)?;
-                let position = (sequence, place);
+                let (sequence, order) = line.position(token, index)?;
+                let position = (sequence, index);
                 Some((position, order, line.older_in_process(order, position)))
             });
             match state {
@@ -123,24 +123,24 @@ impl KeyQueuePosition {
         let look = older.has_open(&*session, &self.subjects, position.0, order);
         let has_open = look.await.map_err(|()| servers.missed(&*session, begun))?;
         if !has_open {
-            self.with(|line, token| line.mark_first(token, place));
+            self.with(|line, token| line.mark_first(token, index));
         }
         Ok(has_open)
     }
 
     /// Records that the end of a delivery is being written.
-    pub fn mark_ending(&self, place: usize) {
-        self.with(|line, token| line.mark_ending(token, place));
+    pub fn mark_ending(&self, index: usize) {
+        self.with(|line, token| line.mark_ending(token, index));
     }
 
     /// Records that the end of a delivery is written.
-    pub fn ended(&self, place: usize) {
-        self.change(|line, token| line.ended(token, place));
+    pub fn ended(&self, index: usize) {
+        self.change(|line, token| line.ended(token, index));
     }
 
     /// Records that another process owns a delivery.
-    pub fn lost(&self, place: usize) {
-        self.change(|line, token| line.lost(token, place));
+    pub fn lost(&self, index: usize) {
+        self.change(|line, token| line.lost(token, index));
     }
 
     /// Records that the request is no longer in the stream.
@@ -237,11 +237,11 @@ impl OlderRequest {
     /// Whether one of its deliveries has this order and has not ended: its end is not noted, and the request is in the
     /// stream.
     async fn has_open(&mut self, session: &dyn Session, order: OrderKey) -> Result<bool, ()> {
-        for (place, found) in &self.orders {
+        for (index, found) in &self.orders {
             if *found != order {
                 continue;
             }
-            let key = attempt_key(&self.task, self.sequence, *place);
+            let key = attempt_key(&self.task, self.sequence, *index);
             let entry = session
                 .entry(StreamName::Attempts, &key)
                 .await

@@ -40,7 +40,7 @@ pub type RequestJob<R> = Box<dyn for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, ()> 
 pub struct Owned<R> {
     pub sequence: u64,
     /// `None`: it has no dedup key.
-    pub place: Option<Arc<KeyQueuePosition>>,
+    pub queue_position: Option<Arc<KeyQueuePosition>>,
     jobs: UnboundedSender<RequestJob<R>>,
 }
 
@@ -63,7 +63,7 @@ impl<R: 'static> Owned<R> {
 pub struct Registration<R> {
     requests: Requests<R>,
     pub sequence: u64,
-    pub place: Option<Arc<KeyQueuePosition>>,
+    pub queue_position: Option<Arc<KeyQueuePosition>>,
     task: String,
     jobs: UnboundedReceiver<RequestJob<R>>,
     has_ended: bool,
@@ -75,23 +75,23 @@ impl<R> Registration<R> {
         requests: &Requests<R>,
         task: &str,
         sequence: u64,
-        place: impl FnOnce() -> Option<Arc<KeyQueuePosition>>,
+        queue_position: impl FnOnce() -> Option<Arc<KeyQueuePosition>>,
     ) -> Option<Self> {
         let mut owned = requests.lock();
         let Entry::Vacant(entry) = owned.entry(task.to_owned()) else {
             return None;
         };
-        let place = place();
+        let queue_position = queue_position();
         let (sender, jobs) = unbounded_channel();
         entry.insert(Owned {
             sequence,
-            place: place.clone(),
+            queue_position: queue_position.clone(),
             jobs: sender,
         });
         Some(Self {
             requests: requests.clone(),
             sequence,
-            place,
+            queue_position,
             task: task.to_owned(),
             jobs,
             has_ended: false,
@@ -111,7 +111,7 @@ impl<R> Registration<R> {
     pub fn end(&mut self) {
         if !std::mem::replace(&mut self.has_ended, true) {
             self.requests.lock().remove(&self.task);
-            self.place = None;
+            self.queue_position = None;
         }
     }
 }

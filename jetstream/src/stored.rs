@@ -98,26 +98,26 @@ impl RequestRecord {
 
     /// Indexes of the open deliveries.
     pub fn open(&self) -> Vec<usize> {
-        let places = self.deliveries.iter().enumerate();
-        let open = places.filter(|(_, delivery)| delivery.work.is_some());
-        open.map(|(place, _)| place).collect()
+        let indices = self.deliveries.iter().enumerate();
+        let open = indices.filter(|(_, delivery)| delivery.work.is_some());
+        open.map(|(index, _)| index).collect()
     }
 
     /// The order keys of the open deliveries, with their indexes.
     pub fn orders(&self) -> impl Iterator<Item = (usize, OrderKey)> {
-        let places = self.deliveries.iter().enumerate();
-        places.filter_map(|(place, delivery)| Some((place, delivery.work.as_ref()?.order_key()?)))
+        let indices = self.deliveries.iter().enumerate();
+        indices.filter_map(|(index, delivery)| Some((index, delivery.work.as_ref()?.order_key()?)))
     }
 
     pub fn reports(&self) -> Vec<DeliveryReport> {
-        let places = self.deliveries.iter().enumerate();
-        places
-            .map(|(place, delivery)| delivery.report.clone().report(place))
+        let indices = self.deliveries.iter().enumerate();
+        indices
+            .map(|(index, delivery)| delivery.report.clone().report(index))
             .collect()
     }
 
-    pub fn set_report(&mut self, place: usize, record: Record) {
-        if let Some(delivery) = self.deliveries.get_mut(place) {
+    pub fn set_report(&mut self, index: usize, record: Record) {
+        if let Some(delivery) = self.deliveries.get_mut(index) {
             delivery.report = record;
         }
     }
@@ -125,9 +125,9 @@ impl RequestRecord {
     /// The dead letter with these deliveries.
     pub fn dead_letter(&self, dead: &BTreeSet<usize>) -> Bytes {
         let deliveries = self.deliveries.iter().enumerate();
-        let deliveries = deliveries.map(|(place, delivery)| StoredDelivery {
+        let deliveries = deliveries.map(|(index, delivery)| StoredDelivery {
             report: delivery.report.clone(),
-            work: delivery.work.clone().filter(|_| dead.contains(&place)),
+            work: delivery.work.clone().filter(|_| dead.contains(&index)),
         });
         json(&Self {
             deliveries: deliveries.collect(),
@@ -154,14 +154,14 @@ impl RequestRecord {
         now: u64,
     ) -> StoredRequest {
         let in_stream = Duration::from_millis(now.saturating_sub(published));
-        let places = self.deliveries.iter().enumerate();
-        let deliveries = places.map(|(place, delivery)| {
-            let mut report = delivery.report.clone().report(place);
+        let indices = self.deliveries.iter().enumerate();
+        let deliveries = indices.map(|(index, delivery)| {
+            let mut report = delivery.report.clone().report(index);
             let mut work = delivery.work.as_ref().map(|work| work.work(in_stream));
-            if let Some(note) = noted.get(&place) {
+            if let Some(note) = noted.get(&index) {
                 report.parts_delivered = note.parts_delivered;
                 if let Some(ended) = &note.ended {
-                    report = ended.clone().report(place);
+                    report = ended.clone().report(index);
                     work = None;
                 }
                 if let Some(work) = &mut work {

@@ -56,8 +56,8 @@ pub fn dedup_token(key: &str) -> String {
 }
 
 /// The key of a delivery's note. It holds the request's sequence, since a redriven task has other notes.
-pub fn attempt_key(task: &str, sequence: u64, place: usize) -> String {
-    format!("attempt.{}.{sequence}.{place}", token(task))
+pub fn attempt_key(task: &str, sequence: u64, index: usize) -> String {
+    format!("attempt.{}.{sequence}.{index}", token(task))
 }
 
 /// The keys of all notes of a request.

@@ -206,7 +206,7 @@ fn destination(
 ) -> Option<DecidedDestination> {
     Some(DecidedDestination {
         receiver: *settings.config.by_name.get(&id.receiver)?,
-        place: id.place,
+        index: id.place,
         sending,
     })
 }

@@ -44,19 +44,19 @@ impl MemberReader {
             warnings,
         };
         for (name, value) in members {
-            match reader.place(&name) {
-                Some(place) => *place = Some(value),
+            match reader.slot(&name) {
+                Some(slot) => *slot = Some(value),
                 None => reader.add_unknown(name),
             }
         }
         reader
     }
 
-    fn place(&mut self, name: &str) -> Option<&mut Option<Json>> {
-        let mut places = KNOWN.iter().zip(&mut self.members);
-        places
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Json>> {
+        let mut slots = KNOWN.iter().zip(&mut self.members);
+        slots
             .find(|(known, _)| **known == name)
-            .map(|(_, place)| place)
+            .map(|(_, slot)| slot)
     }
 
     fn add_unknown(&mut self, name: String) {
@@ -70,7 +70,7 @@ impl MemberReader {
     }
 
     fn take(&mut self, name: &str) -> Option<Json> {
-        self.place(name)?.take()
+        self.slot(name)?.take()
     }
 
     /// Returns a member unless it is `null` or `""`.

@@ -165,12 +165,12 @@ impl Results {
     pub fn of(deliveries: &[DeliveryReport]) -> Self {
         let mut results: Vec<(String, SenderResult)> = Vec::new();
         // A map, because a request may name ten thousand senders.
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut indices: HashMap<&str, usize> = HashMap::new();
         for delivery in deliveries {
             let name = delivery.receiver.as_ref().unwrap_or(&delivery.sender);
             let result = SenderResult::of(&delivery.outcome);
-            let place = *places.entry(name).or_insert(results.len());
-            match results.get_mut(place) {
+            let index = *indices.entry(name).or_insert(results.len());
+            match results.get_mut(index) {
                 Some((_, worst)) => *worst = result.max(*worst),
                 None => results.push((name.clone(), result)),
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::matcher::Name;
-use super::outbox::{OutboxPlace, OutboxSettings};
+use super::outbox::{OutboxLocation, OutboxSettings};
 use super::report::problem;
 use crate::model::problem::{FilePosition, Location, Problem};
 
@@ -26,7 +26,7 @@ pub struct AlertSettings {
 /// A key of the file that turns alert state on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateKey {
-    pub place: FilePosition,
+    pub position: FilePosition,
     /// The path of the key, such as `routes[0].group_by`.
     pub path: String,
 }
@@ -77,8 +77,8 @@ impl AlertSettings {
         let Some(key) = &self.turned_on_by else {
             return Ok(());
         };
-        let message = match outbox.map(|outbox| &outbox.place) {
-            Some(OutboxPlace::Servers(..)) => {
+        let message = match outbox.map(|outbox| &outbox.location) {
+            Some(OutboxLocation::Servers(..)) => {
                 "turns alert state on, which works with an outbox in a file, not yet with one on NATS"
             }
             None if !self.is_in_memory => {
@@ -89,14 +89,14 @@ impl AlertSettings {
                 warnings.extend(without_effect.map(|name| {
                     format!(
                         "{name}: has no effect, since {} in line {} turns alert state on",
-                        key.path, key.place.line
+                        key.path, key.position.line
                     )
                 }));
                 return Ok(());
             }
         };
         Err(problem(
-            Location::in_file(key.place, key.path.as_str()),
+            Location::in_file(key.position, key.path.as_str()),
             message,
         ))
     }
@@ -110,17 +110,18 @@ mod tests {
     fn settings() -> AlertSettings {
         AlertSettings {
             turned_on_by: Some(StateKey {
-                place: FilePosition { line: 3, column: 1 },
+                position: FilePosition { line: 3, column: 1 },
                 path: "routes[0].group_by".to_owned(),
             }),
             ..AlertSettings::default()
         }
     }
 
-    fn outbox(place: &str) -> OutboxSettings {
-        let place = OutboxPlace::parse(place, &Environment::default(), &Default::default());
+    fn outbox(location: &str) -> OutboxSettings {
+        let location =
+            OutboxLocation::parse(location, &Environment::default(), &Default::default());
         OutboxSettings {
-            place: place.unwrap(),
+            location: location.unwrap(),
             seal: None,
             for_workers: false,
         }
@@ -128,7 +129,7 @@ mod tests {
 
     #[test]
     fn state_needs_a_store_on_this_machine_or_leave_to_be_lost() {
-        for (is_in_memory, place, expected) in [
+        for (is_in_memory, location, expected) in [
             (false, None, Some("needs a store")),
             (true, None, None),
             (false, Some("/outbox.db"), None),
@@ -140,7 +141,7 @@ mod tests {
                 is_in_memory,
                 ..settings()
             };
-            let outbox = place.map(outbox);
+            let outbox = location.map(outbox);
             let checked = settings.check(outbox.as_ref(), [].into_iter(), &mut Vec::new());
             let error = checked.err().map(|error| error.to_string());
             assert_eq!(error.is_some(), expected.is_some(), "{error:?}");

@@ -104,7 +104,7 @@ impl SettingsCache {
             .iter()
             .rposition(|((known, env), _)| known == arguments && env == environment);
         let entry = match known {
-            Some(place) => entries.remove(place),
+            Some(index) => entries.remove(index),
             None => {
                 if entries.len() >= MAX_ENTRIES {
                     entries.remove(0);

@@ -100,15 +100,15 @@ fn unusable(given: &str, report: &ProblemReport) -> Problem {
 
 /// Describes a problem of a value that the configuration file `name` reads from another source.
 fn of_source(source: &str, problem: &Problem, name: &str) -> String {
-    let Location { path, place, .. } = &problem.location;
-    let (path, place) = (
+    let Location { path, position, .. } = &problem.location;
+    let (path, position) = (
         path.as_deref().unwrap_or_default(),
-        place.unwrap_or_default(),
+        position.unwrap_or_default(),
     );
     let source = source.trim_start_matches("the ");
     format!(
         "The {source}, which {name} names (line {}, column {}: {path}), cannot be used: {}",
-        place.line, place.column, problem.message
+        position.line, position.column, problem.message
     )
 }
 

@@ -26,7 +26,7 @@ pub use self::environment::{Environment, Named};
 use self::file::secrets::Files;
 use self::file::{Checked, Config};
 pub use self::load::read_bytes;
-pub use self::outbox::{OutboxPlace, OutboxSettings};
+pub use self::outbox::{OutboxLocation, OutboxSettings};
 use self::report::ProblemReport;
 pub use self::rows::RowSettings;
 use crate::channels::OperatorSettings;
@@ -226,14 +226,14 @@ fn operator(
 /// Returns the file's default receivers, or the receivers that the argument names.
 fn default_receivers(arguments: &Arguments<'_>, config: &Config) -> Result<Vec<usize>, Problem> {
     const NAME: &str = "default_receivers";
-    if let Some(places) = &config.default_receivers {
-        return Ok(places.clone());
+    if let Some(receivers) = &config.default_receivers {
+        return Ok(receivers.clone());
     }
-    let places = arguments.names(NAME).map(|name| {
-        let place = config.by_name.get(name).copied();
-        place.ok_or_else(|| unknown_name(NAME, "receiver", name, config.by_name.keys()))
+    let receivers = arguments.names(NAME).map(|name| {
+        let receiver = config.by_name.get(name).copied();
+        receiver.ok_or_else(|| unknown_name(NAME, "receiver", name, config.by_name.keys()))
     });
-    places.collect()
+    receivers.collect()
 }
 
 /// Returns an identifier of the arguments and the file. Each value follows its length, so that two different sets never

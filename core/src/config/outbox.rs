@@ -18,7 +18,7 @@ use crate::transport;
 /// The settings `outbox` and `outbox_key`.
 #[derive(Clone, Debug)]
 pub struct OutboxSettings {
-    pub place: OutboxPlace,
+    pub location: OutboxLocation,
     /// `None`: the plugin refuses requests that contain destinations.
     pub seal: Option<Arc<Seal>>,
     /// Whether workers, and not the server, deliver the stored requests.
@@ -26,7 +26,7 @@ pub struct OutboxSettings {
 }
 
 #[derive(Clone)]
-pub enum OutboxPlace {
+pub enum OutboxLocation {
     File(PathBuf),
     /// A key that distinguishes outboxes with different credentials, and the servers.
     Servers(String, Box<OutboxServers>),
@@ -65,13 +65,13 @@ impl OutboxSettings {
         };
         Ok(Some(Self {
             for_workers: config.for_workers,
-            place: OutboxPlace::parse(given, environment, &config.nats)?,
+            location: OutboxLocation::parse(given, environment, &config.nats)?,
             seal: config.key.clone(),
         }))
     }
 }
 
-impl OutboxPlace {
+impl OutboxLocation {
     /// Parses the path of a file or the addresses of NATS servers.
     pub fn parse(
         given: &str,
@@ -162,7 +162,7 @@ fn no_server(why: &str) -> Problem {
             .to_owned() }
 }
 
-impl fmt::Debug for OutboxPlace {
+impl fmt::Debug for OutboxLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn an_outbox_is_a_file_or_nats_servers() {
         let parse =
-            |given| OutboxPlace::parse(given, &Environment::default(), &NatsAccess::default());
+            |given| OutboxLocation::parse(given, &Environment::default(), &NatsAccess::default());
         for (given, expected) in [
             ("/var/outbox.db", r#"File("/var/outbox.db")"#),
             ("/my outbox.db", r#"File("/my outbox.db")"#),
@@ -222,11 +222,11 @@ mod tests {
             credentials: Some(Secret::new(secret)),
             ..NatsAccess::default()
         };
-        let place = |secret| {
-            OutboxPlace::parse("nats://a", &Environment::default(), &access(secret)).unwrap()
+        let location = |secret| {
+            OutboxLocation::parse("nats://a", &Environment::default(), &access(secret)).unwrap()
         };
-        assert_eq!(place("u:one").key(), place("u:one").key());
-        assert_ne!(place("u:one").key(), place("u:two").key());
-        assert!(!format!("{:?}{}", place("u:one"), place("u:one").key()).contains("one"));
+        assert_eq!(location("u:one").key(), location("u:one").key());
+        assert_ne!(location("u:one").key(), location("u:two").key());
+        assert!(!format!("{:?}{}", location("u:one"), location("u:one").key()).contains("one"));
     }
 }

@@ -19,7 +19,7 @@ pub fn problem(location: Location, message: impl Into<String>) -> Problem {
 /// Returns a problem of the file for the response to a request. It names the file, because the caller reads another
 /// text: `line 31, column 8 of the configuration file: …`.
 pub fn in_response(problem: &Problem) -> String {
-    let FilePosition { line, column } = problem.location.place.unwrap_or_default();
+    let FilePosition { line, column } = problem.location.position.unwrap_or_default();
     let message = &problem.message;
     format!("line {line}, column {column} of the configuration file: {message}")
 }
@@ -36,19 +36,19 @@ pub struct ProblemReport {
 const MAX_PROBLEMS: usize = 1_000;
 
 impl ProblemReport {
-    pub fn error(&mut self, place: FilePosition, path: &str, message: &str) {
-        push(&mut self.errors, place, path, message);
+    pub fn error(&mut self, position: FilePosition, path: &str, message: &str) {
+        push(&mut self.errors, position, path, message);
     }
 
-    pub fn warning(&mut self, place: FilePosition, path: &str, message: &str) {
-        push(&mut self.warnings, place, path, message);
+    pub fn warning(&mut self, position: FilePosition, path: &str, message: &str) {
+        push(&mut self.warnings, position, path, message);
     }
 
     /// Names the sources of external values, by the positions in the file.
     pub fn name_sources(&mut self, sources: &BTreeMap<FilePosition, String>) {
         for problem in self.errors.iter_mut().chain(&mut self.warnings) {
-            let place = problem.location.place.unwrap_or_default();
-            let source = sources.get(&place);
+            let position = problem.location.position.unwrap_or_default();
+            let source = sources.get(&position);
             // Some messages already name the source.
             let source = source.filter(|source| !problem.message.starts_with(source.as_str()));
             problem.location.source = source.map(|source| source.as_str().into());
@@ -56,8 +56,9 @@ impl ProblemReport {
     }
 
     pub fn sort(&mut self) {
-        self.errors.sort_by_key(|problem| problem.location.place);
-        self.warnings.sort_by_key(|problem| problem.location.place);
+        self.errors.sort_by_key(|problem| problem.location.position);
+        self.warnings
+            .sort_by_key(|problem| problem.location.position);
     }
 }
 
@@ -70,8 +71,8 @@ impl From<Problem> for ProblemReport {
     }
 }
 
-fn push(problems: &mut Vec<Problem>, place: FilePosition, path: &str, message: &str) {
+fn push(problems: &mut Vec<Problem>, position: FilePosition, path: &str, message: &str) {
     if problems.len() < MAX_PROBLEMS {
-        problems.push(problem(Location::in_file(place, path), message));
+        problems.push(problem(Location::in_file(position, path), message));
     }
 }

@@ -12,7 +12,7 @@ use crate::model::problem::FilePosition;
 pub struct Silence {
     pub name: String,
     /// The position in the file.
-    pub place: FilePosition,
+    pub position: FilePosition,
     pub matcher: Matcher,
     pub from: Option<Timestamp>,
     pub until: Option<Timestamp>,
@@ -93,8 +93,8 @@ impl WeeklyWindow {
 
     /// Returns whether the window includes a day. `Fri-Mon` includes the weekend.
     fn names(&self, day: Weekday) -> bool {
-        let place = |day: Weekday| day.to_monday_zero_offset();
-        let (first, last, day) = (place(self.first), place(self.last), place(day));
+        let number = |day: Weekday| day.to_monday_zero_offset();
+        let (first, last, day) = (number(self.first), number(self.last), number(day));
         match first <= last {
             true => (first..=last).contains(&day),
             false => day >= first || day <= last,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::limits::connections::ConnectionPermit;
 use super::lookup::claims::MessageFingerprint;
 use super::progress::store::StoreEntry;
-use super::queue::{AdmissionError, AdmissionRequest, Pause, PauseAfter, Permit, QueuePlace};
+use super::queue::{AdmissionError, AdmissionRequest, Pause, PauseAfter, Permit, QueuePosition};
 use super::retry::RetryState;
 use super::state::{Delivery, Transmission};
 use crate::model::outcome::{
@@ -42,7 +42,7 @@ impl Delivery {
     pub async fn attempt(
         &self,
         transmission: &mut Transmission,
-        place: &QueuePlace,
+        position: &QueuePosition,
     ) -> Result<AttemptResult, LeaseLost> {
         let Transmission {
             messages,
@@ -59,7 +59,7 @@ impl Delivery {
         };
         let last = retry.last();
         // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
-        let permit = match Box::pin(self.admission(place, last)).await {
+        let permit = match Box::pin(self.admission(position, last)).await {
             Ok(permit) => permit,
             Err(failure) => return Ok(AttemptResult::Reject(failure)),
         };
@@ -101,11 +101,11 @@ impl Delivery {
     /// The queue's permission for one attempt.
     async fn admission(
         &self,
-        place: &QueuePlace,
+        position: &QueuePosition,
         last: Option<&Failure>,
     ) -> Result<Permit, Failure> {
         let request = AdmissionRequest {
-            ticket: place.ticket,
+            ticket: position.ticket,
             deadline: self.deadline,
             rate: self.planned.own.rate_limit.or(self.policy.rate_limit),
             patience: self.policy.delivery_timeout,
@@ -114,7 +114,7 @@ impl Delivery {
             Some(due) => self.progress.waiting_until(due),
             None => self.progress.attempting(),
         };
-        let admitted = place.queue.enter(request, waiting).await;
+        let admitted = position.queue.enter(request, waiting).await;
         self.progress.attempting();
         admitted.map_err(|why| match why {
             AdmissionError::Refused => Failure::new(Reason::DestinationDisabled),

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::attempt::LeaseLost;
 use super::follow_up::FollowUp;
 use super::progress::store::EndNote;
-use super::queue::QueuePlace;
+use super::queue::QueuePosition;
 use super::retry::{NextStep, Retry, RetryRules, RetryState};
 use super::state::{Delivery, DeliveryState, Transmission, WaitFor};
 use crate::model::channel::LostReply;
@@ -19,14 +19,14 @@ use crate::observe::Event;
 
 /// Puts a delivery behind the earlier ones in its queue, and runs it in its own task. Call it on a runtime.
 pub fn start(delivery: Delivery) {
-    let place = delivery.line_up();
-    tokio::spawn(run(Box::new(delivery), place));
+    let position = delivery.line_up();
+    tokio::spawn(run(Box::new(delivery), position));
 }
 
 /// Runs a delivery to its end, and reports it. A panic ends only that delivery. Boxed, because a future stores its
 /// arguments twice, and ten thousand may be in flight.
-pub async fn run(mut delivery: Box<Delivery>, mut place: QueuePlace) {
-    let ended = AssertUnwindSafe(delivery.drive(&mut place))
+pub async fn run(mut delivery: Box<Delivery>, mut position: QueuePosition) {
+    let ended = AssertUnwindSafe(delivery.drive(&mut position))
         .catch_unwind()
         .await;
     let ended = ended.unwrap_or_else(|_| Ok(Outcome::Failed(Failure::new(Reason::Internal))));
@@ -47,7 +47,7 @@ pub async fn run(mut delivery: Box<Delivery>, mut place: QueuePlace) {
     } = *delivery;
     // The next one of the key finds the end in the store.
     drop(digests);
-    place.release(&services.queues, planned.channel.destination());
+    position.release(&services.queues, planned.channel.destination());
     // The permit is kept until the store has the end, so that a slow disk holds back what comes and gathers nothing.
     if let Some(note) = note {
         // In a box of its own, as few deliveries are stored.
@@ -58,12 +58,12 @@ pub async fn run(mut delivery: Box<Delivery>, mut place: QueuePlace) {
 
 impl Delivery {
     /// Makes every transition. The only place that does.
-    async fn drive(&mut self, place: &mut QueuePlace) -> Result<Outcome, LeaseLost> {
+    async fn drive(&mut self, position: &mut QueuePosition) -> Result<Outcome, LeaseLost> {
         loop {
             self.state = match std::mem::take(&mut self.state) {
-                DeliveryState::Queued(messages) => self.begin(messages, place).await,
+                DeliveryState::Queued(messages) => self.begin(messages, position).await,
                 DeliveryState::Attempting(transmission) => {
-                    self.try_message(transmission, place).await?
+                    self.try_message(transmission, position).await?
                 }
                 DeliveryState::Waiting(transmission, WaitFor::Until(due)) => {
                     sleep_until(due).await;
@@ -71,7 +71,7 @@ impl Delivery {
                 }
                 // In a box of its own, as few replies are lost.
                 DeliveryState::Waiting(transmission, WaitFor::LookUp(failure)) => {
-                    Box::pin(self.ask_provider(transmission, *failure, place)).await
+                    Box::pin(self.ask_provider(transmission, *failure, position)).await
                 }
                 DeliveryState::Ended(outcome) => {
                     if outcome.failure().is_some() {
@@ -86,8 +86,12 @@ impl Delivery {
 
     /// After `Queued`: its turn has come. A delivery that another process began continues unchanged. Any other may be
     /// silenced, be a repeat, or follow up on an earlier message.
-    async fn begin(&mut self, messages: Vec<Outbound>, place: &mut QueuePlace) -> DeliveryState {
-        self.wait_for_turn(place).await;
+    async fn begin(
+        &mut self,
+        messages: Vec<Outbound>,
+        position: &mut QueuePosition,
+    ) -> DeliveryState {
+        self.wait_for_turn(position).await;
         let retry = RetryState::new(self.backoff());
         let part = self.planned.parts_done();
         let mut transmission = Box::new(Transmission::new(messages, part, retry));
@@ -121,12 +125,12 @@ impl Delivery {
     async fn try_message(
         &self,
         mut transmission: Box<Transmission>,
-        place: &QueuePlace,
+        position: &QueuePosition,
     ) -> Result<DeliveryState, LeaseLost> {
         transmission.began = SystemTime::now();
-        let result = self.attempt(&mut transmission, place).await?;
+        let result = self.attempt(&mut transmission, position).await?;
         transmission.ended = Instant::now();
-        let rules = self.retry_rules(&transmission, place);
+        let rules = self.retry_rules(&transmission, position);
         let next = transmission.retry.after_attempt(result, &rules);
         Ok(self.follow(transmission, next).await)
     }
@@ -136,7 +140,7 @@ impl Delivery {
         &self,
         mut transmission: Box<Transmission>,
         failure: Failure,
-        place: &QueuePlace,
+        position: &QueuePosition,
     ) -> DeliveryState {
         let Some(message) = transmission.message() else {
             return self.delivered(&transmission);
@@ -146,7 +150,7 @@ impl Delivery {
             at: transmission.began,
         };
         let answer = self.look_up(&sent, transmission.ended, &failure).await;
-        let rules = self.retry_rules(&transmission, place);
+        let rules = self.retry_rules(&transmission, position);
         let retry = &mut transmission.retry;
         let next = retry.after_look_up(answer, failure, &rules);
         self.follow(transmission, next).await
@@ -215,13 +219,13 @@ impl Delivery {
         DeliveryState::Ended(Outcome::Delivered { message })
     }
 
-    fn retry_rules(&self, transmission: &Transmission, place: &QueuePlace) -> RetryRules<'_> {
+    fn retry_rules(&self, transmission: &Transmission, position: &QueuePosition) -> RetryRules<'_> {
         RetryRules {
             policy: &self.policy,
             deadline: self.deadline,
             ended: transmission.ended,
             now: Instant::now(),
-            rate_limits: place.queue.rate_limits(),
+            rate_limits: position.queue.rate_limits(),
         }
     }
 

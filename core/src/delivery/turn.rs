@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::backoff::Backoff;
 use super::progress::store::StoreEntry;
-use super::queue::{DedupTurn, DestinationQueue, QueuePlace};
+use super::queue::{DedupTurn, DestinationQueue, QueuePosition};
 use super::state::Delivery;
 use crate::model::notification::AlertState;
 
@@ -20,16 +20,16 @@ const LOOK_FOR: Duration = Duration::from_secs(60);
 
 impl Delivery {
     /// A place behind those that have come before.
-    pub fn line_up(&self) -> QueuePlace {
+    pub fn line_up(&self) -> QueuePosition {
         self.line_up_as(self.planned.state())
     }
 
     /// The same, as one that says this of its alert.
-    pub fn line_up_as(&self, state: Option<AlertState>) -> QueuePlace {
+    pub fn line_up_as(&self, state: Option<AlertState>) -> QueuePosition {
         let queue = self.services.queues.get(self.planned.channel.destination());
         let ticket = queue.ticket();
         let turn = self.turn(&queue, ticket, state);
-        QueuePlace {
+        QueuePosition {
             queue,
             ticket,
             turn,
@@ -48,17 +48,17 @@ impl Delivery {
 
     /// Waits for its turn among the deliveries with its key, and sets the deadline. A late delivery still gets one
     /// attempt: a `resolved` must follow a slow `firing`, and a delivery from a digest queue was not late itself.
-    pub async fn wait_for_turn(&mut self, place: &mut QueuePlace) {
+    pub async fn wait_for_turn(&mut self, position: &mut QueuePosition) {
         if self.planned.attempting().is_some() {
             // A message that another process may have sent is looked up, however late it is.
             self.deadline = self.deadline.max(Instant::now() + LOOK_FOR);
         }
-        if place.turn.is_some() {
-            let had_to_wait = place.wait_for_turn().await;
+        if position.turn.is_some() {
+            let had_to_wait = position.wait_for_turn().await;
             let is_behind = |entry: &StoreEntry| entry.is_behind || had_to_wait;
             if self.progress.entry.as_deref().is_some_and(is_behind) {
                 // In a box of its own, as few have to ask.
-                Box::pin(self.wait_for_older(place)).await;
+                Box::pin(self.wait_for_older(position)).await;
             }
         }
         let now = Instant::now();
@@ -69,20 +69,20 @@ impl Delivery {
 
     /// Waits until the store has no older delivery of the same key: it may be another process's, or have been claimed after
     /// this one lined up. Meanwhile its place in the line is free: an older one may come by.
-    async fn wait_for_older(&self, place: &mut QueuePlace) {
+    async fn wait_for_older(&self, position: &mut QueuePosition) {
         let mut pause = LEAST_PAUSE;
         while let Some(entry) = &self.progress.entry
             && entry.has_older().await
             && Instant::now() < self.deadline
         {
-            place.turn = None;
+            position.turn = None;
             let waiting = &self.services.waiting_for_older;
             waiting.fetch_add(1, Ordering::Relaxed);
             sleep_until((Instant::now() + pause).min(self.deadline)).await;
             waiting.fetch_sub(1, Ordering::Relaxed);
             pause = (pause * 2).min(LONGEST_PAUSE);
-            place.turn = self.turn(&place.queue, place.ticket, self.planned.state());
-            place.wait_for_turn().await;
+            position.turn = self.turn(&position.queue, position.ticket, self.planned.state());
+            position.wait_for_turn().await;
         }
     }
 

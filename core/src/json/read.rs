@@ -151,36 +151,36 @@ impl ReadPath<'_> {
 }
 
 impl JsonReader<'_> {
-    fn value(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
+    fn value(&mut self, depth: usize, path: &ReadPath<'_>) -> Result<Json, JsonError> {
         match self.next() {
-            Some(b'{') => self.object(depth, place),
-            Some(b'[') => self.array(depth, place),
+            Some(b'{') => self.object(depth, path),
+            Some(b'[') => self.array(depth, path),
             Some(b'"') => self.string().map(Json::String),
-            _ => Ok(self.word(place)),
+            _ => Ok(self.word(path)),
         }
     }
 
-    fn object(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
+    fn object(&mut self, depth: usize, path: &ReadPath<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
         let mut members = Vec::new();
         while self.has_more(b'}') {
             let key = self.string()?;
             self.skip(b':');
-            let value = self.value(depth + 1, &ReadPath::Key(place, &key))?;
+            let value = self.value(depth + 1, &ReadPath::Key(path, &key))?;
             members.push((key, value));
         }
         if has_repeated_key(&members) {
-            members = self.unique(members, place);
+            members = self.unique(members, path);
         }
         members.shrink_to_fit();
         Ok(Json::Object(members))
     }
 
-    fn array(&mut self, depth: usize, place: &ReadPath<'_>) -> Result<Json, JsonError> {
+    fn array(&mut self, depth: usize, path: &ReadPath<'_>) -> Result<Json, JsonError> {
         self.open(depth)?;
         let mut items = Vec::new();
         while self.has_more(b']') {
-            let item = self.value(depth + 1, &ReadPath::Index(place, items.len()))?;
+            let item = self.value(depth + 1, &ReadPath::Index(path, items.len()))?;
             items.push(item);
         }
         items.shrink_to_fit();
@@ -188,16 +188,12 @@ impl JsonReader<'_> {
     }
 
     /// Removes repeated keys: each key has its first position and its last value.
-    fn unique(
-        &mut self,
-        members: Vec<(String, Json)>,
-        place: &ReadPath<'_>,
-    ) -> Vec<(String, Json)> {
+    fn unique(&mut self, members: Vec<(String, Json)>, path: &ReadPath<'_>) -> Vec<(String, Json)> {
         let mut unique: Vec<(String, Json)> = Vec::new();
-        let mut places = HashMap::new();
+        let mut indices = HashMap::new();
         let mut repeated = BTreeSet::new();
         for (key, value) in members {
-            let index = *places.entry(key.clone()).or_insert(unique.len());
+            let index = *indices.entry(key.clone()).or_insert(unique.len());
             match unique.get_mut(index) {
                 Some((_, last)) => {
                     *last = value;
@@ -207,7 +203,7 @@ impl JsonReader<'_> {
             }
         }
         for (key, _) in repeated.iter().filter_map(|index| unique.get(*index)) {
-            self.duplicates.push(|| ReadPath::Key(place, key).path());
+            self.duplicates.push(|| ReadPath::Key(path, key).path());
         }
         unique
     }
@@ -225,7 +221,7 @@ impl JsonReader<'_> {
 
     /// Reads a number or a literal. A number beyond a finite double becomes a string, because no channel could send it
     /// as a number.
-    fn word(&mut self, place: &ReadPath<'_>) -> Json {
+    fn word(&mut self, path: &ReadPath<'_>) -> Json {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let end = rest.find(|c| !is_of_number(c)).unwrap_or(rest.len());
         let word = rest.get(..end).unwrap_or_default();
@@ -238,7 +234,7 @@ impl JsonReader<'_> {
                 Json::Number(number.to_owned())
             }
             other => {
-                self.not_finite.push(|| place.path());
+                self.not_finite.push(|| path.path());
                 Json::String(other.to_owned())
             }
         }
@@ -351,8 +347,8 @@ mod tests {
                 r#""e":[1e308,1e-400,-0,"NaN"],"f":"-1E+309"}"#
             )
         );
-        let places: Vec<_> = parsed.not_finite.iter().map(Path::as_str).collect();
-        assert_eq!(places, ["a", "b[0]", "b[1]", "b[2].c", "d", "e[3]", "f"]);
+        let indices: Vec<_> = parsed.not_finite.iter().map(Path::as_str).collect();
+        assert_eq!(indices, ["a", "b[0]", "b[1]", "b[2].c", "d", "e[3]", "f"]);
         let digits = "9".repeat(400);
         for text in [
             " NaN ",

@@ -26,7 +26,7 @@ pub struct Location {
     pub path: Option<Box<str>>,
     /// The position in the configuration file.
     #[serde(flatten)]
-    pub place: Option<FilePosition>,
+    pub position: Option<FilePosition>,
     /// The source of the value, if the configuration file only names it: `the file secrets/slack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Box<str>>,
@@ -49,9 +49,9 @@ impl Location {
     }
 
     /// Returns a location in the configuration file.
-    pub fn in_file(place: FilePosition, path: impl Into<Box<str>>) -> Self {
+    pub fn in_file(position: FilePosition, path: impl Into<Box<str>>) -> Self {
         Self {
-            place: Some(place),
+            position: Some(position),
             ..Self::path(path)
         }
     }
@@ -62,10 +62,10 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Location {
             path,
-            place,
+            position,
             source,
         } = &self.location;
-        if let Some(FilePosition { line, column }) = place {
+        if let Some(FilePosition { line, column }) = position {
             write!(f, "line {line}, column {column}: ")?;
         }
         for part in [path, source].into_iter().flatten() {

@@ -247,15 +247,15 @@ fn ended(report: &DeliveryReport) -> (LogLevel, String) {
 
 fn not_tried(report: &DeliveryReport) -> String {
     let (sender, path) = (&report.sender, &report.path);
-    let place = path
+    let path = path
         .as_ref()
         .map_or(String::new(), |path| format!(" ({path})"));
     match report.outcome.failure() {
         Some(failure) => {
             let (what, hint) = (unended(failure), failure.hint());
-            format!("{sender}: failed, {what}{place}. {hint}")
+            format!("{sender}: failed, {what}{path}. {hint}")
         }
-        None => format!("{sender}: not tried{place}"),
+        None => format!("{sender}: not tried{path}"),
     }
 }
 

@@ -76,8 +76,8 @@ impl Check {
 
     fn has(&mut self, settings: &Settings) {
         let config = &settings.config;
-        let name = |place: &usize| {
-            let receiver = config.receivers.get(*place);
+        let name = |index: &usize| {
+            let receiver = config.receivers.get(*index);
             receiver.map(|receiver| receiver.name.clone())
         };
         let receivers = config.receivers.iter().map(|receiver| CheckedReceiver {
@@ -103,7 +103,7 @@ impl Check {
             && !config.routes.iter().any(|route| route.matcher.is_for_all())
         {
             self.warnings.push(report::problem(
-                Location::in_file(first.place, "routes"),
+                Location::in_file(first.position, "routes"),
                 "a notification that no route matches is refused: set default_receivers, or end with a route that has no \
                  match",
             ));

@@ -19,7 +19,7 @@ pub use self::templates::TemplateCheck;
 use crate::api::request::{self, Request};
 use crate::config::report::{self, ProblemReport};
 use crate::config::{
-    self, Environment, FromFile, Named, OutboxPlace, Settings, file, from_file, read_bytes,
+    self, Environment, FromFile, Named, OutboxLocation, Settings, file, from_file, read_bytes,
 };
 use crate::model::problem::{Location, Problem};
 use crate::model::read_options::ReadOptions;
@@ -124,11 +124,11 @@ impl LoadedConfig {
     }
 
     /// Returns the location of an outbox and the settings for the connection.
-    pub fn outbox(&self, place: &str) -> Result<Result<OutboxPlace, Problem>, ProblemReport> {
+    pub fn outbox(&self, location: &str) -> Result<Result<OutboxLocation, Problem>, ProblemReport> {
         let settings = self.settings()?;
         let environment = &self.given.environment;
-        Ok(OutboxPlace::parse(
-            place,
+        Ok(OutboxLocation::parse(
+            location,
             environment,
             &settings.config.outbox.nats,
         ))

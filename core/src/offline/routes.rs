@@ -132,7 +132,7 @@ fn reached(
     let mut all = Vec::new();
     for name in &request.receivers {
         let known = config.by_name.get(name);
-        let known = known.and_then(|place| config.receivers.get(*place));
+        let known = known.and_then(|index| config.receivers.get(*index));
         all.push(RoutedReceiver {
             name: name.clone(),
             why: if known.is_some() { "named" } else { "unknown" },
@@ -147,15 +147,15 @@ fn reached(
             continue;
         };
         let (why, route) = match reached.why {
-            MatchedBy::Route(place) => ("route", Some(place)),
+            MatchedBy::Route(index) => ("route", Some(index)),
             MatchedBy::Default => ("default", None),
         };
-        let named = route.and_then(|place| config.routes.get(place));
+        let named = route.and_then(|index| config.routes.get(index));
         all.push(RoutedReceiver {
             name: receiver.name.clone(),
             why,
-            route: route.map(|place| place + 1),
-            line: named.map(|route| route.place.line),
+            route: route.map(|index| index + 1),
+            line: named.map(|route| route.position.line),
             route_name: named.and_then(|route| route.name.clone()),
             destinations: destinations(receiver, labels),
         });
@@ -199,26 +199,26 @@ fn routes(
     let mut evaluated = vec![None; config.routes.len()];
     let mut applied = Vec::new();
     if routes_evaluated {
-        let observe = |place: usize, _: &_, mismatch| {
-            if let Some(evaluated) = evaluated.get_mut(place) {
+        let observe = |index: usize, _: &_, mismatch| {
+            if let Some(evaluated) = evaluated.get_mut(index) {
                 *evaluated = Some(mismatch);
             }
         };
         applied = routing::ask_routes(settings, notification, observe).routes;
     }
     let mut traces: Vec<RouteTrace> = Vec::with_capacity(config.routes.len());
-    for ((place, route), evaluated) in config.routes.iter().enumerate().zip(evaluated) {
+    for ((index, route), evaluated) in config.routes.iter().enumerate().zip(evaluated) {
         let mismatch = evaluated.unwrap_or_else(|| route.matcher.mismatch(input));
         let parent = route.parent.and_then(|parent| traces.get(parent));
         traces.push(RouteTrace {
-            number: place + 1,
-            line: route.place.line,
+            number: index + 1,
+            line: route.position.line,
             name: route.name.clone(),
             parent: route.parent.map(|parent| parent + 1),
             depth: parent.map_or(0, |parent| parent.depth + 1),
             evaluated: evaluated.is_some(),
             matches: mismatch.is_none(),
-            applies: applied.contains(&place),
+            applies: applied.contains(&index),
             continue_matching: route.continue_matching,
             receivers: tree::receivers(config, route),
             mismatch: mismatch.map(ToString::to_string),
@@ -232,7 +232,7 @@ fn silences(settings: &Settings, input: &MatchInput<'_>, now: Timestamp) -> Vec<
         let mismatch = silence.mismatch(input);
         SilenceTrace {
             name: silence.name.clone(),
-            line: silence.place.line,
+            line: silence.position.line,
             active: silence.is_on(now),
             matches: mismatch.is_none(),
             mismatch: mismatch.map(ToString::to_string),

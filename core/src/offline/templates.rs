@@ -15,7 +15,7 @@ pub struct TemplateCheck {
     pub path: String,
     /// The position of the template's string.
     #[serde(flatten)]
-    pub place: FilePosition,
+    pub position: FilePosition,
     pub errors: Vec<Problem>,
     pub warnings: Vec<Problem>,
     /// The rendered text. `None`: there is no notification, or the template fails.
@@ -33,7 +33,7 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
     let checks = made.templates.iter().map(|checked| {
         let mut check = TemplateCheck {
             path: checked.path.clone(),
-            place: checked.place,
+            position: checked.position,
             errors: checked.report.errors.clone(),
             warnings: checked.report.warnings.clone(),
             text: None,
@@ -55,6 +55,6 @@ pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec
         check
     });
     let mut checks: Vec<_> = checks.collect();
-    checks.sort_by_key(|check| check.place);
+    checks.sort_by_key(|check| check.position);
     checks
 }

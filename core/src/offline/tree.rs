@@ -53,12 +53,12 @@ pub struct StateSummary {
 /// Returns all routes of the file, each after its parent.
 pub fn tree(config: &Config) -> Vec<RouteSummary> {
     let mut summaries: Vec<RouteSummary> = Vec::with_capacity(config.routes.len());
-    for (place, route) in config.routes.iter().enumerate() {
+    for (index, route) in config.routes.iter().enumerate() {
         let parent = route.parent.and_then(|parent| summaries.get(parent));
         let depth = parent.map_or(0, |parent| parent.depth + 1);
         summaries.push(RouteSummary {
-            number: place + 1,
-            line: route.place.line,
+            number: index + 1,
+            line: route.position.line,
             depth,
             name: route.name.clone(),
             matcher: route.matcher.to_string(),
@@ -75,8 +75,8 @@ pub fn tree(config: &Config) -> Vec<RouteSummary> {
 
 /// Returns the names of a route's receivers.
 pub fn receivers(config: &Config, route: &Route) -> Vec<String> {
-    let name = |place: &usize| {
-        let receiver = config.receivers.get(*place);
+    let name = |index: &usize| {
+        let receiver = config.receivers.get(*index);
         receiver.map(|receiver| receiver.name.clone())
     };
     route.receivers.iter().filter_map(name).collect()
@@ -100,7 +100,7 @@ impl StateSummary {
         let key = alerts.turned_on_by.as_ref()?;
         Some(Self {
             turned_on_by: key.path.clone(),
-            line: key.place.line,
+            line: key.position.line,
             in_memory: alerts.is_in_memory,
             alert_key: alerts.alert_key.iter().map(ToString::to_string).collect(),
             max_alerts: alerts.max_alerts,

@@ -36,7 +36,7 @@ pub fn warnings(config: &Config) -> Vec<Problem> {
                 "never applies: the route in line {line} matches all that it matches; put it before that route, or give \
                  that route continue = true"
             );
-            let location = Location::in_file(route.place, path.as_str());
+            let location = Location::in_file(route.position, path.as_str());
             warnings.push(problem(location, message));
         }
         paths.push(path);
@@ -68,7 +68,7 @@ impl Earlier {
             return (!std::mem::replace(is_told, true)).then_some(*line);
         }
         if !route.continue_matching {
-            let line = (route.place.line, false);
+            let line = (route.position.line, false);
             if let [text] = &*texts {
                 self.conditions.insert(text.clone(), line);
             }

@@ -97,14 +97,14 @@ impl AlertScopes {
     /// The scope of a configuration file, with what this call brought. Must be called on a runtime.
     pub fn scope(
         &self,
-        place: String,
+        location: String,
         config: String,
         context: ScopeContext,
         deps: &ScopeDeps,
         runtime: &Handle,
     ) -> Arc<AlertScope> {
         let mut scopes = lock(&self.scopes);
-        if let Some(known) = scopes.get(&(place.clone(), config.clone())) {
+        if let Some(known) = scopes.get(&(location.clone(), config.clone())) {
             *lock(&known.context) = context;
             return Arc::clone(known);
         }
@@ -118,7 +118,7 @@ impl AlertScopes {
             clock,
             changed: Arc::default(),
         });
-        scopes.insert((place, config), Arc::clone(&scope));
+        scopes.insert((location, config), Arc::clone(&scope));
         runtime.spawn(run_timers(Arc::downgrade(&scope)));
         scope
     }
@@ -192,11 +192,11 @@ impl AlertScope {
         if rows.is_empty() {
             return None;
         }
-        let (scope, place) = (Arc::clone(self), store.place());
+        let (scope, location) = (Arc::clone(self), store.location());
         Some(Box::pin(async move {
             let written = match written.await {
                 Ok(true) => Ok(()),
-                Ok(false) => Err(StoreError::new(place, StoreErrorKind::LedByAnother)),
+                Ok(false) => Err(StoreError::new(location, StoreErrorKind::LedByAnother)),
                 Err(error) => Err(error),
             };
             if written.is_err() {
@@ -231,7 +231,7 @@ impl AlertScope {
             && let Some(alerts) = store.alerts()
         {
             let led = alerts.lead_alerts(&self.config).await?;
-            let by_another = || StoreError::new(store.place(), StoreErrorKind::LedByAnother);
+            let by_another = || StoreError::new(store.location(), StoreErrorKind::LedByAnother);
             let stored = led.ok_or_else(by_another)?;
             let (groups, alerts) = record::read(stored.rows);
             let now = self.clock.now();

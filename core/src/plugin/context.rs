@@ -64,7 +64,7 @@ impl RecoveryDeps {
         if !alerts.is_state_on() {
             return None;
         }
-        let place = settings.outbox.as_ref().map(|outbox| outbox.place.key());
+        let location = settings.outbox.as_ref().map(|outbox| outbox.location.key());
         let (deps, call) = (self.clone(), source.clone());
         let context = ScopeContext {
             settings: Arc::new(move || deps.resolve(&call, &call.arguments)),
@@ -77,10 +77,10 @@ impl RecoveryDeps {
             dispatcher: self.dispatcher.clone(),
             history: Arc::clone(&self.history),
         };
-        let place = place.unwrap_or_default();
+        let location = location.unwrap_or_default();
         let scope = self
             .alerts
-            .scope(place, source.config(), context, &scope_deps, runtime);
+            .scope(location, source.config(), context, &scope_deps, runtime);
         Some(scope)
     }
 

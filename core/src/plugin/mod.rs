@@ -264,7 +264,9 @@ impl Notifier {
         };
         let recovery_deps = || self.recover();
         let runtime = self.runtime.handle();
-        let open = self.outboxes.get(&outbox.place, recovery_deps, runtime)?;
+        let open = self
+            .outboxes
+            .get(&outbox.location, recovery_deps, runtime)?;
         let source = TriggerContext {
             claimed_config_path: match taking {
                 RecoveryMode::For(file) => Some(file.to_owned()),

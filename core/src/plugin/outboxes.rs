@@ -12,7 +12,7 @@ use super::acceptance::MAX_LOGGED;
 use super::context::{RecoveryDeps, TriggerContext};
 use super::records::recorder;
 use crate::api::request;
-use crate::config::{OutboxPlace, Settings};
+use crate::config::{OutboxLocation, Settings};
 use crate::delivery::{Caller, Dispatcher, RecoveredRequest, StoredTask, forget_row};
 use crate::model::outcome::{Failure, Reason};
 use crate::model::plan::{Disposition, PlannedDelivery};
@@ -63,17 +63,17 @@ impl Outboxes {
     /// processes until this process ends.
     pub fn get(
         &self,
-        place: &OutboxPlace,
+        location: &OutboxLocation,
         recovery_deps: impl FnOnce() -> RecoveryDeps,
         runtime: &Handle,
     ) -> Result<Arc<OpenOutbox>, StoreError> {
         let mut open = lock(&self.open);
-        let key = place.key();
+        let key = location.key();
         if let Some(known) = open.get(&key) {
             return Ok(Arc::clone(known));
         }
         let outbox = Arc::new(OpenOutbox {
-            outbox: open_outbox(place, self.backends, runtime)?,
+            outbox: open_outbox(location, self.backends, runtime)?,
             port: Arc::default(),
             sources: Mutex::default(),
             claim_wanted: Arc::default(),
@@ -112,13 +112,13 @@ impl Outboxes {
 }
 
 fn open_outbox(
-    place: &OutboxPlace,
+    location: &OutboxLocation,
     backends: Backends,
     runtime: &Handle,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(match place {
-        OutboxPlace::File(path) => Arc::new(SqliteStore::open(path)?),
-        OutboxPlace::Servers(_, servers) => backends.of(servers)?.open(servers, runtime),
+    Ok(match location {
+        OutboxLocation::File(path) => Arc::new(SqliteStore::open(path)?),
+        OutboxLocation::Servers(_, servers) => backends.of(servers)?.open(servers, runtime),
     })
 }
 

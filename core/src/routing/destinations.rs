@@ -23,7 +23,7 @@ pub struct DecidedDestination {
     /// The receiver's index in the file.
     pub receiver: usize,
     /// The destination's index in the receiver.
-    pub place: usize,
+    pub index: usize,
     pub sending: Sending,
 }
 
@@ -171,14 +171,14 @@ impl<'a> Planner<'a> {
     /// Adds one destination of the file according to the decision of the alert state.
     pub(super) fn decided(&mut self, decided: DecidedDestination) -> Result<(), Refusal> {
         let receiver = self.settings.config.receivers.get(decided.receiver);
-        let destination = receiver.and_then(|all| all.destinations.get(decided.place));
+        let destination = receiver.and_then(|all| all.destinations.get(decided.index));
         // The indexes come from the same file.
         let Some((receiver, destination)) = receiver.zip(destination) else {
             return Ok(());
         };
         let outcome = match decided.sending {
             Sending::Now => {
-                let target = self.file_target(receiver, destination, decided.place);
+                let target = self.file_target(receiver, destination, decided.index);
                 let disposition = self.disposition(target)?;
                 return self.push(destination.sender, Some(&receiver.name), disposition);
             }
@@ -205,16 +205,16 @@ impl<'a> Planner<'a> {
     pub(super) fn named_receivers(&mut self) -> Result<(), Refusal> {
         for name in &self.request.receivers {
             match self.settings.config.by_name.get(name) {
-                Some(place) => self.receiver_at(*place)?,
+                Some(index) => self.receiver_at(*index)?,
                 None => self.unknown_receiver(name)?,
             }
         }
         Ok(())
     }
 
-    pub(super) fn receiver_at(&mut self, place: usize) -> Result<(), Refusal> {
+    pub(super) fn receiver_at(&mut self, index: usize) -> Result<(), Refusal> {
         // The indexes come from the same file.
-        let Some(receiver) = self.settings.config.receivers.get(place) else {
+        let Some(receiver) = self.settings.config.receivers.get(index) else {
             return Ok(());
         };
         for (index, destination) in receiver.destinations.iter().enumerate() {

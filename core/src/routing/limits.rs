@@ -58,13 +58,13 @@ pub fn configurations(configuration: &Json) -> usize {
 
 fn receivers(request: &Request, settings: &Settings, routed: &Routed) -> usize {
     let config = &settings.config;
-    let destinations = |place: usize| {
-        let receiver = config.receivers.get(place);
+    let destinations = |index: usize| {
+        let receiver = config.receivers.get(index);
         receiver.map_or(0, |receiver| receiver.destinations.len())
     };
     let named = request.receivers.iter().map(|name| {
-        let place = config.by_name.get(name);
-        place.map_or(1, |place| destinations(*place))
+        let index = config.by_name.get(name);
+        index.map_or(1, |index| destinations(*index))
     });
     let reached = routed.receivers.iter();
     let reached = reached.map(|reached| destinations(reached.receiver));

@@ -124,8 +124,8 @@ impl<'a> Planner<'a> {
         index: usize,
         sender: &str,
     ) -> Result<PlannedTarget<'a>, Box<Failure>> {
-        let place = self.settings.config.by_name.get(name);
-        let receiver = place.and_then(|place| self.settings.config.receivers.get(*place));
+        let at = self.settings.config.by_name.get(name);
+        let receiver = at.and_then(|at| self.settings.config.receivers.get(*at));
         let gone = || {
             let detail = "since the notification was accepted this receiver, or its destination, has left the configuration file";
             let failure = Failure::new(Reason::UnknownReceiver).with_detail(Some(detail.into()));

@@ -59,14 +59,14 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
         routes,
         notification,
     } = ask_routes(settings, notification, |_, _, _| {});
-    for place in &routes {
-        let Some(route) = settings.config.routes.get(*place) else {
+    for index in &routes {
+        let Some(route) = settings.config.routes.get(*index) else {
             continue;
         };
         let new = route.receivers.iter().filter(|receiver| is_new(**receiver));
         receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: MatchedBy::Route(*place),
+            why: MatchedBy::Route(*index),
         }));
     }
     if receivers.is_empty() {
@@ -112,19 +112,19 @@ pub fn ask_routes<'s>(
         let seen = Arc::clone(&notification);
         let input = MatchInput::of(&seen).for_regexes(config.regexes);
         loop {
-            let Some((place, route)) = walk.next() else {
+            let Some((index, route)) = walk.next() else {
                 return AskedRoutes {
                     routes: walk.applied,
                     notification,
                 };
             };
             let mismatch = route.matcher.mismatch(&input);
-            observe(place, route, mismatch);
+            observe(index, route, mismatch);
             if mismatch.is_some() {
                 walk.skip(route);
                 continue;
             }
-            walk.enter(place);
+            walk.enter(index);
             if extract(&route.extract, &mut notification, searched, &mut left) {
                 break;
             }
@@ -154,8 +154,8 @@ impl<'s> Walk<'s> {
 
     /// Returns the next route to evaluate.
     fn next(&mut self) -> Option<(usize, &'s Route)> {
-        let place = self.next;
-        self.routes.get(place).map(|route| (place, route))
+        let index = self.next;
+        self.routes.get(index).map(|route| (index, route))
     }
 
     /// Skips a route that does not match, with its children.
@@ -165,21 +165,21 @@ impl<'s> Walk<'s> {
     }
 
     /// Enters a matching route, whose children come next.
-    fn enter(&mut self, place: usize) {
-        self.open.push((place, false));
-        self.next = place + 1;
+    fn enter(&mut self, index: usize) {
+        self.open.push((index, false));
+        self.next = index + 1;
         self.close();
     }
 
     /// Closes the routes whose children are all evaluated.
     fn close(&mut self) {
-        while let Some((place, has_match)) = self.open.last().copied()
-            && let Some(route) = self.routes.get(place)
+        while let Some((index, has_match)) = self.open.last().copied()
+            && let Some(route) = self.routes.get(index)
             && route.end <= self.next
         {
             self.open.pop();
             if !has_match {
-                self.applied.push(place);
+                self.applied.push(index);
             }
             let parent = self.open.last_mut();
             let end = match parent {

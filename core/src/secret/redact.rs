@@ -62,7 +62,7 @@ impl Redactor {
             return text.to_owned();
         }
         match Needles::of(&self.secrets) {
-            Some(needles) => masked(text, needles.places(text)),
+            Some(needles) => masked(text, needles.ranges(text)),
             None => MASK.to_owned(),
         }
     }
@@ -98,8 +98,8 @@ impl Needles {
     fn of(secrets: &[Secret]) -> Option<Arc<Self>> {
         let lock = || LAST.lock().unwrap_or_else(PoisonError::into_inner);
         let take = |last: &mut VecDeque<(Vec<Secret>, Arc<Self>)>| {
-            let place = last.iter().position(|(known, _)| known == secrets)?;
-            last.remove(place)
+            let index = last.iter().position(|(known, _)| known == secrets)?;
+            last.remove(index)
         };
         let known = take(&mut lock());
         let needles = match known {
@@ -148,25 +148,25 @@ impl Needles {
     }
 
     /// Returns the ranges of the needles or their beginnings.
-    fn places(&self, text: &str) -> Vec<Range<usize>> {
-        let mut places = Vec::new();
+    fn ranges(&self, text: &str) -> Vec<Range<usize>> {
+        let mut ranges = Vec::new();
         for reading in encodings::readings(text) {
             for found in self.heads.find_overlapping_iter(&reading.text) {
                 let needles = self.needles.get(found.pattern().as_usize());
                 for needle in needles.into_iter().flatten() {
-                    let place = needle.place(&reading, found.start());
-                    places.extend(reading.origin(&place));
+                    let range = needle.range(&reading, found.start());
+                    ranges.extend(reading.origin(&range));
                 }
             }
         }
-        places
+        ranges
     }
 }
 
 impl Needle {
     /// Returns the range of the needle's matching part. In base64, a digit on each side may contain a part of the
     /// secret.
-    fn place(&self, reading: &DecodedText, start: usize) -> Range<usize> {
+    fn range(&self, reading: &DecodedText, start: usize) -> Range<usize> {
         let text = reading.text.as_bytes();
         let rest = text.get(start..).unwrap_or_default().iter();
         let needle = self.text.expose().as_bytes();
@@ -181,16 +181,16 @@ impl Needle {
 }
 
 /// Masks these ranges. Overlapping ranges become one.
-fn masked(text: &str, mut places: Vec<Range<usize>>) -> String {
-    places.sort_unstable_by_key(|place| place.start);
+fn masked(text: &str, mut ranges: Vec<Range<usize>>) -> String {
+    ranges.sort_unstable_by_key(|range| range.start);
     let mut clean = String::with_capacity(text.len());
     let mut end = 0;
-    for place in places {
-        if place.start >= end {
-            clean.push_str(text.get(end..place.start).unwrap_or_default());
+    for range in ranges {
+        if range.start >= end {
+            clean.push_str(text.get(end..range.start).unwrap_or_default());
             clean.push_str(MASK);
         }
-        end = end.max(place.end);
+        end = end.max(range.end);
     }
     clean.push_str(text.get(end..).unwrap_or_default());
     clean

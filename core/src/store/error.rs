@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
     /// Where the outbox is.
-    pub place: String,
+    pub location: String,
     pub kind: StoreErrorKind,
 }
 
@@ -45,9 +45,9 @@ pub enum StoreErrorKind {
 }
 
 impl StoreError {
-    pub fn new(place: impl Into<String>, kind: StoreErrorKind) -> Self {
+    pub fn new(location: impl Into<String>, kind: StoreErrorKind) -> Self {
         Self {
-            place: place.into(),
+            location: location.into(),
             kind,
         }
     }
@@ -184,7 +184,7 @@ impl fmt::Display for StoreError {
             StoreErrorKind::TooLarge => "does not accept a request of this size",
             StoreErrorKind::Refused => "got an error from the server",
         };
-        write!(f, "The outbox {} {problem}.", self.place)
+        write!(f, "The outbox {} {problem}.", self.location)
     }
 }
 

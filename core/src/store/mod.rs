@@ -55,7 +55,7 @@ pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 /// Operations on the same thing are done in the order of the calls.
 pub trait Store: RequestStore + HistoryStore + LastNotificationStore {
     /// The path or the server addresses, for messages.
-    fn place(&self) -> String;
+    fn location(&self) -> String;
 
     /// What stores the alert state; `None`: this store cannot.
     fn alerts(&self) -> Option<&dyn AlertStore> {

@@ -104,10 +104,10 @@ impl HttpTransport {
     ) -> Result<Client, SendError> {
         let mut clients = lock(&self.clients);
         let known = clients.iter().rposition(|kept| kept.is_for(key, route));
-        if let Some(place) = known {
+        if let Some(index) = known {
             // Nearly always the last already.
-            if place + 1 < clients.len() {
-                let kept = clients.remove(place);
+            if index + 1 < clients.len() {
+                let kept = clients.remove(index);
                 clients.push(kept);
             }
             if let Some(kept) = clients.last() {

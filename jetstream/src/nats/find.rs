@@ -46,7 +46,7 @@ impl Nats {
             let name = config.name.clone();
             let stream = self.stream(&context, config, begun).await;
             found.push(stream.map_err(|kind| {
-                StoreError::new(format!("{}, stream {name},", self.place), kind)
+                StoreError::new(format!("{}, stream {name},", self.location), kind)
             })?);
         }
         let [work, dead, history, attempts, known, lasts] =

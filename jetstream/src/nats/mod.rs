@@ -46,8 +46,8 @@ impl Nats {
 }
 
 impl Connect for Nats {
-    fn place(&self) -> &str {
-        &self.place
+    fn location(&self) -> &str {
+        &self.location
     }
 
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>> {

@@ -11,7 +11,7 @@ use crate::subjects;
 #[derive(Clone)]
 pub struct Nats {
     pub servers: OutboxServers,
-    pub place: String,
+    pub location: String,
     pub events: Arc<ServerEvents>,
     /// The subject on which this process answers liveness checks.
     pub alive: Option<String>,
@@ -21,7 +21,7 @@ impl Nats {
     /// For an operator, who owns no requests.
     pub fn new(servers: OutboxServers) -> Self {
         Self {
-            place: servers.urls.join(" "),
+            location: servers.urls.join(" "),
             servers,
             events: Arc::default(),
             alive: None,
@@ -37,6 +37,6 @@ impl Nats {
     }
 
     pub fn error(&self, kind: StoreErrorKind) -> StoreError {
-        StoreError::new(self.place.clone(), kind)
+        StoreError::new(self.location.clone(), kind)
     }
 }

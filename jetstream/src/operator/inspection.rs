@@ -78,28 +78,28 @@ impl Inspection<'_> {
             true => BTreeMap::new(),
             false => self.notes(&stored.task, message.sequence, &open)?,
         };
-        for (place, report) in stored.reports().into_iter().enumerate() {
-            let is_open = open.contains(&place);
+        for (index, report) in stored.reports().into_iter().enumerate() {
+            let is_open = open.contains(&index);
             // The other deliveries of a redriven request have their own message, or none.
             if !is_open && (again || is_dead) {
                 continue;
             }
-            let note = notes.get(&place).map(|(_, note)| note);
+            let note = notes.get(&index).map(|(_, note)| note);
             let ended = note.and_then(|note| note.ended.clone());
             let state = match &ended {
-                Some(record) => StoredState::ended(&record.clone().report(place).outcome),
+                Some(record) => StoredState::ended(&record.clone().report(index).outcome),
                 None if is_dead => StoredState::Dead,
                 None if is_open => StoredState::Waiting,
                 None => StoredState::Ended,
             };
-            let mut report = ended.map_or(report, |record| record.report(place));
+            let mut report = ended.map_or(report, |record| record.report(index));
             if let Some(note) = note {
                 report.parts_delivered = report.parts_delivered.max(note.parts_delivered);
             }
             let owner = note.map(|note| note.owner.clone());
             let owner = owner.or_else(|| (!again && !is_dead).then(|| first.to_owned()));
             deliveries.insert(
-                place,
+                index,
                 InspectedDelivery {
                     state,
                     owner,
@@ -120,19 +120,19 @@ impl Inspection<'_> {
         &self,
         task: &str,
         sequence: u64,
-        places: &[usize],
+        indices: &[usize],
     ) -> Result<BTreeMap<usize, (u64, DeliveryNote)>, StoreError> {
-        let entries = places.iter().map(|place| {
-            let key = attempt_key(task, sequence, *place);
+        let entries = indices.iter().map(|index| {
+            let key = attempt_key(task, sequence, *index);
             self.session.entry(StreamName::Attempts, &key)
         });
         let entries = self.ask(async {
             let entries = join_all(entries).await;
             entries.into_iter().collect::<Result<Vec<_>, _>>()
         })?;
-        let notes = places.iter().zip(entries).filter_map(|(place, entry)| {
+        let notes = indices.iter().zip(entries).filter_map(|(index, entry)| {
             let entry = entry?;
-            Some((*place, (entry.revision, read(&entry.value)?)))
+            Some((*index, (entry.revision, read(&entry.value)?)))
         });
         Ok(notes.collect())
     }
@@ -149,10 +149,10 @@ impl Inspection<'_> {
     pub(super) fn listed(
         &mut self,
         inspected: &InspectedRequest,
-        place: usize,
+        index: usize,
         delivery: &InspectedDelivery,
     ) -> ListedDelivery {
-        let work = inspected.stored.deliveries.get(place);
+        let work = inspected.stored.deliveries.get(index);
         let work = work.and_then(|delivery| delivery.work.as_ref());
         let has_ended = !matches!(delivery.state, StoredState::Waiting);
         let owner = delivery.owner.as_deref().filter(|_| !has_ended);
@@ -175,10 +175,10 @@ impl Inspection<'_> {
     pub(super) fn remove_deliveries(
         &self,
         inspected: &InspectedRequest,
-        places: &BTreeSet<usize>,
+        indices: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
         let left: BTreeSet<_> = inspected.deliveries.keys().copied().collect();
-        let left: BTreeSet<_> = left.difference(places).copied().collect();
+        let left: BTreeSet<_> = left.difference(indices).copied().collect();
         if !left.is_empty() {
             let config = config_token(&inspected.stored.config);
             let subject = subjects::dead(&config, &inspected.stored.task);
@@ -197,39 +197,39 @@ impl Inspection<'_> {
     pub(super) fn put_back(
         &self,
         inspected: &mut InspectedRequest,
-        places: &BTreeSet<usize>,
+        indices: &BTreeSet<usize>,
     ) -> Result<(), StoreError> {
         let config = config_token(&inspected.stored.config);
         let making = make_consumer(self.servers, self.session, ANY, &config);
         self.runtime.block_on(making)?;
-        let before = inspected.stored.dead_letter(places);
+        let before = inspected.stored.dead_letter(indices);
         let Some(mut again) = RequestRecord::read(&before) else {
             return Err(self.servers.error(StoreErrorKind::IoFailed));
         };
-        for place in places {
-            if let Some(delivery) = inspected.deliveries.get(place) {
-                again.set_report(*place, Record::of(&retried(&delivery.report)));
+        for index in indices {
+            if let Some(delivery) = inspected.deliveries.get(index) {
+                again.set_report(*index, Record::of(&retried(&delivery.report)));
             }
         }
         again.is_retried = true;
         let subject = subjects::work(ANY, &config, again.dedup_key.as_deref(), &again.task);
-        let id = format!("{}/{}/again/{places:?}", again.task, inspected.sequence);
+        let id = format!("{}/{}/again/{indices:?}", again.task, inspected.sequence);
         self.ask(self.session.publish(subject, again.bytes(), Some(&id)))?;
-        self.remove_deliveries(inspected, places)
+        self.remove_deliveries(inspected, indices)
     }
 
     /// Writes the drop to the delivery's note. Its owner reads it at the next step.
     pub(super) fn note_dropped(
         &self,
         inspected: &InspectedRequest,
-        place: usize,
+        index: usize,
         report: &DeliveryReport,
     ) -> Result<(), StoreError> {
         let (task, sequence) = (&inspected.stored.task, inspected.sequence);
-        let key = attempt_key(task, sequence, place);
+        let key = attempt_key(task, sequence, index);
         for _ in 0..TRIES {
-            let notes = self.notes(task, sequence, &[place])?;
-            let (revision, mut note) = notes.get(&place).cloned().unwrap_or_default();
+            let notes = self.notes(task, sequence, &[index])?;
+            let (revision, mut note) = notes.get(&index).cloned().unwrap_or_default();
             OPERATOR.clone_into(&mut note.owner);
             note.ended = Some(Record::of(report));
             let begun = Instant::now();

@@ -93,9 +93,9 @@ impl Operator for JetStreamOperator {
     ) -> Result<Vec<ListedDelivery>, StoreError> {
         let mut listed = Vec::new();
         self.each(filter, &mut |work, inspected| {
-            for place in chosen(filter, &inspected, &StoredState::ALL) {
-                if let Some(delivery) = inspected.deliveries.get(&place) {
-                    listed.push(work.listed(&inspected, place, delivery));
+            for index in chosen(filter, &inspected, &StoredState::ALL) {
+                if let Some(delivery) = inspected.deliveries.get(&index) {
+                    listed.push(work.listed(&inspected, index, delivery));
                 }
             }
             Ok(listed.len() < limit)
@@ -126,20 +126,20 @@ impl Operator for JetStreamOperator {
         // Collect first, then change: the iteration would find a remaining dead letter again.
         let mut letters = Vec::new();
         self.each(filter, &mut |_, inspected| {
-            let places: BTreeSet<_> = chosen(filter, &inspected, &[StoredState::Dead])
+            let indices: BTreeSet<_> = chosen(filter, &inspected, &[StoredState::Dead])
                 .into_iter()
                 .collect();
-            if inspected.is_dead && !places.is_empty() {
-                letters.push((inspected, places));
+            if inspected.is_dead && !indices.is_empty() {
+                letters.push((inspected, indices));
             }
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
         let work = self.work(&*session);
         let mut count = 0;
-        for (mut inspected, places) in letters {
-            work.put_back(&mut inspected, &places)?;
-            count += places.len();
+        for (mut inspected, indices) in letters {
+            work.put_back(&mut inspected, &indices)?;
+            count += indices.len();
         }
         Ok(count)
     }
@@ -147,31 +147,31 @@ impl Operator for JetStreamOperator {
     fn drop(&mut self, filter: &DeliveryFilter) -> Result<usize, StoreError> {
         let mut found = Vec::new();
         self.each(filter, &mut |_, inspected| {
-            let places = chosen(
+            let indices = chosen(
                 filter,
                 &inspected,
                 &[StoredState::Waiting, StoredState::Dead],
             );
-            if !places.is_empty() {
-                found.push((inspected, places));
+            if !indices.is_empty() {
+                found.push((inspected, indices));
             }
             Ok(true)
         })?;
         let session = Arc::clone(&self.session);
         let work = self.work(&*session);
         let mut count = 0;
-        for (inspected, places) in found {
-            count += places.len();
+        for (inspected, indices) in found {
+            count += indices.len();
             if inspected.is_dead {
-                work.remove_deliveries(&inspected, &places.into_iter().collect())?;
+                work.remove_deliveries(&inspected, &indices.into_iter().collect())?;
                 continue;
             }
-            for place in places {
-                let Some(delivery) = inspected.deliveries.get(&place) else {
+            for index in indices {
+                let Some(delivery) = inspected.deliveries.get(&index) else {
                     continue;
                 };
                 let report = dropped(&delivery.report);
-                work.note_dropped(&inspected, place, &report)?;
+                work.note_dropped(&inspected, index, &report)?;
             }
         }
         Ok(count)
@@ -216,14 +216,14 @@ fn chosen(
     inspected: &InspectedRequest,
     states: &[StoredState],
 ) -> Vec<usize> {
-    let place = filter.task.as_ref().and_then(|(_, place)| *place);
+    let index = filter.task.as_ref().and_then(|(_, index)| *index);
     let is_chosen = |(at, delivery): &(&usize, &InspectedDelivery)| {
         let report = &delivery.report;
         let is = |given: &Option<String>, found: Option<&str>| {
             given.as_deref().is_none_or(|given| found == Some(given))
         };
         let failure = report.outcome.failure();
-        place.is_none_or(|place| place == **at)
+        index.is_none_or(|index| index == **at)
             && states.contains(&delivery.state)
             && (filter.states.is_empty() || filter.states.contains(&delivery.state))
             && is(&filter.sender, Some(&report.sender))
@@ -231,5 +231,5 @@ fn chosen(
             && is(&filter.reason, failure.map(|failure| failure.reason.code()))
     };
     let all = inspected.deliveries.iter().filter(is_chosen);
-    all.map(|(place, _)| *place).collect()
+    all.map(|(index, _)| *index).collect()
 }

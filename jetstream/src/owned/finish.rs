@@ -25,7 +25,7 @@ impl OwnedRequest {
     /// between the two has its delivery done again, and the row may be there twice.
     pub async fn complete(
         &mut self,
-        place: usize,
+        index: usize,
         report: DeliveryReport,
         mut row: Option<HistoryRow>,
     ) -> Result<(), StoreError> {
@@ -36,12 +36,12 @@ impl OwnedRequest {
             {
                 row = None;
             }
-            let noted = match self.is_noted(place) || self.deliveries.len() > 1 {
+            let noted = match self.is_noted(index) || self.deliveries.len() > 1 {
                 true => {
                     let ended = record.clone();
-                    self.note(place, |note| note.ended = Some(ended)).await
+                    self.note(index, |note| note.ended = Some(ended)).await
                 }
-                false => self.check_lease(place).await,
+                false => self.check_lease(index).await,
             };
             match noted {
                 Ok(Ownership::Owned | Ownership::Missing) => break,
@@ -57,16 +57,16 @@ impl OwnedRequest {
         if let Outcome::Delivered {
             message: Some(message),
         } = &report.outcome
-            && self.is_noted(place)
+            && self.is_noted(index)
         {
-            let whose = format!("{}/{place}", self.stored.task);
+            let whose = format!("{}/{index}", self.stored.task);
             let key = message_key(&message.0);
             let _ = self
                 .session
                 .write(StreamName::IdempotencyKeys, &key, whose.into(), None)
                 .await;
         }
-        self.set_state(place, HeldState::Ended(Box::new(record)));
+        self.set_state(index, HeldState::Ended(Box::new(record)));
         self.has_open_delivery().await;
         Ok(())
     }
@@ -89,15 +89,15 @@ impl OwnedRequest {
     async fn publish_end(&mut self) -> Result<(), StoreError> {
         let begun = Instant::now();
         let mut dead = BTreeSet::new();
-        for (place, held) in &self.deliveries {
+        for (index, held) in &self.deliveries {
             let HeldState::Ended(record) = &held.state else {
                 continue;
             };
             let record = Record::clone(record);
-            if StoredState::ended(&record.clone().report(*place).outcome) == StoredState::Dead {
-                dead.insert(*place);
+            if StoredState::ended(&record.clone().report(*index).outcome) == StoredState::Dead {
+                dead.insert(*index);
             }
-            self.stored.set_report(*place, record);
+            self.stored.set_report(*index, record);
         }
         if !dead.is_empty() {
             let letter = self.stored.dead_letter(&dead);

@@ -15,8 +15,8 @@ impl OwnedRequest {
         }
         if self.renewed.elapsed() >= LEASE {
             let open: Vec<_> = self.open_places().collect();
-            for place in open {
-                if self.check_lease(place).await.is_err() {
+            for index in open {
+                if self.check_lease(index).await.is_err() {
                     return;
                 }
             }

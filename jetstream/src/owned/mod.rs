@@ -72,14 +72,14 @@ impl OwnedRequest {
             owner: process.owner.clone(),
             ..DeliveryNote::default()
         };
-        let open = stored.open().into_iter().map(|place| {
+        let open = stored.open().into_iter().map(|index| {
             let held = HeldDelivery {
                 fence: Fence::default(),
                 note: note.clone(),
                 state: HeldState::Open,
                 is_noted: false,
             };
-            (place, held)
+            (index, held)
         });
         Self {
             deliveries: open.collect(),
@@ -110,7 +110,7 @@ impl OwnedRequest {
     /// The request for delivery code; `None`: all deliveries have ended.
     pub fn stored_request(&self) -> Option<StoredRequest> {
         let notes = self.deliveries.iter().filter(|(_, held)| held.is_noted);
-        let notes = notes.map(|(place, held)| (*place, held.note.clone()));
+        let notes = notes.map(|(index, held)| (*index, held.note.clone()));
         let now = self.process.servers.now();
         let kept = self
             .stored
@@ -180,42 +180,42 @@ impl OwnedRequest {
     }
 
     pub fn queue_position(&self) -> Option<&Arc<KeyQueuePosition>> {
-        self.registration.place.as_ref()
+        self.registration.queue_position.as_ref()
     }
 
     /// Sets the state of an open delivery. Without a note its end is visible when the request is removed.
-    fn set_state(&mut self, place: usize, state: HeldState) {
-        if let Some(line) = &self.registration.place {
+    fn set_state(&mut self, index: usize, state: HeldState) {
+        if let Some(line) = &self.registration.queue_position {
             match state {
-                HeldState::Ended(_) if self.is_noted(place) => line.ended(place),
-                HeldState::Lost => line.lost(place),
+                HeldState::Ended(_) if self.is_noted(index) => line.ended(index),
+                HeldState::Lost => line.lost(index),
                 HeldState::Open | HeldState::Ended(_) => {}
             }
         }
-        if let Some(held) = self.open(place) {
+        if let Some(held) = self.open(index) {
             held.state = state;
         }
     }
 
-    fn open(&mut self, place: usize) -> Option<&mut HeldDelivery> {
-        let held = self.deliveries.get_mut(&place);
+    fn open(&mut self, index: usize) -> Option<&mut HeldDelivery> {
+        let held = self.deliveries.get_mut(&index);
         held.filter(|held| matches!(held.state, HeldState::Open))
     }
 
     fn open_places(&self) -> impl Iterator<Item = usize> {
         let open = self.deliveries.iter();
         open.filter(|(_, held)| matches!(held.state, HeldState::Open))
-            .map(|(place, _)| *place)
+            .map(|(index, _)| *index)
     }
 
-    fn is_noted(&self, place: usize) -> bool {
+    fn is_noted(&self, index: usize) -> bool {
         self.deliveries
-            .get(&place)
+            .get(&index)
             .is_some_and(|held| held.is_noted)
     }
 
-    fn key(&self, place: usize) -> String {
-        attempt_key(&self.stored.task, self.sequence, place)
+    fn key(&self, index: usize) -> String {
+        attempt_key(&self.stored.task, self.sequence, index)
     }
 
     fn failed(&self, since: Instant, error: CallError) -> StoreError {

@@ -128,8 +128,8 @@ impl World {
                 Holder::Holding(deliveries) => {
                     worlds.push(self.with(at, Holder::Gone));
                     self.finish(at, deliveries, rules, &mut worlds);
-                    for (place, delivery) in deliveries.iter().enumerate() {
-                        self.delivery_steps(at, place, *delivery, rules, &mut worlds);
+                    for (index, delivery) in deliveries.iter().enumerate() {
+                        self.delivery_steps(at, index, *delivery, rules, &mut worlds);
                     }
                 }
                 Holder::Acknowledged => {

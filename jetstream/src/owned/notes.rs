@@ -21,7 +21,7 @@ impl OwnedRequest {
     /// Takes the deliveries over from whoever held them: each gets a note of a new holder, and the request must be in the
     /// stream after that. `None`: not now.
     pub async fn take_over(&mut self) -> Option<()> {
-        let keys = self.deliveries.keys().map(|place| self.key(*place));
+        let keys = self.deliveries.keys().map(|index| self.key(*index));
         let session = &*self.session;
         let entries = stream::iter(keys.collect::<Vec<_>>())
             .map(|key| async move { session.entry(StreamName::Attempts, &key).await })
@@ -39,22 +39,22 @@ impl OwnedRequest {
         let fence = self.deliveries.values().map(|held| held.note.fence).max();
         let fence = fence.unwrap_or_default() + 1;
         let mut writes = Vec::new();
-        for ((place, held), revision) in self.deliveries.iter_mut().zip(revisions) {
+        for ((index, held), revision) in self.deliveries.iter_mut().zip(revisions) {
             if let Some(ended) = held.note.ended.clone() {
                 held.state = HeldState::Ended(Box::new(ended));
-                if let Some(line) = &self.registration.place {
-                    line.ended(*place);
+                if let Some(line) = &self.registration.queue_position {
+                    line.ended(*index);
                 }
                 continue;
             }
             held.note.owner.clone_from(&self.process.owner);
             held.note.fence = fence;
             held.is_noted = true;
-            let key = attempt_key(&self.stored.task, self.sequence, *place);
-            writes.push((*place, key, json(&held.note), Fence::take(revision)));
+            let key = attempt_key(&self.stored.task, self.sequence, *index);
+            writes.push((*index, key, json(&held.note), Fence::take(revision)));
         }
         let written =
-            stream::iter(writes).map(|(place, key, note, (inquiry, question))| async move {
+            stream::iter(writes).map(|(index, key, note, (inquiry, question))| async move {
                 let ServerQuery::Write { over } = question else {
                     return None;
                 };
@@ -62,7 +62,7 @@ impl OwnedRequest {
                     .write(StreamName::Attempts, &key, note, Some(over))
                     .await
                     .ok()?;
-                Some((place, inquiry, revision))
+                Some((index, inquiry, revision))
             });
         let written: Vec<_> = written.buffered(NOTES_AT_ONCE).collect().await;
         if written.is_empty() {
@@ -70,8 +70,8 @@ impl OwnedRequest {
         }
         let is_there = self.find_request().await.ok()?;
         for written in written {
-            let (place, mut inquiry, revision) = written?;
-            let fence = &mut self.deliveries.get_mut(&place)?.fence;
+            let (index, mut inquiry, revision) = written?;
+            let fence = &mut self.deliveries.get_mut(&index)?.fence;
             inquiry.next(fence, ServerReply::Written { revision });
             if inquiry.next(fence, ServerReply::Request { is_there }) != InquiryStep::Own {
                 return None;
@@ -81,36 +81,36 @@ impl OwnedRequest {
     }
 
     /// Whether the delivery is still this process's.
-    pub async fn check_lease(&mut self, place: usize) -> Result<Ownership, StoreError> {
-        let Some(held) = self.open(place) else {
+    pub async fn check_lease(&mut self, index: usize) -> Result<Ownership, StoreError> {
+        let Some(held) = self.open(index) else {
             return Ok(Ownership::Lost);
         };
         let (inquiry, question) = held.fence.check();
         let note = held.note.clone();
-        self.inquire(place, inquiry, question, note).await
+        self.inquire(index, inquiry, question, note).await
     }
 
     /// Notes that an attempt begins that must not be repeated.
     pub async fn begin_attempt(
         &mut self,
-        place: usize,
+        index: usize,
         at: SystemTime,
     ) -> Result<Ownership, StoreError> {
         let at = Some(millis(at));
-        self.note(place, |note| note.attempt_began = at).await
+        self.note(index, |note| note.attempt_began = at).await
     }
 
     /// Notes that nothing was taken, where an attempt was noted.
-    pub async fn attempt_failed(&mut self, place: usize) -> Result<(), StoreError> {
-        if !self.is_noted(place) {
+    pub async fn attempt_failed(&mut self, index: usize) -> Result<(), StoreError> {
+        if !self.is_noted(index) {
             return Ok(());
         }
-        let noted = self.note(place, |note| note.attempt_began = None).await;
+        let noted = self.note(index, |note| note.attempt_began = None).await;
         noted.map(drop)
     }
 
-    pub async fn parts_done(&mut self, place: usize, parts: usize) -> Result<(), StoreError> {
-        let noted = self.note(place, |note| {
+    pub async fn parts_done(&mut self, index: usize, parts: usize) -> Result<(), StoreError> {
+        let noted = self.note(index, |note| {
             note.parts_delivered = parts;
             note.attempt_began = None;
         });
@@ -120,23 +120,23 @@ impl OwnedRequest {
     /// Notes something of a delivery, if it is still this process's.
     pub(super) async fn note(
         &mut self,
-        place: usize,
+        index: usize,
         change: impl FnOnce(&mut DeliveryNote),
     ) -> Result<Ownership, StoreError> {
-        let Some(held) = self.open(place) else {
+        let Some(held) = self.open(index) else {
             return Ok(Ownership::Lost);
         };
         held.is_noted = true;
         let (inquiry, question) = held.fence.write();
         let mut note = held.note.clone();
         change(&mut note);
-        self.inquire(place, inquiry, question, note).await
+        self.inquire(index, inquiry, question, note).await
     }
 
     /// Asks until it is known whose the delivery is. An error says that it is not known.
     async fn inquire(
         &mut self,
-        place: usize,
+        index: usize,
         mut inquiry: Inquiry,
         mut question: ServerQuery,
         note: DeliveryNote,
@@ -146,8 +146,8 @@ impl OwnedRequest {
             return Ok(Ownership::Missing);
         }
         for _ in 0..4 * TRIES {
-            let (known, ended) = self.ask(place, question, &note, begun).await?;
-            let Some(held) = self.open(place) else {
+            let (known, ended) = self.ask(index, question, &note, begun).await?;
+            let Some(held) = self.open(index) else {
                 return Ok(Ownership::Lost);
             };
             match inquiry.next(&mut held.fence, known) {
@@ -161,11 +161,11 @@ impl OwnedRequest {
                         return Ok(Ownership::Missing);
                     }
                     // An operator may have dropped it, in a note of its own.
-                    if let Some(held) = self.open(place) {
+                    if let Some(held) = self.open(index) {
                         held.is_noted |= ended.is_some();
                     }
                     let ended = ended.map(|ended| HeldState::Ended(Box::new(ended)));
-                    self.set_state(place, ended.unwrap_or(HeldState::Lost));
+                    self.set_state(index, ended.unwrap_or(HeldState::Lost));
                     return Ok(Ownership::Lost);
                 }
             }
@@ -176,12 +176,12 @@ impl OwnedRequest {
     /// Puts one question to the servers. Gives back the end that another's note tells, too.
     async fn ask(
         &self,
-        place: usize,
+        index: usize,
         question: ServerQuery,
         note: &DeliveryNote,
         begun: Instant,
     ) -> Result<(ServerReply, Option<Record>), StoreError> {
-        let key = self.key(place);
+        let key = self.key(index);
         let bucket = StreamName::Attempts;
         let known = match question {
             ServerQuery::Write { over } => match self

@@ -44,12 +44,12 @@ impl Servers {
         }
     }
 
-    pub fn place(&self) -> &str {
-        self.connector.place()
+    pub fn location(&self) -> &str {
+        self.connector.location()
     }
 
     pub fn error(&self, kind: StoreErrorKind) -> StoreError {
-        StoreError::new(self.place(), kind)
+        StoreError::new(self.location(), kind)
     }
 
     /// Connects at the first time, and looks for what must be there; makes what is missing. What then was missed is looked
@@ -129,7 +129,7 @@ impl Servers {
         Some(format!(
             "This machine's clock and that of the NATS servers at {} differ by {seconds} s. Deliveries go by the servers'; \
              let NTP set both.",
-            self.place()
+            self.location()
         ))
     }
 

@@ -15,7 +15,7 @@ pub type ReplyFuture<'a, T> = BoxFuture<'a, Result<T, CallError>>;
 /// How the servers are reached.
 pub trait Connect: Send + Sync {
     /// Where the servers are, for people.
-    fn place(&self) -> &str;
+    fn location(&self) -> &str;
 
     /// Connects, finds the streams, and makes those that are missing.
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;

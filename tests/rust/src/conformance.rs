@@ -1,4 +1,4 @@
-//! What every store must do: a suite of functions over a [`Place`]. `conformance!` makes tests of all of them for one kind.
+//! What every store must do: a suite of functions over a [`StoreFixture`]. `conformance!` makes tests of all of them for one kind.
 
 pub mod history;
 pub mod keys;
@@ -12,23 +12,23 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use notifier_core::store::{Accepted, NewRequest, Store, StoredRequest};
 
-/// Where one store is, and what a test must be able to do with it.
-pub trait Place: Sync {
-    /// As a process of its own would.
+/// One store, and the operations that a test needs.
+pub trait StoreFixture: Sync {
+    /// Opens the store as another process.
     fn open(&self) -> Arc<dyn Store>;
 
-    /// As if no owner had renewed its leases for longer than they last.
+    /// Lets all leases expire.
     fn lapse(&self);
 
-    /// Lets another process go to a step of [`kills::STEPS`] and be killed there.
+    /// Runs another process up to a step of [`kills::STEPS`] and kills it there.
     fn kill_at(&self, kill: kills::Kill) -> BoxFuture<'_, ()>;
 }
 
 /// Makes a test of each function of the suite; the attribute is the one of each test.
 #[macro_export]
 macro_rules! conformance {
-    (#[$test:meta] $place:expr) => {
-        $crate::conformance!(#[$test] $place;
+    (#[$test:meta] $fixture:expr) => {
+        $crate::conformance!(#[$test] $fixture;
             requests: [
                 what_has_ended_is_not_there_any_more,
                 a_request_belongs_to_its_process_until_its_lease_has_run_out,
@@ -73,13 +73,13 @@ macro_rules! conformance {
             ],
         );
     };
-    (#[$test:meta] $place:expr; $($module:ident: $names:tt),* $(,)?) => {
-        $($crate::conformance!(@module #[$test] $place; $module $names);)*
+    (#[$test:meta] $fixture:expr; $($module:ident: $names:tt),* $(,)?) => {
+        $($crate::conformance!(@module #[$test] $fixture; $module $names);)*
     };
-    (@module #[$test:meta] $place:expr; $module:ident [$($name:ident),* $(,)?]) => {
+    (@module #[$test:meta] $fixture:expr; $module:ident [$($name:ident),* $(,)?]) => {
         $(#[$test]
         async fn $name() {
-            $crate::conformance::$module::$name(&$place).await;
+            $crate::conformance::$module::$name(&$fixture).await;
         })*
     };
 }

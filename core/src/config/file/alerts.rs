@@ -25,7 +25,7 @@ impl Loader<'_> {
         let node = &member.node;
         match member.key.as_str() {
             RESOLVE_TIMEOUT => {
-                self.state.turns_on(member.place, path);
+                self.state.turns_on(member.position, path);
                 self.groups.resolve_timeout = self.duration(node, path, "1s");
                 return;
             }
@@ -35,7 +35,7 @@ impl Loader<'_> {
                 if node.one_or_several().is_empty() {
                     let message =
                         "the list is empty; leave it out where only dedup_key identifies an alert";
-                    self.report.error(node.place, path.as_str(), message);
+                    self.report.error(node.position, path.as_str(), message);
                 }
             }
             STATE => match node.as_str() {
@@ -58,7 +58,7 @@ impl Loader<'_> {
 
     /// Reads a group key of a route.
     pub fn group_key(&mut self, member: &TableEntry, path: &Path, keys: &mut GroupKeys) {
-        self.state.turns_on(member.place, path);
+        self.state.turns_on(member.position, path);
         let node = &member.node;
         match member.key.as_str() {
             GROUP_BY => keys.group_by = Some(self.names(node, path).into()),
@@ -87,15 +87,15 @@ impl Loader<'_> {
         if config.alerts.is_state_on() {
             return;
         }
-        for (place, path) in std::mem::take(&mut self.state.dependent) {
+        for (position, path) in std::mem::take(&mut self.state.dependent) {
             let message = "has no effect: no key turns alert state on, such as group_by in a route or resolve_timeout";
-            self.report.warning(place, &path, message);
+            self.report.warning(position, &path, message);
         }
     }
 
     fn depends_on_state(&mut self, member: &TableEntry, path: &Path) {
         let path = path.as_str().to_owned();
-        self.state.dependent.push((member.place, path));
+        self.state.dependent.push((member.position, path));
     }
 
     /// Reads a list of names without duplicates.
@@ -116,7 +116,7 @@ impl Loader<'_> {
                 Err(_) if text == ALL_LABELS => NO_GROUPING.to_owned(),
                 Err(message) => message,
             };
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
         }
         names
     }
@@ -130,7 +130,7 @@ impl Loader<'_> {
                     "an event with another {name} is another alert, and resolves none of before; name what stays the same, \
                      such as title or fields.host"
                 );
-                self.report.warning(node.place, path.as_str(), &message);
+                self.report.warning(node.position, path.as_str(), &message);
             }
         }
     }
@@ -141,7 +141,7 @@ impl Loader<'_> {
             Ok(duration) => Some(duration),
             Err(message) => {
                 let message = format!("must be {message}");
-                self.report.error(node.place, path.as_str(), &message);
+                self.report.error(node.position, path.as_str(), &message);
                 None
             }
         }

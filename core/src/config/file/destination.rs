@@ -52,7 +52,7 @@ impl Loader<'_> {
             return Vec::new();
         };
         let errors = self.report.errors.len();
-        let mut read = ReadDestination::new(spec, path.clone(), node.place);
+        let mut read = ReadDestination::new(spec, path.clone(), node.position);
         for member in table.iter().filter(|member| !is_option(&member.key)) {
             self.member(&mut read, member);
         }
@@ -68,7 +68,7 @@ impl Loader<'_> {
                 .any(|channel| channel.capabilities().protocol != Protocol::Http)
         {
             self.report.error(
-                proxy.node.place,
+                proxy.node.position,
                 path.key("proxy").as_str(),
                 &format!(
                     "{} does not go by HTTP, and by no HTTP proxy: leave it out",
@@ -97,7 +97,7 @@ impl Loader<'_> {
             return;
         };
         let path = read.path.key(&member.key);
-        let place = member.node.place;
+        let position = member.node.position;
         let value = match parameter.kind {
             ParameterKind::Text | ParameterKind::Port => {
                 self.string(parameter, &member.node, &path)
@@ -126,7 +126,7 @@ impl Loader<'_> {
                 let names = templates
                     .iter()
                     .map(|(name, _)| (name.clone(), Json::String(String::new())));
-                read.put(parameter.name, Json::Object(names.collect()), place);
+                read.put(parameter.name, Json::Object(names.collect()), position);
                 let table = RenderedParameter::Table(parameter.name, templates);
                 read.rendered.push(table);
                 return;
@@ -141,7 +141,7 @@ impl Loader<'_> {
             }
         };
         if let Some(value) = value {
-            read.put(parameter.name, value, place);
+            read.put(parameter.name, value, position);
         }
     }
 
@@ -161,7 +161,7 @@ impl Loader<'_> {
                 parameter.name
             );
             let path = read.path.key(&member.key);
-            self.report.error(member.place, path.as_str(), &message);
+            self.report.error(member.position, path.as_str(), &message);
             return None;
         }
         Some(parameter)
@@ -232,9 +232,9 @@ impl Loader<'_> {
         let parsed = each.map(|index| (spec.parse)(fields.at(index), &self.operator));
         let parsed: Vec<_> = parsed.collect();
         for warning in warnings.iter() {
-            let place = read.place(warning.path.as_str());
+            let position = read.position(warning.path.as_str());
             self.report
-                .warning(place, warning.path.as_str(), &warning.message);
+                .warning(position, warning.path.as_str(), &warning.message);
         }
         let mut channels = Vec::new();
         let mut wrong = Vec::new();
@@ -245,7 +245,8 @@ impl Loader<'_> {
                 Err(problem) if wrong.contains(&problem.location.path) => {}
                 Err(problem) => {
                     let path = problem.location.path.as_deref().unwrap_or_default();
-                    self.report.error(read.place(path), path, &problem.message);
+                    self.report
+                        .error(read.position(path), path, &problem.message);
                     wrong.push(problem.location.path);
                 }
             }
@@ -266,7 +267,7 @@ impl Loader<'_> {
                 ("rate_limit", Value::String(text)) => match arguments::parse_rate(text) {
                     Some(rate) => options.own.rate_limit = Some(rate),
                     None => self.report.error(
-                        node.place,
+                        node.position,
                         path.as_str(),
                         "must be messages per time, such as 5/s or 60/min",
                     ),
@@ -290,7 +291,7 @@ impl Loader<'_> {
         let url = self.text_or_secret(node, path, expected)?.known()?;
         if let Err(message) = channels::parse_url(&url) {
             self.report
-                .error(node.place, path.as_str(), &format!("proxy {message}"));
+                .error(node.position, path.as_str(), &format!("proxy {message}"));
             return None;
         }
         let url = Secret::new(url.trim());
@@ -314,7 +315,7 @@ impl Loader<'_> {
             None => format!("unknown field; {} knows {}", spec.key, known.join(", ")),
         };
         self.report
-            .error(member.place, path.key(&member.key).as_str(), &message);
+            .error(member.position, path.key(&member.key).as_str(), &message);
     }
 }
 
@@ -348,32 +349,33 @@ struct ReadDestination {
     spec: &'static ChannelSpec,
     path: Path,
     /// The position of the destination, for errors about missing fields.
-    place: FilePosition,
+    position: FilePosition,
     /// The parameters that the file sets.
     seen: HashSet<&'static str>,
     members: Vec<(String, Json)>,
     /// The positions of fields, by the path in the channel's errors.
-    places: HashMap<String, FilePosition>,
+    positions: HashMap<String, FilePosition>,
     rendered: Vec<RenderedParameter>,
     tls: TlsFiles,
 }
 
 impl ReadDestination {
-    fn new(spec: &'static ChannelSpec, path: Path, place: FilePosition) -> Self {
+    fn new(spec: &'static ChannelSpec, path: Path, position: FilePosition) -> Self {
         Self {
             spec,
             path,
-            place,
+            position,
             seen: HashSet::new(),
             members: Vec::new(),
-            places: HashMap::new(),
+            positions: HashMap::new(),
             rendered: Vec::new(),
             tls: TlsFiles::default(),
         }
     }
 
-    fn put(&mut self, name: &str, value: Json, place: FilePosition) {
-        self.places.insert(self.path.key(name).to_string(), place);
+    fn put(&mut self, name: &str, value: Json, position: FilePosition) {
+        self.positions
+            .insert(self.path.key(name).to_string(), position);
         self.members.push((name.to_owned(), value));
     }
 
@@ -382,10 +384,10 @@ impl ReadDestination {
     }
 
     /// Returns the position of the field that contains a path.
-    fn place(&self, path: &str) -> FilePosition {
-        let places = self.places.iter();
-        let parents = places.filter(|(parent, _)| path.starts_with(*parent));
+    fn position(&self, path: &str) -> FilePosition {
+        let positions = self.positions.iter();
+        let parents = positions.filter(|(parent, _)| path.starts_with(*parent));
         let longest = parents.max_by_key(|(parent, _)| parent.len());
-        longest.map_or(self.place, |(_, place)| *place)
+        longest.map_or(self.position, |(_, position)| *position)
     }
 }

@@ -17,7 +17,7 @@ impl Loader<'_> {
                 "has {} expressions; at most {MAX_EXPRESSIONS} are read",
                 nodes.len()
             );
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
             return Vec::new();
         }
         let each = nodes.iter();
@@ -44,7 +44,7 @@ impl Loader<'_> {
                 ),
             },
         };
-        self.report.error(node.place, path.as_str(), &message);
+        self.report.error(node.position, path.as_str(), &message);
         None
     }
 }

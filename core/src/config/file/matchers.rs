@@ -56,7 +56,7 @@ impl Loader<'_> {
                 known.collect::<Vec<_>>().join(", ")
             ),
         };
-        self.report.error(member.place, path.as_str(), &message);
+        self.report.error(member.position, path.as_str(), &message);
     }
 
     /// Reads the patterns of one name.
@@ -69,7 +69,8 @@ impl Loader<'_> {
         if member.node.one_or_several().is_empty() {
             let message =
                 "the list is empty, and nothing fits it; leave it out where anything may fit";
-            self.report.error(member.node.place, path.as_str(), message);
+            self.report
+                .error(member.node.position, path.as_str(), message);
         }
         for node in member.node.one_or_several() {
             let Some(text) = node.scalar() else {
@@ -95,7 +96,7 @@ impl Loader<'_> {
             let regex = self.regex(text.rest);
             if regex.is_none() {
                 let message = "the regular expression after ~ cannot be read, or is too large";
-                self.report.error(node.place, path.as_str(), message);
+                self.report.error(node.position, path.as_str(), message);
             }
             return regex.map(Pattern::Regex);
         }
@@ -110,7 +111,7 @@ impl Loader<'_> {
                 _ => AlertStatus::ALL.map(AlertStatus::word).join(", "),
             };
             let message = format!("must be one of {known}");
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
         }
         word.map(|word| Pattern::Equal(word.to_owned()))
     }
@@ -124,7 +125,7 @@ impl Loader<'_> {
                 let message = format!(
                     "{text} is compared as it stands, asterisk included; did you mean {expression}?"
                 );
-                self.report.warning(node.place, path.as_str(), &message);
+                self.report.warning(node.position, path.as_str(), &message);
             }
         }
     }

@@ -247,7 +247,7 @@ impl Loader<'_> {
         }
         let names = config.receivers.iter().enumerate();
         config.by_name = names
-            .map(|(place, receiver)| (receiver.name.clone(), place))
+            .map(|(index, receiver)| (receiver.name.clone(), index))
             .collect();
         if let Some(node) = table.get("routes") {
             config.routes = self.routes(node, &config.by_name);
@@ -281,7 +281,7 @@ impl Loader<'_> {
             Some(meant) => format!("unknown key; did you mean {meant}?"),
             None => format!("unknown key; there are {}", known.join(", ")),
         };
-        self.report.error(member.place, path.as_str(), &message);
+        self.report.error(member.position, path.as_str(), &message);
     }
 
     /// Reads a string or a secret form. Returns `None` for another type, or for a secret that is unavailable; reports
@@ -292,7 +292,7 @@ impl Loader<'_> {
         match text {
             Some(Ok(text)) => Some(text),
             Some(Err(message)) => {
-                self.report.error(node.place, path.as_str(), &message);
+                self.report.error(node.position, path.as_str(), &message);
                 None
             }
             None => self.wrong_type(node, path, expected),
@@ -304,10 +304,10 @@ impl Loader<'_> {
         let Some(name) = node.as_str() else {
             return self.wrong_type(node, path, "the path of a file");
         };
-        let pem = self.sources.pem(name, node.place);
+        let pem = self.sources.pem(name, node.position);
         self.warn_of_left_out(node, path);
         pem.unwrap_or_else(|message| {
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
             None
         })
     }
@@ -315,7 +315,7 @@ impl Loader<'_> {
     /// Warns of characters that were removed from an external value.
     fn warn_of_left_out(&mut self, node: &Node, path: &Path) {
         for warning in self.sources.take_warnings() {
-            self.report.warning(node.place, path.as_str(), &warning);
+            self.report.warning(node.position, path.as_str(), &warning);
         }
     }
 
@@ -323,7 +323,7 @@ impl Loader<'_> {
         let table = node.as_table();
         if table.is_none() {
             let message = format!("must be a table, found {}", node.kind());
-            self.report.error(node.place, path, &message);
+            self.report.error(node.position, path, &message);
         }
         table
     }
@@ -337,7 +337,7 @@ impl Loader<'_> {
                 name => name,
             };
             let message = format!("must be written [[{name}]], found {}", node.kind());
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
             return Vec::new();
         };
         let each = nodes.iter().enumerate();
@@ -353,6 +353,6 @@ impl Loader<'_> {
 
     fn mismatch(&mut self, node: &Node, path: &Path, expected: &str) {
         let message = format!("must be {expected}, found {}", node.kind());
-        self.report.error(node.place, path.as_str(), &message);
+        self.report.error(node.position, path.as_str(), &message);
     }
 }

@@ -32,11 +32,11 @@ impl Loader<'_> {
                 "{} is a sender's name, and results stand under names: choose another",
                 member.key
             );
-            self.report.error(member.place, path.as_str(), &message);
+            self.report.error(member.position, path.as_str(), &message);
         }
         if member.key.trim().is_empty() {
             self.report
-                .error(member.place, path.as_str(), "a receiver needs a name");
+                .error(member.position, path.as_str(), "a receiver needs a name");
         }
         let table = self.table(&member.node, path.as_str())?;
         let is_channel = |member: &&TableEntry| member.key != SEND_RESOLVED;
@@ -46,7 +46,7 @@ impl Loader<'_> {
                 "it has no channel; give one or several of {}",
                 known.join(", ")
             );
-            self.report.error(member.place, path.as_str(), &message);
+            self.report.error(member.position, path.as_str(), &message);
         }
         let send_resolved = table.iter().find(|member| !is_channel(member));
         let send_resolved =
@@ -62,7 +62,7 @@ impl Loader<'_> {
                 Value::Array(nodes) if nodes.is_empty() => {
                     let message = "the list is empty: nobody would be told";
                     self.report
-                        .error(channel.node.place, path.as_str(), message);
+                        .error(channel.node.position, path.as_str(), message);
                 }
                 Value::Array(nodes) => {
                     for (index, node) in nodes.iter().enumerate() {
@@ -89,6 +89,6 @@ impl Loader<'_> {
             ),
         };
         self.report
-            .error(channel.place, path.key(&channel.key).as_str(), &message);
+            .error(channel.position, path.key(&channel.key).as_str(), &message);
     }
 }

@@ -19,7 +19,7 @@ use crate::text::did_you_mean;
 #[derive(Debug)]
 pub struct Route {
     /// The position in the file.
-    pub place: FilePosition,
+    pub position: FilePosition,
     pub name: Option<String>,
     /// The parent's index in the list.
     pub parent: Option<usize>,
@@ -108,7 +108,7 @@ impl Loader<'_> {
     ) {
         if inherited.depth == MAX_DEPTH {
             let message = format!("routes stand in each other more than {MAX_DEPTH} deep");
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
             return;
         }
         let mut last: Option<FilePosition> = None;
@@ -119,13 +119,13 @@ impl Loader<'_> {
                     "is never asked: the route in line {} matches everything; give it continue = true, or put it last",
                     last.line
                 );
-                self.report.warning(node.place, path.as_str(), &message);
+                self.report.warning(node.position, path.as_str(), &message);
                 is_told = true;
             }
-            let place = routes.list.len();
+            let index = routes.list.len();
             self.route_with_children(node, &path, inherited, routes);
-            let route = routes.list.get(place).filter(|route| route.is_last());
-            last = last.or(route.map(|route| route.place));
+            let route = routes.list.get(index).filter(|route| route.is_last());
+            last = last.or(route.map(|route| route.position));
         }
     }
 
@@ -139,13 +139,13 @@ impl Loader<'_> {
         let Some(table) = self.table(node, path.as_str()) else {
             return;
         };
-        let place = routes.list.len();
+        let index = routes.list.len();
         let mut groups = inherited.groups.clone();
         let mut route = Route {
-            place: node.place,
+            position: node.position,
             name: None,
             parent: inherited.parent,
-            end: place + 1,
+            end: index + 1,
             matcher: Matcher::default(),
             receivers: inherited.receivers.clone(),
             continue_matching: false,
@@ -160,21 +160,21 @@ impl Loader<'_> {
         };
         if has_none {
             let message = "names no receiver; give receivers = [\"NAME\"]";
-            self.report.error(node.place, path.as_str(), message);
+            self.report.error(node.position, path.as_str(), message);
         }
         route.group = groups.settings();
         let receivers = route.receivers.clone();
         routes.list.push(route);
         if let Some(children) = table.get("routes") {
             let inherited = Inherited {
-                parent: Some(place),
+                parent: Some(index),
                 depth: inherited.depth + 1,
                 receivers,
                 groups,
             };
             self.siblings(children, &path.key("routes"), &inherited, routes);
             let end = routes.list.len();
-            if let Some(route) = routes.list.get_mut(place) {
+            if let Some(route) = routes.list.get_mut(index) {
                 route.end = end;
             }
         }
@@ -205,7 +205,7 @@ impl Loader<'_> {
                 }
                 (REPEAT_INTERVAL, _) => {
                     let message = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";
-                    self.report.error(member.place, path.as_str(), message);
+                    self.report.error(member.position, path.as_str(), message);
                 }
                 // The loader reads the children after the route.
                 ("routes", _) => {}
@@ -229,11 +229,11 @@ impl Loader<'_> {
             }
             Some(other) => format!("the route in line {} has the same name", other.line),
             None => {
-                names.insert(name.clone(), node.place);
+                names.insert(name.clone(), node.position);
                 return Some(name);
             }
         };
-        self.report.error(node.place, path.as_str(), &message);
+        self.report.error(node.position, path.as_str(), &message);
         None
     }
 
@@ -244,31 +244,31 @@ impl Loader<'_> {
         path: &Path,
         receivers: &HashMap<String, usize>,
     ) -> Vec<usize> {
-        let mut places = Vec::new();
+        let mut indices = Vec::new();
         for node in node.one_or_several() {
             let Some(name) = node.as_str() else {
                 self.mismatch(node, path, "a list of receivers' names");
                 continue;
             };
             match receivers.get(name) {
-                Some(place) if !places.contains(place) => places.push(*place),
+                Some(index) if !indices.contains(index) => indices.push(*index),
                 Some(_) => {}
                 None => {
                     let meant = did_you_mean(name, receivers.keys().map(String::as_str));
                     let message = format!("there is no such receiver{meant}");
-                    self.report.error(node.place, path.as_str(), &message);
+                    self.report.error(node.position, path.as_str(), &message);
                 }
             }
         }
-        places
+        indices
     }
 }
 
 /// Assigns each route the key of its groups. The key contains no index: a new route earlier in the file would change
 /// it.
 fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
-    for place in 0..routes.len() {
-        let Some(route) = routes.get(place) else {
+    for index in 0..routes.len() {
+        let Some(route) = routes.get(index) else {
             continue;
         };
         let key = match &route.name {
@@ -279,7 +279,7 @@ fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
                 unique(path_key(parent, &route.matcher), &mut taken)
             }
         };
-        if let Some(route) = routes.get_mut(place) {
+        if let Some(route) = routes.get_mut(index) {
             route.group_key = key.into();
         }
     }

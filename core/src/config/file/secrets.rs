@@ -94,8 +94,8 @@ impl<'a> Sources<'a> {
             return Some(Ok(SecretText::Known(text.clone())));
         }
         let secret = match form(node.as_table()?)? {
-            SecretSource::Variable(name) => self.variable(name, node.place),
-            SecretSource::File(path) => self.file(path, node.place),
+            SecretSource::Variable(name) => self.variable(name, node.position),
+            SecretSource::File(path) => self.file(path, node.position),
         };
         Some(secret)
     }
@@ -105,7 +105,7 @@ impl<'a> Sources<'a> {
         std::mem::take(&mut self.warnings)
     }
 
-    fn variable(&mut self, name: &str, place: FilePosition) -> Result<SecretText, String> {
+    fn variable(&mut self, name: &str, position: FilePosition) -> Result<SecretText, String> {
         if !self.look_up {
             return Ok(SecretText::Unknown);
         }
@@ -116,7 +116,7 @@ impl<'a> Sources<'a> {
                 let origin = format!("the environment variable {name}");
                 let warning = left_out.map(|message| format!("{origin} {message}"));
                 self.warnings.extend(warning);
-                self.origins.insert(place, origin);
+                self.origins.insert(position, origin);
                 Ok(SecretText::Known(value.to_owned()))
             }
             None => Err(format!(
@@ -125,8 +125,8 @@ impl<'a> Sources<'a> {
         }
     }
 
-    fn file(&mut self, path: &str, place: FilePosition) -> Result<SecretText, String> {
-        let Some(bytes) = self.read(path, place)? else {
+    fn file(&mut self, path: &str, position: FilePosition) -> Result<SecretText, String> {
+        let Some(bytes) = self.read(path, position)? else {
             return Ok(SecretText::Unknown);
         };
         let text = String::from_utf8(bytes).map_err(|error| match error.as_bytes() {
@@ -145,8 +145,8 @@ impl<'a> Sources<'a> {
     }
 
     /// Returns the bytes of a PEM file, or `None` without lookup.
-    pub fn pem(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
-        let Some(bytes) = self.read(path, place)? else {
+    pub fn pem(&mut self, path: &str, position: FilePosition) -> Result<Option<Vec<u8>>, String> {
+        let Some(bytes) = self.read(path, position)? else {
             return Ok(None);
         };
         let Some(rest) = bytes.strip_prefix(BYTE_ORDER_MARK.as_bytes()) else {
@@ -157,7 +157,7 @@ impl<'a> Sources<'a> {
     }
 
     /// Returns the bytes of a file that this position names, or `None` without lookup.
-    fn read(&mut self, path: &str, place: FilePosition) -> Result<Option<Vec<u8>>, String> {
+    fn read(&mut self, path: &str, position: FilePosition) -> Result<Option<Vec<u8>>, String> {
         let absolute = self.directory.join(path);
         if !self.look_up {
             self.files.entry(absolute).or_insert(None);
@@ -172,7 +172,7 @@ impl<'a> Sources<'a> {
             FileError::TooLong => format!("the file {path} is longer than {MAX_FILE_BYTES} bytes"),
             error => format!("the file {path} {}", error.sentence()),
         })?;
-        self.origins.insert(place, format!("the file {path}"));
+        self.origins.insert(position, format!("the file {path}"));
         Ok(Some(bytes))
     }
 }

@@ -64,7 +64,7 @@ impl Loader<'_> {
                     .chain(FILE_ONLY_SETTINGS);
                 let meant = did_you_mean(&member.key, known);
                 let message = format!("there is no such setting{meant}");
-                self.report.error(member.place, path.as_str(), &message);
+                self.report.error(member.position, path.as_str(), &message);
                 continue;
             };
             // The loader reads this setting after the receivers.
@@ -90,14 +90,14 @@ impl Loader<'_> {
             .and_then(|table| table.get(DEFAULT_RECEIVERS));
         let Some(node) = named else { return };
         let path = Path::root().key("settings").key(DEFAULT_RECEIVERS);
-        let places = self.receiver_names(node, &path, &config.by_name);
-        let receivers = places
+        let indices = self.receiver_names(node, &path, &config.by_name);
+        let receivers = indices
             .iter()
-            .filter_map(|place| config.receivers.get(*place));
+            .filter_map(|index| config.receivers.get(*index));
         let names: Vec<_> = receivers.map(|receiver| receiver.name.as_str()).collect();
         let names = Secret::new(names.join(" "));
         config.arguments.insert(DEFAULT_RECEIVERS.to_owned(), names);
-        config.default_receivers = Some(places);
+        config.default_receivers = Some(indices);
     }
 
     /// Returns a setting's value as the text of the equivalent argument.
@@ -116,7 +116,7 @@ impl Loader<'_> {
         };
         if let Err(message) = argument.check(text.trim()) {
             self.report
-                .error(node.place, path.as_str(), &format!("must be {message}"));
+                .error(node.position, path.as_str(), &format!("must be {message}"));
             return None;
         }
         Some(text)
@@ -171,7 +171,7 @@ impl Loader<'_> {
                 }
             };
             self.report
-                .error(member.node.place, path.as_str(), &message);
+                .error(member.node.position, path.as_str(), &message);
         }
     }
 
@@ -181,7 +181,7 @@ impl Loader<'_> {
             let message = format!(
                 "the key is shorter than {MIN_KEY_BYTES} bytes; make one with: openssl rand -hex 32"
             );
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
         }
         seal.map(Arc::new)
     }
@@ -228,7 +228,7 @@ impl Loader<'_> {
         let Err(unusable) = transport::client_config(Some(&files)) else {
             return files;
         };
-        self.report.error(node.place, path.as_str(), unusable.0);
+        self.report.error(node.position, path.as_str(), unusable.0);
         TlsFiles::default()
     }
 }

@@ -14,7 +14,7 @@ impl Loader<'_> {
     }
 
     fn silence(&mut self, node: &Node, path: &Path) -> Option<Silence> {
-        let (table, place) = (self.table(node, path.as_str())?, node.place);
+        let (table, position) = (self.table(node, path.as_str())?, node.position);
         self.known_keys(
             table,
             path,
@@ -22,7 +22,7 @@ impl Loader<'_> {
         );
         let errors = self.report.errors.len();
         let mut silence = Silence {
-            place,
+            position,
             ..Silence::default()
         };
         for member in table.iter() {
@@ -42,7 +42,7 @@ impl Loader<'_> {
         }
         if silence.name.trim().is_empty() {
             self.report.error(
-                place,
+                position,
                 path.as_str(),
                 "a silence needs a name: it stands in the answer and in the log",
             );
@@ -51,16 +51,16 @@ impl Loader<'_> {
             && until <= from
         {
             let message = "ends before it begins: until must be later than from";
-            self.report.error(place, path.as_str(), message);
+            self.report.error(position, path.as_str(), message);
         }
         if table.get("weekly").is_none() && table.get("time_zone").is_some() {
             let message = "time_zone is for weekly windows, and there are none";
-            self.report.warning(place, path.as_str(), message);
+            self.report.warning(position, path.as_str(), message);
         }
         if !silence.weekly.is_empty() && silence.zone.is_none() && table.get("time_zone").is_none()
         {
             let message = "weekly windows need a time_zone, such as \"Europe/Berlin\" or \"UTC\"";
-            self.report.error(place, path.as_str(), message);
+            self.report.error(position, path.as_str(), message);
         }
         (self.report.errors.len() == errors).then_some(silence)
     }
@@ -88,7 +88,7 @@ impl Loader<'_> {
                 Some(meant) => format!("there is no such time zone; did you mean {meant}?"),
                 None => "there is no such time zone; give one such as Europe/Berlin".to_owned(),
             };
-            self.report.error(node.place, path.as_str(), &message);
+            self.report.error(node.position, path.as_str(), &message);
         }
         zone
     }
@@ -98,7 +98,7 @@ impl Loader<'_> {
         if node.one_or_several().is_empty() {
             let message =
                 "the list is empty; leave weekly out where the silence holds on every day";
-            self.report.error(node.place, path.as_str(), message);
+            self.report.error(node.position, path.as_str(), message);
         }
         for node in node.one_or_several() {
             let window = node.as_str().and_then(WeeklyWindow::parse);

@@ -54,11 +54,11 @@ pub struct StateKeys {
 
 impl StateKeys {
     /// Records a key that turns alert state on. The first one in the file wins.
-    pub fn turns_on(&mut self, place: FilePosition, path: &Path) {
+    pub fn turns_on(&mut self, position: FilePosition, path: &Path) {
         let first = self.turned_on_by.as_ref();
-        if first.is_none_or(|first| place < first.place) {
+        if first.is_none_or(|first| position < first.position) {
             let path = path.as_str().to_owned();
-            self.turned_on_by = Some(StateKey { place, path });
+            self.turned_on_by = Some(StateKey { position, path });
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::text::did_you_mean;
 pub struct Checked {
     /// The path of the template, such as `templates.short.text`.
     pub path: String,
-    pub place: FilePosition,
+    pub position: FilePosition,
     pub report: ProblemReport,
     /// `None`: the template is unusable.
     pub template: Option<Template>,
@@ -37,7 +37,7 @@ impl Loader<'_> {
                     self.named_templates.extend(named);
                 }
                 None => self.report.error(
-                    member.place,
+                    member.position,
                     path.as_str(),
                     "it has no text; give text = \"{{ notification.text }}\"",
                 ),
@@ -49,24 +49,24 @@ impl Loader<'_> {
     pub fn template(&mut self, node: &Node, path: &str) -> Option<Template> {
         let Some(source) = node.as_str() else {
             let message = format!("must be a template, as a string, found {}", node.kind());
-            self.report.error(node.place, path, &message);
+            self.report.error(node.position, path, &message);
             return None;
         };
-        let (template, findings) = self.templates.add(source, node.place);
+        let (template, findings) = self.templates.add(source, node.position);
         let mut report = ProblemReport::default();
         for finding in findings {
             let is_error = finding.is_error;
             let message = finding.with_line();
             for report in [&mut self.report, &mut report] {
                 match is_error {
-                    true => report.error(node.place, path, &message),
-                    false => report.warning(node.place, path, &message),
+                    true => report.error(node.position, path, &message),
+                    false => report.warning(node.position, path, &message),
                 }
             }
         }
         self.checked.push(Checked {
             path: path.to_owned(),
-            place: node.place,
+            position: node.position,
             report,
             template: template.clone(),
         });
@@ -82,7 +82,7 @@ impl Loader<'_> {
         let known = self.named_templates.iter().map(|(name, _)| name.as_str());
         let meant = did_you_mean(name, known);
         let message = format!("there is no such template in [templates]{meant}");
-        self.report.error(node.place, path.as_str(), &message);
+        self.report.error(node.position, path.as_str(), &message);
         None
     }
 }

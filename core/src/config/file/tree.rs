@@ -13,7 +13,7 @@ use crate::text::{printable, truncate};
 /// A value with its position.
 pub struct Node {
     pub value: Value,
-    pub place: FilePosition,
+    pub position: FilePosition,
 }
 
 pub enum Value {
@@ -35,7 +35,7 @@ pub struct Table(Vec<TableEntry>);
 pub struct TableEntry {
     pub key: String,
     /// The position of the key.
-    pub place: FilePosition,
+    pub position: FilePosition,
     pub node: Node,
 }
 
@@ -111,7 +111,7 @@ pub fn decode<'a>(bytes: &'a [u8], report: &mut ProblemReport) -> Option<&'a str
                 [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "this is UTF-16; save the file as UTF-8",
                 _ => "this is no UTF-8; save the file as UTF-8",
             };
-            report.error(LineIndex::new(&good).place(good.len()), "", message);
+            report.error(LineIndex::new(&good).position(good.len()), "", message);
             return None;
         }
     };
@@ -124,7 +124,7 @@ pub fn parse(text: &str, report: &mut ProblemReport) -> Option<Table> {
     let lines = LineIndex::new(text);
     for error in &errors {
         let at = error.span().map_or(text.len(), |span| span.start);
-        report.error(lines.place(at), "", &explain(error.message(), text, at));
+        report.error(lines.position(at), "", &explain(error.message(), text, at));
     }
     errors.is_empty().then(|| {
         let reader = TomlReader { text, lines };
@@ -140,7 +140,7 @@ struct TomlReader<'a> {
 impl TomlReader<'_> {
     fn table(&self, table: DeTable<'_>) -> Table {
         let members = table.into_iter().map(|(key, value)| TableEntry {
-            place: self.lines.place(key.span().start),
+            position: self.lines.position(key.span().start),
             key: key.into_inner().into_owned(),
             node: self.node(value),
         });
@@ -149,7 +149,7 @@ impl TomlReader<'_> {
 
     fn node(&self, value: Spanned<DeValue<'_>>) -> Node {
         let span = value.span();
-        let place = self.lines.place(span.start);
+        let position = self.lines.position(span.start);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::String(self.string(text.into_owned(), &span)),
             DeValue::Integer(number) => self.integer(&number, &span),
@@ -161,7 +161,7 @@ impl TomlReader<'_> {
             }
             DeValue::Table(table) => Value::Table(self.table(table)),
         };
-        Node { value, place }
+        Node { value, position }
     }
 
     /// Returns a string with every line break as one character, on every system.
@@ -206,30 +206,30 @@ impl<'a> LineIndex<'a> {
     }
 
     /// Returns the position of a byte offset. Lines and columns count from 1; columns count characters.
-    fn place(&self, at: usize) -> FilePosition {
-        let (known, place) = self.last.get();
+    fn position(&self, at: usize) -> FilePosition {
+        let (known, position) = self.last.get();
         let start_of = |line: usize| self.starts.get(line).copied();
         // Most lookups concern the line of the last position or the next line.
         let is_in = |line: usize| {
             let begins = line.checked_sub(1).and_then(start_of);
             begins.is_some_and(|start| start <= at) && start_of(line).is_none_or(|next| at < next)
         };
-        let near = [place.line, place.line + 1]
+        let near = [position.line, position.line + 1]
             .into_iter()
             .find(|line| is_in(*line));
         let line = near.unwrap_or_else(|| self.starts.partition_point(|start| *start <= at));
         let start = line.checked_sub(1).and_then(start_of);
-        let (from, column) = match place.line == line && known <= at {
-            true => (known, place.column),
+        let (from, column) = match position.line == line && known <= at {
+            true => (known, position.column),
             false => (start.unwrap_or(0), 1),
         };
         let before = self.text.get(from..at).unwrap_or_default();
-        let place = FilePosition {
+        let position = FilePosition {
             line,
             column: column + before.chars().count(),
         };
-        self.last.set((at, place));
-        place
+        self.last.set((at, position));
+        position
     }
 }
 

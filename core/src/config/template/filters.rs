@@ -317,8 +317,8 @@ const MAX_DECIMALS: usize = 20;
 
 fn grouped(digits: &str, mark: &str) -> String {
     let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push_str(mark);
         }
         grouped.push(digit);

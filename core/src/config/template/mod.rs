@@ -65,7 +65,7 @@ pub struct Template {
     /// The name in the engine's environment.
     name: Arc<str>,
     /// The position of its start in the file.
-    place: FilePosition,
+    position: FilePosition,
     /// Whether any thread's stack is large enough.
     shallow: bool,
 }
@@ -78,7 +78,7 @@ impl Template {
 
     /// Returns an error or a warning about the template. It quotes nothing from it.
     fn problem(&self, message: impl Into<String>) -> Problem {
-        report::problem(Location::in_file(self.place, ""), message)
+        report::problem(Location::in_file(self.position, ""), message)
     }
 }
 
@@ -102,14 +102,18 @@ impl Default for Templates {
 impl Templates {
     /// Compiles a template and returns its findings. An error among them means no template. Recursion is as deep as the
     /// source.
-    pub fn add(&mut self, source: &str, place: FilePosition) -> (Option<Template>, Vec<Finding>) {
+    pub fn add(
+        &mut self,
+        source: &str,
+        position: FilePosition,
+    ) -> (Option<Template>, Vec<Finding>) {
         if source.len() > MAX_SOURCE_BYTES {
             let message = format!("is longer than {MAX_SOURCE_BYTES} bytes");
             return (None, vec![Finding::error(1, message)]);
         }
         let template = |(name, shallow): &NamedTemplate| Template {
             name: Arc::clone(name),
-            place,
+            position,
             shallow: *shallow,
         };
         if let Some(known) = self.known.get(source) {

@@ -236,8 +236,8 @@ impl Digest {
             digests: ahead_of,
             ..delivery
         });
-        let place = delivery.line_up();
-        run::run(delivery, place).await;
+        let position = delivery.line_up();
+        run::run(delivery, position).await;
         task.report(0).unwrap_or(report)
     }
 

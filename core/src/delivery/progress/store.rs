@@ -113,7 +113,7 @@ impl Persistence {
     }
 
     pub fn too_slow(&self) -> StoreError {
-        StoreError::new(self.outbox.place(), StoreErrorKind::TimedOut)
+        StoreError::new(self.outbox.location(), StoreErrorKind::TimedOut)
     }
 
     fn work(
@@ -135,7 +135,7 @@ impl Persistence {
                 let sealed = seal.seal(id, own);
                 Target::Sealed(sealed.ok_or_else(|| {
                     PersistError::Outbox(StoreError::new(
-                        self.outbox.place(),
+                        self.outbox.location(),
                         StoreErrorKind::IoFailed,
                     ))
                 })?)

@@ -3,7 +3,7 @@
 mod account;
 mod destination;
 mod memory;
-mod place;
+mod position;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +17,7 @@ pub use self::destination::{
     AdmissionError, AdmissionRequest, DestinationQueue, Pause, PauseAfter, Permit,
 };
 use self::memory::Registry;
-pub use self::place::{DedupTurn, QueuePlace};
+pub use self::position::{DedupTurn, QueuePosition};
 use crate::model::notification::{AlertState, DedupKey};
 use crate::model::wire::Destination;
 use crate::panics::lock;

@@ -164,12 +164,12 @@ async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
             })
         })
         .collect();
-    for (place, task) in tasks.into_iter().enumerate() {
+    for (index, task) in tasks.into_iter().enumerate() {
         let (said, at) = task.await.unwrap();
-        let wait = Duration::from_millis(500) * u32::try_from(place).unwrap();
+        let wait = Duration::from_millis(500) * u32::try_from(index).unwrap();
         assert_eq!(at - started, wait);
-        if place > 0 {
-            assert!(said.is_some_and(|due| due <= at), "{place}: {said:?}");
+        if index > 0 {
+            assert!(said.is_some_and(|due| due <= at), "{index}: {said:?}");
         }
     }
 }

@@ -345,7 +345,7 @@ fn at_once<T: Send + 'static>(reply: T) -> StoreFuture<T> {
 }
 
 impl Store for Memory {
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         "memory".to_owned()
     }
 }

@@ -304,17 +304,17 @@ async fn attempts(
 }
 
 fn check(spec: &ChannelSpec, attempts: &[Attempt], policy: &DeliveryPolicy) {
-    let place = format!("{}: {attempts:?}", spec.key);
+    let case = format!("{}: {attempts:?}", spec.key);
     let (lookups, sent): (Vec<Attempt>, Vec<_>) = attempts.iter().partition(|one| one.is_lookup);
     let limited = sent.iter().filter(|one| one.is_limited).count();
     let stale = sent.iter().filter(|one| one.is_stale).count();
     let most = policy.max_attempts as usize + limited + stale.min(1);
-    assert!(sent.len() <= most, "{} > {most}, {place}", sent.len());
+    assert!(sent.len() <= most, "{} > {most}, {case}", sent.len());
     let lost = match policy.on_ambiguous {
         OnAmbiguous::Resend => sent.len(),
         _ => 1,
     };
-    assert!(lookups.len() <= 3 * lost, "{place}");
+    assert!(lookups.len() <= 3 * lost, "{case}");
     let least = spec.capabilities.limits.least_backoff;
     let mut backoff = policy.initial_backoff;
     for pair in sent.windows(2) {
@@ -326,7 +326,7 @@ fn check(spec: &ChannelSpec, attempts: &[Attempt], policy: &DeliveryPolicy) {
             continue;
         }
         let least = backoff.min(policy.max_backoff).mul_f64(0.8).max(least);
-        assert!(after.begun - before.ended >= least, "{least:?}, {place}");
+        assert!(after.begun - before.ended >= least, "{least:?}, {case}");
         backoff *= 2;
     }
 }

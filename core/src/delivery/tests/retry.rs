@@ -123,12 +123,12 @@ async fn a_wall_clock_that_jumps_changes_no_wait() {
 }
 
 /// Whether the waits between requests are these, spread by a fifth.
-fn check_gaps(place: &str, times: &[f64], backoffs: &[f64]) {
-    assert_eq!(times.len(), backoffs.len() + 1, "{place}: {times:?}");
+fn check_gaps(case: &str, times: &[f64], backoffs: &[f64]) {
+    assert_eq!(times.len(), backoffs.len() + 1, "{case}: {times:?}");
     for (pair, backoff) in times.windows(2).zip(backoffs) {
         let gap = pair[1] - pair[0];
-        assert!(gap > backoff * 0.8 - 0.11, "{place}: {times:?}");
-        assert!(gap < backoff * 1.2 + 0.11, "{place}: {times:?}");
+        assert!(gap > backoff * 0.8 - 0.11, "{case}: {times:?}");
+        assert!(gap < backoff * 1.2 + 0.11, "{case}: {times:?}");
     }
 }
 
@@ -151,16 +151,16 @@ async fn no_wait_that_a_provider_names_is_shorter_than_the_backoff() {
         let world = World::always(move || Answers(status, header, String::new()));
         let task = world.submit(vec![delivery("http", HTTP)], policy()).await;
         task.ended().await;
-        let place = format!("{status} {value:?}");
+        let case = format!("{status} {value:?}");
         let times = world.times();
         // Within five minutes, however the waits are spread. Only a 429 is no attempt that counts.
         assert!(
             times.len() <= if status == 429 { 12 } else { 10 },
-            "{place}: {times:?}"
+            "{case}: {times:?}"
         );
         let mut doubled = vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
         doubled.resize(times.len().max(6), 60.0);
-        check_gaps(&place, &times, &doubled[..times.len() - 1]);
+        check_gaps(&case, &times, &doubled[..times.len() - 1]);
     }
 }
 

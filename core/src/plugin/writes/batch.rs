@@ -309,7 +309,7 @@ impl Acceptor {
         if let Ok(accepted) = timeout(PERSIST_TIMEOUT, &mut accepting).await {
             return accepted;
         }
-        let too_slow = StoreError::new(open.outbox.place(), StoreErrorKind::TimedOut);
+        let too_slow = StoreError::new(open.outbox.location(), StoreErrorKind::TimedOut);
         self.log_why_rows_wait(&PersistError::Outbox(too_slow));
         accepting.await
     }

@@ -42,13 +42,13 @@ impl BatchContext {
         };
         let (until, mut pause) = (self.deadline(), LEAST_PAUSE);
         let open = loop {
-            let (outboxes, place) = (Arc::clone(&self.outboxes), outbox.place.clone());
+            let (outboxes, location) = (Arc::clone(&self.outboxes), outbox.location.clone());
             let (recovery_deps, runtime) = (self.recovery_deps.clone(), Handle::current());
             // The disk may be slow.
             let opening = tokio::task::spawn_blocking(move || {
-                outboxes.get(&place, || recovery_deps, &runtime)
+                outboxes.get(&location, || recovery_deps, &runtime)
             });
-            let stopped = || StoreError::new(outbox.place.key(), StoreErrorKind::Stopped);
+            let stopped = || StoreError::new(outbox.location.key(), StoreErrorKind::Stopped);
             match opening.await.unwrap_or_else(|_| Err(stopped())) {
                 Err(error) if error.is_transient() && Instant::now() < until => {}
                 opened => break opened?,

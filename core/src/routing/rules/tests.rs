@@ -165,7 +165,7 @@ proptest! {
             for node in &nodes {
                 let end = config.routes[first].end;
                 if node.is_match(value) {
-                    let below: Vec<_> = (first..end).flat_map(|place| &config.routes[place].receivers).collect();
+                    let below: Vec<_> = (first..end).flat_map(|index| &config.routes[index].receivers).collect();
                     prop_assert!(reached.iter().any(|receiver| below.contains(&receiver)));
                     is_matched = true;
                     if !node.continues {

@@ -45,8 +45,8 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn place(&self) -> String {
-        self.writer.place().to_owned()
+    fn location(&self) -> String {
+        self.writer.location().to_owned()
     }
 
     fn alerts(&self) -> Option<&dyn AlertStore> {

@@ -25,7 +25,7 @@ const MAX_BATCH: usize = 512;
 /// Sends jobs to the thread. Few jobs wait: each belongs to a call or a delivery that waits for it.
 pub struct Writer {
     jobs: Sender<Box<dyn Job>>,
-    place: String,
+    location: String,
 }
 
 /// One operation of a transaction.
@@ -114,12 +114,12 @@ impl Writer {
         started.map_err(|_| StoreError::new(display_path(path), StoreErrorKind::Stopped))?;
         Ok(Self {
             jobs,
-            place: display_path(path),
+            location: display_path(path),
         })
     }
 
-    pub fn place(&self) -> &str {
-        &self.place
+    pub fn location(&self) -> &str {
+        &self.location
     }
 
     /// Submits an operation. The reply comes when it is committed.
@@ -161,7 +161,7 @@ impl Writer {
             undo,
             is_read_mostly,
         };
-        let stopped = StoreError::new(self.place.clone(), StoreErrorKind::Stopped);
+        let stopped = StoreError::new(self.location.clone(), StoreErrorKind::Stopped);
         // If the thread has ended, the dropped reply reports it.
         let _ = self.jobs.send(Box::new(job));
         Box::pin(async move { answer.await.unwrap_or(Err(stopped)) })

@@ -1,9 +1,9 @@
 //! Names to addresses: one look-up at a time per name, shared by all who wait; answers are kept for a while.
 //!
 //! A look-up is a thread that hangs in `getaddrinfo`, for half a minute where name servers are silent, and nothing can
-//! end it. `places` shares these threads out so that names which hang leave room for others.
+//! end it. `slots` shares these threads out so that names which hang leave room for others.
 
-mod places;
+mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -17,8 +17,8 @@ use hashlink::LinkedHashMap;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-pub use self::places::MAX_LOOKUPS;
-use self::places::{LookupSlots, NameKind, NextLookup};
+pub use self::slots::MAX_LOOKUPS;
+use self::slots::{LookupSlots, NameKind, NextLookup};
 
 use crate::panics::lock;
 
@@ -133,7 +133,7 @@ pub struct Dns {
 struct DnsCache {
     /// The one asked for the longest ago first.
     names: LinkedHashMap<String, CachedName>,
-    places: LookupSlots,
+    slots: LookupSlots,
 }
 
 impl Dns {
@@ -181,7 +181,7 @@ impl Dns {
             (Some(name), false) if name.kind == NameKind::OneOfMany => {
                 name.kind = NameKind::Fresh;
                 if let NamePhase::Queued(_) = name.phase {
-                    state.places.queue(host, NameKind::Fresh);
+                    state.slots.queue(host, NameKind::Fresh);
                     drop(state);
                     self.start_queued();
                 }
@@ -205,7 +205,7 @@ impl Dns {
             if let NamePhase::Queued(_) = name.phase {
                 // The newest question goes first.
                 let kind = name.kind;
-                state.places.queue(host, kind);
+                state.slots.queue(host, kind);
             }
             return known;
         }
@@ -225,7 +225,7 @@ impl Dns {
             last,
         };
         state.names.insert(host.to_owned(), name);
-        state.places.queue(host, kind);
+        state.slots.queue(host, kind);
         drop(state);
         self.start_queued();
         asked
@@ -235,16 +235,16 @@ impl Dns {
     fn start_queued(&self) {
         let mut state = self.lock();
         loop {
-            match state.places.next(Instant::now()) {
+            match state.slots.next(Instant::now()) {
                 NextLookup::Start(host, kind) => match state.take(&host, kind) {
                     Some(sender) => self.start(host, kind, sender),
-                    None => state.places.give_back(kind),
+                    None => state.slots.give_back(kind),
                 },
                 NextLookup::At(due) => {
                     let dns = self.clone();
                     tokio::spawn(async move {
                         sleep_until(due).await;
-                        dns.lock().places.woken();
+                        dns.lock().slots.woken();
                         dns.start_queued();
                     });
                 }
@@ -264,7 +264,7 @@ impl Dns {
                 _ => Err(DnsError::NoAddress),
             };
             let mut state = dns.lock();
-            state.places.leave(kind);
+            state.slots.leave(kind);
             state.end(&host, &answer);
             drop(state);
             sender.send_replace(Some(answer));

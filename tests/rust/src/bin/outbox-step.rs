@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut next = || arguments.next();
-    let (place, task, step) = (next().unwrap(), next().unwrap(), next().unwrap());
-    let (kind, path) = place.split_once(':').unwrap();
+    let (location, task, step) = (next().unwrap(), next().unwrap(), next().unwrap());
+    let (kind, path) = location.split_once(':').unwrap();
     let store: Arc<dyn Store> = match kind {
         "sqlite" => Arc::new(SqliteStore::open(Path::new(path)).unwrap()),
         "jetstream" => JetStream.open(&nats(path), &Handle::current()),

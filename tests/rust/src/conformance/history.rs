@@ -2,11 +2,11 @@
 
 use notifier_core::store::HistoryRow;
 
-use super::{Place, accept};
+use super::{StoreFixture, accept};
 use crate::fixtures::{delivered, id, request};
 
-pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn a_history_row_is_stored_until_it_is_written(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     let row = |line: &str| HistoryRow {
         config: "notifier.toml".into(),
         line: line.to_owned(),
@@ -26,7 +26,7 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
     // They are another's for as long as it lives.
     let claim = async || other.claim_history("notifier.toml", 9).await.unwrap();
     assert_eq!(claim().await, []);
-    place.lapse();
+    fixture.lapse();
     assert_eq!(other.claim_history("other.toml", 9).await.unwrap(), []);
     assert_eq!(
         other.claim_history("notifier.toml", 1).await.unwrap(),
@@ -37,7 +37,7 @@ pub async fn a_history_row_is_stored_until_it_is_written(place: &dyn Place) {
     for task in ["a", "c", "d"] {
         other.history_written(&row(task)).await.unwrap();
     }
-    place.lapse();
-    let last = place.open();
+    fixture.lapse();
+    let last = fixture.open();
     assert_eq!(last.claim_history("notifier.toml", 9).await.unwrap(), []);
 }

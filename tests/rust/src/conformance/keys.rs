@@ -3,11 +3,11 @@
 use notifier_core::model::outcome::{MessageRef, Outcome};
 use notifier_core::store::Accepted;
 
-use super::{Place, accept};
+use super::{StoreFixture, accept};
 use crate::fixtures::{delivered, failed, id, keyed};
 
-pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn a_key_is_known_to_every_process(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, keyed("a", "k", 1)).await;
     let Accepted::Known(known) = other.accept(keyed("b", "k", 1)).await.unwrap() else {
         panic!("taken twice");
@@ -24,7 +24,7 @@ pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
     one.complete(&id("a", 0), &delivered(0, Some("m")), None)
         .await
         .unwrap();
-    let Accepted::Known(known) = place.open().accept(keyed("b", "k", 1)).await.unwrap() else {
+    let Accepted::Known(known) = fixture.open().accept(keyed("b", "k", 1)).await.unwrap() else {
         panic!("taken twice");
     };
     let name = Some(MessageRef("m".to_owned()));
@@ -34,8 +34,8 @@ pub async fn a_key_is_known_to_every_process(place: &dyn Place) {
     );
 }
 
-pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn of_two_processes_one_takes_a_key(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     for n in 0..20 {
         let key = format!("k{n}");
         let (a, b) = (
@@ -49,8 +49,8 @@ pub async fn of_two_processes_one_takes_a_key(place: &dyn Place) {
     }
 }
 
-pub async fn a_key_of_which_everything_failed_is_forgotten(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn a_key_of_which_everything_failed_is_forgotten(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     accept(&*outbox, keyed("a", "k", 1)).await;
     outbox
         .complete(&id("a", 0), &failed(0), None)

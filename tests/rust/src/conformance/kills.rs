@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use notifier_core::store::{HistoryRow, Ownership, Store};
 
-use super::{Place, accept, claim};
+use super::{StoreFixture, accept, claim};
 use crate::fixtures::{delivered, id, request};
 
 /// Where a process is killed.
@@ -65,19 +65,28 @@ pub const STEPS: &[Step] = &[
     step("released", Left::Row),
 ];
 
-pub async fn a_process_that_is_killed_after_a_step_leaves_what_it_has_stored(place: &dyn Place) {
+pub async fn a_process_that_is_killed_after_a_step_leaves_what_it_has_stored(
+    fixture: &dyn StoreFixture,
+) {
     for (at, step) in STEPS.iter().enumerate() {
         let kill = Kill {
             task: step.name.to_owned(),
             step: at,
             within: None,
         };
-        place.kill_at(kill).await;
-        assert_eq!(left_by(place, step.name).await, step.left, "{}", step.name);
+        fixture.kill_at(kill).await;
+        assert_eq!(
+            left_by(fixture, step.name).await,
+            step.left,
+            "{}",
+            step.name
+        );
     }
 }
 
-pub async fn a_process_that_is_killed_during_a_step_leaves_it_done_or_not_done(place: &dyn Place) {
+pub async fn a_process_that_is_killed_during_a_step_leaves_it_done_or_not_done(
+    fixture: &dyn StoreFixture,
+) {
     for micros in [0, 1000] {
         for (at, steps) in STEPS.windows(2).enumerate() {
             let task = format!("{} within {micros} microseconds", steps[1].name);
@@ -86,8 +95,8 @@ pub async fn a_process_that_is_killed_during_a_step_leaves_it_done_or_not_done(p
                 step: at + 1,
                 within: Some(Duration::from_micros(micros)),
             };
-            place.kill_at(kill).await;
-            let left = left_by(place, &task).await;
+            fixture.kill_at(kill).await;
+            let left = left_by(fixture, &task).await;
             assert!(
                 steps.iter().any(|step| step.left == left),
                 "{task}: {left:?}"
@@ -97,10 +106,10 @@ pub async fn a_process_that_is_killed_during_a_step_leaves_it_done_or_not_done(p
 }
 
 /// What another process finds of the task. It completes all of it, so that nothing is left.
-pub async fn left_by(place: &dyn Place, task: &str) -> Left {
-    let (next, delivery) = (place.open(), id(task, 0));
+pub async fn left_by(fixture: &dyn StoreFixture, task: &str) -> Left {
+    let (next, delivery) = (fixture.open(), id(task, 0));
     next.depth().await.unwrap();
-    place.lapse();
+    fixture.lapse();
     let mut left = Left::Nothing;
     for row in next.claim_history("notifier.toml", 9).await.unwrap() {
         assert_eq!(row, row_of(task));

@@ -6,11 +6,13 @@ use notifier_core::model::notification::{AlertState, AlertStatus, Level};
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::store::{LastNotification, MAX_LAST_NOTIFICATIONS};
 
-use super::Place;
+use super::StoreFixture;
 use crate::fixtures::time;
 
-pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn what_a_destination_was_told_last_is_known_to_every_process(
+    fixture: &dyn StoreFixture,
+) {
+    let (one, other) = (fixture.open(), fixture.open());
     let levels = Level::ALL.into_iter().map(Some).chain([None]);
     let statuses = || AlertStatus::ALL.into_iter().map(Some).chain([None]);
     let states =
@@ -28,7 +30,7 @@ pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &
     }
     assert_eq!(one.last_notification("other").await.unwrap(), None);
     drop((one, other));
-    let next = place.open();
+    let next = fixture.open();
     assert!(next.last_notification("k").await.unwrap().is_some());
     // What nobody waits for is done all the same, and in its order.
     drop(next.set_last_notification("k", None));
@@ -36,8 +38,8 @@ pub async fn what_a_destination_was_told_last_is_known_to_every_process(place: &
     assert_eq!(next.depth().await.unwrap(), 0);
 }
 
-pub async fn the_last_ten_thousand_keys_of_destinations_are_known(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn the_last_ten_thousand_keys_of_destinations_are_known(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     let last = LastNotification {
         message: None,
         state: None,

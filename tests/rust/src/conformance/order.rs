@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use notifier_core::store::{NewRequest, Ownership, Store};
 
-use super::{Place, accept, claim};
+use super::{StoreFixture, accept, claim};
 use crate::fixtures::{delivered, failed, id, new_delivery, request};
 
 pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_has(
-    place: &dyn Place,
+    fixture: &dyn StoreFixture,
 ) {
-    let (one, other) = (place.open(), place.open());
+    let (one, other) = (fixture.open(), fixture.open());
     assert_eq!(accept(&*one, in_order("a", 1)).await, [0; 0]);
     // In one process those of a key are in one line anyway.
     assert_eq!(accept(&*one, in_order("b", 1)).await, [0; 0]);
@@ -31,13 +31,13 @@ pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_h
     assert!(other.has_older(&id("d", 0)).await.unwrap());
 }
 
-pub async fn what_is_claimed_keeps_its_order(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn what_is_claimed_keeps_its_order(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     for (outbox, task) in [(&one, "a"), (&other, "b"), (&one, "c")] {
         accept(&**outbox, in_order(task, 1)).await;
     }
     one.release().await.unwrap();
-    let next = place.open();
+    let next = fixture.open();
     // One is accepted before it has even begun with what it claims.
     let claimed = claim(&*next).await;
     let behind: Vec<_> = claimed
@@ -59,9 +59,9 @@ pub async fn what_is_claimed_keeps_its_order(place: &dyn Place) {
 }
 
 pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up(
-    place: &dyn Place,
+    fixture: &dyn StoreFixture,
 ) {
-    let (one, other) = (place.open(), place.open());
+    let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, in_order("a", 1)).await;
     assert_eq!(accept(&*other, in_order("b", 1)).await, [0]);
     one.complete(&id("a", 0), &delivered(0, None), None)
@@ -78,8 +78,10 @@ pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_lat
     assert_eq!(accept(&*other, in_order("d", 1)).await, [0; 0]);
 }
 
-pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(
+    fixture: &dyn StoreFixture,
+) {
+    let (one, other) = (fixture.open(), fixture.open());
     let to = |task: &str, destinations: &[u8]| {
         let mut request = in_order(task, 1);
         let deliveries = destinations.iter().enumerate();
@@ -124,8 +126,8 @@ pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(pl
     assert_eq!(all().await, [false; 5]);
 }
 
-pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     for n in 0..20 {
         accept(&*outbox, in_order(&format!("t{n}"), 1)).await;
     }
@@ -136,12 +138,12 @@ pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(place: &dyn Pl
     }
 }
 
-pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     for task in ["a", "b"] {
         assert_eq!(accept(&*one, in_order(task, 1)).await, [0; 0]);
     }
-    place.lapse();
+    fixture.lapse();
     let [taken, _] = <[_; 2]>::try_from(claim(&*other).await).unwrap();
     assert_eq!(taken.task, "a");
     for task in ["a", "b"] {
@@ -163,10 +165,10 @@ pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(place: &dy
 
 /// Three processes accept, one of them gives back what it has, and the others go on with it.
 pub async fn deliveries_of_a_key_leave_in_their_order_whichever_process_has_them(
-    place: &dyn Place,
+    fixture: &dyn StoreFixture,
 ) {
     const COUNT: usize = 45;
-    let processes: [Process; 3] = std::array::from_fn(|_| Process::new(place.open()));
+    let processes: [Process; 3] = std::array::from_fn(|_| Process::new(fixture.open()));
     let left = Arc::new(Mutex::new(Vec::new()));
     for n in 0..COUNT {
         let process = &processes[n * 7 % 5 % 3];

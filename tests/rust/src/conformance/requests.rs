@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use notifier_core::model::outcome::MessageRef;
 use notifier_core::store::{Accepted, Ownership, StoredRequest};
 
-use super::{Place, accept, claim};
+use super::{StoreFixture, accept, claim};
 use crate::fixtures::{
     assert_same, delivered, ended_at_once, id, keyed, new_delivery, request, time,
 };
 
-pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn what_has_ended_is_not_there_any_more(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     accept(&*outbox, request("a")).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
     outbox
@@ -19,12 +19,14 @@ pub async fn what_has_ended_is_not_there_any_more(place: &dyn Place) {
         .await
         .unwrap();
     assert_eq!(outbox.depth().await.unwrap(), 0);
-    place.lapse();
-    assert!(claim(&*place.open()).await.is_empty());
+    fixture.lapse();
+    assert!(claim(&*fixture.open()).await.is_empty());
 }
 
-pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(
+    fixture: &dyn StoreFixture,
+) {
+    let (one, other) = (fixture.open(), fixture.open());
     let given = request("a");
     accept(&*one, given.clone()).await;
     assert_eq!(
@@ -36,7 +38,7 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place:
         Ownership::Lost
     );
     assert!(claim(&*other).await.is_empty());
-    place.lapse();
+    fixture.lapse();
     let [taken] = <[_; 1]>::try_from(claim(&*other).await).unwrap();
     assert_same(&taken, &given);
     assert_eq!(
@@ -49,10 +51,10 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(place:
     assert!(claim(&*one).await.is_empty());
 }
 
-pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn Place) {
+pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(fixture: &dyn StoreFixture) {
     let at = time(1_700_000_000_123);
     for (n, steps) in ["", "p", "a", "an", "ap", "apa"].iter().enumerate() {
-        let (first, task) = (place.open(), format!("t{n}"));
+        let (first, task) = (fixture.open(), format!("t{n}"));
         let delivery = id(&task, 0);
         accept(&*first, request(&task)).await;
         let (mut parts, mut attempting) = (0, None);
@@ -74,8 +76,8 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn
                 }
             }
         }
-        place.lapse();
-        let next = place.open();
+        fixture.lapse();
+        let next = fixture.open();
         let taken = claim(&*next).await;
         let taken = taken.iter().find(|taken| taken.task == task).unwrap();
         let delivery = &taken.deliveries[0];
@@ -88,8 +90,8 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(place: &dyn
     }
 }
 
-pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn what_has_ended_of_a_request_is_not_done_again(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     let mut given = request("a");
     given.deliveries = vec![
         new_delivery(0),
@@ -102,8 +104,8 @@ pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
         .complete(&id("a", 2), &delivered(2, None), None)
         .await
         .unwrap();
-    place.lapse();
-    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    fixture.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*fixture.open()).await).unwrap();
     let open: Vec<bool> = taken
         .deliveries
         .iter()
@@ -118,13 +120,15 @@ pub async fn what_has_ended_of_a_request_is_not_done_again(place: &dyn Place) {
     assert_eq!(outcomes, ["pending", "failed", "delivered", "pending"]);
 }
 
-pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(place: &dyn Place) {
-    let first = place.open();
+pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(
+    fixture: &dyn StoreFixture,
+) {
+    let first = fixture.open();
     for n in 0..5 {
         accept(&*first, request(&format!("t{n}"))).await;
     }
-    place.lapse();
-    let next = place.open();
+    fixture.lapse();
+    let next = fixture.open();
     let tasks = |taken: Vec<StoredRequest>| -> Vec<String> {
         taken.into_iter().map(|request| request.task).collect()
     };
@@ -138,30 +142,30 @@ pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(
     );
 }
 
-pub async fn requests_of_another_configuration_file_are_left(place: &dyn Place) {
-    accept(&*place.open(), request("a")).await;
-    place.lapse();
-    let next = place.open();
+pub async fn requests_of_another_configuration_file_are_left(fixture: &dyn StoreFixture) {
+    accept(&*fixture.open(), request("a")).await;
+    fixture.lapse();
+    let next = fixture.open();
     assert!(next.claim("other.toml", 10).await.unwrap().is_empty());
     assert!(next.claim("", 10).await.unwrap().is_empty());
     assert_eq!(claim(&*next).await.len(), 1);
 }
 
-pub async fn what_nobody_waits_for_is_not_taken(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn what_nobody_waits_for_is_not_taken(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     for n in 0..20 {
         drop(outbox.accept(keyed(&format!("t{n}"), "k", n)));
     }
     // Asked for later, so done later: nothing of the others is left by then.
     accept(&*outbox, keyed("last", "k", 99)).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
-    place.lapse();
-    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    fixture.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*fixture.open()).await).unwrap();
     assert_eq!(taken.task, "last");
 }
 
-pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn a_providers_message_belongs_to_one_delivery(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     accept(&*outbox, request("a")).await;
     accept(&*outbox, request("b")).await;
     // Of one that must not be repeated, and so is looked for.
@@ -174,7 +178,7 @@ pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
         .await
         .unwrap();
     let asked = vec![MessageRef("SM1".to_owned()), MessageRef("SM2".to_owned())];
-    let taken = |delivery| place.open().claimed_by_others(&delivery, asked.clone());
+    let taken = |delivery| fixture.open().claimed_by_others(&delivery, asked.clone());
     assert_eq!(
         taken(id("b", 0)).await.unwrap(),
         [MessageRef("SM1".to_owned())]
@@ -182,10 +186,10 @@ pub async fn a_providers_message_belongs_to_one_delivery(place: &dyn Place) {
     assert_eq!(taken(id("a", 0)).await.unwrap(), []);
 }
 
-pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn an_owner_may_note_nothing_of_what_is_anothers(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, request("a")).await;
-    place.lapse();
+    fixture.lapse();
     claim(&*other).await;
     let delivery = id("a", 0);
     assert_eq!(
@@ -203,8 +207,8 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
         Ownership::Owned
     );
     assert_eq!(other.depth().await.unwrap(), 1);
-    place.lapse();
-    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    fixture.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*fixture.open()).await).unwrap();
     assert_eq!(taken.deliveries[0].report.parts_delivered, 0);
     assert_eq!(
         taken.deliveries[0].work.as_ref().unwrap().attempt_began,
@@ -212,18 +216,18 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(place: &dyn Place) {
     );
 }
 
-pub async fn a_request_of_many_deliveries_is_kept_whole(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn a_request_of_many_deliveries_is_kept_whole(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     let mut given = request("a");
     given.deliveries = (0..1000).map(new_delivery).collect();
     accept(&*outbox, given.clone()).await;
-    place.lapse();
-    let [taken] = <[_; 1]>::try_from(claim(&*place.open()).await).unwrap();
+    fixture.lapse();
+    let [taken] = <[_; 1]>::try_from(claim(&*fixture.open()).await).unwrap();
     assert_same(&taken, &given);
 }
 
-pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
-    let outbox = place.open();
+pub async fn many_requests_at_once_are_all_kept(fixture: &dyn StoreFixture) {
+    let outbox = fixture.open();
     let asked = (0..500).map(|n| outbox.accept(request(&format!("t{n}"))));
     for accepted in futures_util::future::join_all(asked).await {
         assert!(matches!(accepted.unwrap(), Accepted::New { .. }));
@@ -243,8 +247,8 @@ pub async fn many_requests_at_once_are_all_kept(place: &dyn Place) {
     assert_eq!(outbox.depth().await.unwrap(), 0);
 }
 
-pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
-    let (server, one, other) = (place.open(), place.open(), place.open());
+pub async fn what_is_left_belongs_to_whoever_comes_first(fixture: &dyn StoreFixture) {
+    let (server, one, other) = (fixture.open(), fixture.open(), fixture.open());
     for task in ["a", "b"] {
         let left = server.enqueue(keyed(task, task, 1)).await.unwrap();
         assert!(matches!(left, Accepted::New { .. }));
@@ -267,18 +271,18 @@ pub async fn what_is_left_belongs_to_whoever_comes_first(place: &dyn Place) {
     assert!(one.claim("notifier.toml", 9).await.unwrap().is_empty());
 }
 
-pub async fn what_is_left_and_unheard_of_is_not_taken(place: &dyn Place) {
-    let server = place.open();
+pub async fn what_is_left_and_unheard_of_is_not_taken(fixture: &dyn StoreFixture) {
+    let server = fixture.open();
     drop(server.enqueue(keyed("a", "k", 1)));
     let accepted = server.enqueue(keyed("b", "k", 2)).await.unwrap();
     assert!(matches!(accepted, Accepted::New { .. }));
-    let taken = place.open().claim("notifier.toml", 9).await.unwrap();
+    let taken = fixture.open().claim("notifier.toml", 9).await.unwrap();
     assert_eq!(taken.len(), 1);
     assert_eq!(taken[0].task, "b");
 }
 
-pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn what_is_released_is_anothers_at_once(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     for task in ["a", "b"] {
         one.accept(request(task)).await.unwrap();
     }
@@ -292,15 +296,15 @@ pub async fn what_is_released_is_anothers_at_once(place: &dyn Place) {
     );
 }
 
-pub async fn what_runs_in_this_process_is_not_claimed_again(place: &dyn Place) {
-    let (one, other) = (place.open(), place.open());
+pub async fn what_runs_in_this_process_is_not_claimed_again(fixture: &dyn StoreFixture) {
+    let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, request("a")).await;
     let runs = one.running().start(id("a", 0)).unwrap();
     assert!(one.running().start(id("a", 0)).is_none());
-    place.lapse();
+    fixture.lapse();
     assert!(claim(&*one).await.is_empty());
     drop(runs);
-    place.lapse();
+    fixture.lapse();
     assert_eq!(claim(&*one).await.len(), 1);
     assert!(claim(&*other).await.is_empty());
     assert_eq!(

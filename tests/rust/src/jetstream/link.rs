@@ -136,7 +136,7 @@ impl Link {
 }
 
 impl Connect for Link {
-    fn place(&self) -> &str {
+    fn location(&self) -> &str {
         "model"
     }
 

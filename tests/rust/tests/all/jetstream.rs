@@ -13,7 +13,7 @@ use notifier_core::store::{
     Accepted, Backend, NewDelivery, OutboxServers, Ownership, Store, StoreErrorKind,
 };
 use notifier_jetstream::JetStream;
-use rust_tests::conformance::Place;
+use rust_tests::conformance::StoreFixture;
 use rust_tests::conformance::kills::{Kill, kill_program};
 use rust_tests::conformance::order::in_order;
 use rust_tests::fixtures::{delivered, failed, id, new_delivery, request};
@@ -28,7 +28,7 @@ impl Server {
     }
 }
 
-impl Place for Server {
+impl StoreFixture for Server {
     fn open(&self) -> Arc<dyn Store> {
         JetStream.open(&nats(&self.0.url), &Handle::current())
     }
@@ -61,9 +61,9 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     let mut given = request("a");
     given.deliveries = vec![new_delivery(0), new_delivery(1)];
     first.accept(given).await.unwrap();
-    for place in 0..2 {
+    for index in 0..2 {
         first
-            .complete(&id("a", place), &failed(place), None)
+            .complete(&id("a", index), &failed(index), None)
             .await
             .unwrap();
     }
@@ -71,8 +71,8 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     let way = nats(&server.0.url);
     let retried = tokio::task::spawn_blocking(move || {
         let mut operator = JetStream.operator(&way).unwrap();
-        let retry = |place| {
-            let task = Some(("a".to_owned(), Some(place)));
+        let retry = |index| {
+            let task = Some(("a".to_owned(), Some(index)));
             operator.retry(&DeliveryFilter {
                 task,
                 ..DeliveryFilter::default()
@@ -84,8 +84,8 @@ async fn of_a_request_with_two_messages_one_at_a_time_is_in_a_process_hand() {
     let worker = server.open();
     let [taken] = <[_; 1]>::try_from(worker.claim("notifier.toml", 9).await.unwrap()).unwrap();
     let work = |delivery: &NewDelivery| delivery.work.is_some();
-    let place = taken.deliveries.iter().position(work).unwrap();
-    let owned = worker.check_lease(&id("a", place)).await.unwrap();
+    let index = taken.deliveries.iter().position(work).unwrap();
+    let owned = worker.check_lease(&id("a", index)).await.unwrap();
     assert_eq!(owned, Ownership::Owned);
 }
 

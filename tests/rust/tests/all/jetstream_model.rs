@@ -12,7 +12,7 @@ use notifier_core::store::{
 };
 use notifier_jetstream::JetStreamStore;
 use notifier_jetstream::server::StreamName;
-use rust_tests::conformance::Place;
+use rust_tests::conformance::StoreFixture;
 use rust_tests::conformance::kills::{Kill, Left, STEPS, go_to, left_by};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};
 use rust_tests::jetstream::{Link, Servers};
@@ -55,7 +55,7 @@ impl Model {
     }
 }
 
-impl Place for Model {
+impl StoreFixture for Model {
     fn open(&self) -> Arc<dyn Store> {
         self.open_link().0
     }

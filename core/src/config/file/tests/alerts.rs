@@ -17,7 +17,7 @@ fn state_is_on_for_a_file_with_any_of_its_keys() {
             "[settings]\nmax_attempts = 3\n{settings}\n{RECEIVERS}[[routes]]\nreceivers = \"a\"\n{route}\n"
         );
         let key = config(&text).alerts.turned_on_by;
-        key.map(|key| (key.path, key.place.line))
+        key.map(|key| (key.path, key.position.line))
     };
     let by = |path: &str, line| Some((path.to_owned(), line));
     for (settings, route, expected) in [
@@ -62,7 +62,7 @@ fn state_is_on_for_a_file_with_any_of_its_keys() {
     );
     let key = config(&text).alerts.turned_on_by.unwrap();
     assert_eq!(
-        (key.path.as_str(), key.place.line),
+        (key.path.as_str(), key.position.line),
         ("routes[0].group_by", 3)
     );
 }

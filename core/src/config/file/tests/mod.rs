@@ -95,8 +95,8 @@ fn a_file_is_read_with_everything_that_it_may_hold() {
         .map(|receiver| receiver.name.as_str())
         .collect();
     assert_eq!(names, ["oncall", "ops", "discord-ops"]);
-    let senders = |place: usize| {
-        let destinations = config.receivers[place].destinations.iter();
+    let senders = |index: usize| {
+        let destinations = config.receivers[index].destinations.iter();
         destinations
             .map(|destination| destination.sender)
             .collect::<Vec<_>>()
@@ -646,7 +646,7 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
     for (text, line, column, path, words) in BAD {
         let errors = read(text).config.err().unwrap_or_default().errors;
         let found = errors.iter().any(|problem| {
-            problem.location.place
+            problem.location.position
                 == Some(FilePosition {
                     line: *line,
                     column: *column,
@@ -692,8 +692,8 @@ fn what_is_no_utf_8_has_its_place() {
             true,
         );
         let report = loaded.config.map(drop).unwrap_err();
-        let place = report.errors[0].location.place.unwrap();
-        assert_eq!((place.line, place.column), (line, column));
+        let position = report.errors[0].location.position.unwrap();
+        assert_eq!((position.line, position.column), (line, column));
         assert!(report.errors[0].message.contains(message), "{report:?}");
     }
     let marked = "\u{feff}[receivers.a]\nslack = { webhook_url = \"https://a.example\" }\n";
@@ -734,7 +734,7 @@ fn a_field_that_is_matched_by_a_glob_is_warned_of_wherever_matchers_stand() {
     let meant: Vec<_> = warnings
         .filter_map(|warning| {
             let (_, meant) = warning.message.split_once("did you mean ")?;
-            Some((warning.location.place.unwrap().line, meant.to_owned()))
+            Some((warning.location.position.unwrap().line, meant.to_owned()))
         })
         .collect();
     assert_eq!(
@@ -754,7 +754,7 @@ fn all_problems_are_found_at_once_in_the_order_of_the_file() {
     let lines: Vec<_> = report
         .errors
         .iter()
-        .map(|problem| problem.location.place.unwrap().line)
+        .map(|problem| problem.location.position.unwrap().line)
         .collect();
     assert_eq!(lines, [2, 3, 5, 7]);
 }

@@ -108,7 +108,7 @@ fn what_takes_too_much_or_cannot_be_done_has_its_line() {
         );
         assert!(error.message.contains(message), "{source}: {error}");
         assert_eq!(
-            error.location.place,
+            error.location.position,
             Some(SOURCE_PLACE),
             "{source}: {error}"
         );

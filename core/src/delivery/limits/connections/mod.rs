@@ -56,11 +56,11 @@ impl Connections {
             return Ok(ConnectionPermit::new(self, held));
         }
         let (sender, receiver) = oneshot::channel();
-        let place = shares.line_up(line, &ask, sender);
+        let position = shares.line_up(line, &ask, sender);
         Err(Box::new(PendingConnection {
             connections: Arc::clone(self),
             line,
-            place,
+            position,
             receiver,
         }))
     }
@@ -100,15 +100,15 @@ impl Connections {
 
     /// The next in line who may have a connection, with it.
     fn next(&self, shares: &mut Waiters) -> Option<(oneshot::Sender<ConnectionPermit>, Grant)> {
-        let (line, place, ask) = shares.first()?;
+        let (line, position, ask) = shares.first()?;
         let held = self.grant(shares, line, &ask)?;
-        shares.turn = shares.turn.max(place.turn);
+        shares.turn = shares.turn.max(position.turn);
         // The grant is for the party whose positions have moved.
-        let place = WaiterPosition {
-            in_use: shares.in_use_by(place.party),
-            ..place
+        let position = WaiterPosition {
+            in_use: shares.in_use_by(position.party),
+            ..position
         };
-        let waiter = shares.leave(line, place)?;
+        let waiter = shares.leave(line, position)?;
         Some((waiter.sender, held))
     }
 }
@@ -117,7 +117,7 @@ impl Connections {
 pub struct PendingConnection {
     connections: Arc<Connections>,
     line: WaitQueueKey,
-    place: WaiterPosition,
+    position: WaiterPosition,
     receiver: oneshot::Receiver<ConnectionPermit>,
 }
 
@@ -132,7 +132,7 @@ impl Future for PendingConnection {
 impl Drop for PendingConnection {
     /// Returns a permit that was granted meanwhile.
     fn drop(&mut self) {
-        lock(&self.connections.shares).leave(self.line, self.place);
+        lock(&self.connections.shares).leave(self.line, self.position);
     }
 }
 

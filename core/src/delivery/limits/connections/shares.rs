@@ -180,11 +180,11 @@ impl<S> Shares<S> {
             0 => self.by_party.remove(&party),
             after => self.by_party.insert(party, after),
         };
-        for (line, places) in &mut self.lines {
+        for (line, positions) in &mut self.lines {
             let queue = self.waiting.get(&(party, *line));
             if let Some(first) = queue.and_then(VecDeque::front) {
-                places.remove(&first.place(party, before));
-                places.insert(first.place(party, after));
+                positions.remove(&first.position(party, before));
+                positions.insert(first.position(party, after));
             }
         }
     }
@@ -216,41 +216,41 @@ impl<S> Shares<S> {
             pool: ask.pool,
             sender,
         };
-        let place = waiter.place(ask.party, 0);
+        let position = waiter.position(ask.party, 0);
         let in_use = self.in_use_by(ask.party);
         let queue = self.waiting.entry((ask.party, line));
         // Mostly there is one of a party, and ten thousand parties may wait.
         let queue = queue.or_insert_with(|| VecDeque::with_capacity(1));
         let index = queue.partition_point(|before| before.key() < waiter.key());
-        let places = self.lines.entry(line).or_default();
+        let positions = self.lines.entry(line).or_default();
         if index == 0 {
             if let Some(first) = queue.front() {
-                places.remove(&first.place(ask.party, in_use));
+                positions.remove(&first.position(ask.party, in_use));
             }
-            places.insert(waiter.place(ask.party, in_use));
+            positions.insert(waiter.position(ask.party, in_use));
         }
         queue.insert(index, waiter);
-        place
+        position
     }
 
     /// Takes somebody out of line.
-    pub fn leave(&mut self, line: WaitQueueKey, place: WaiterPosition) -> Option<Waiter<S>> {
-        let in_use = self.in_use_by(place.party);
-        let queue = self.waiting.get_mut(&(place.party, line))?;
-        let key = (place.turn, place.arrival);
+    pub fn leave(&mut self, line: WaitQueueKey, position: WaiterPosition) -> Option<Waiter<S>> {
+        let in_use = self.in_use_by(position.party);
+        let queue = self.waiting.get_mut(&(position.party, line))?;
+        let key = (position.turn, position.arrival);
         let index = queue.binary_search_by_key(&key, Waiter::key).ok()?;
         let waiter = queue.remove(index)?;
-        let places = self.lines.get_mut(&line)?;
+        let positions = self.lines.get_mut(&line)?;
         if index == 0 {
-            places.remove(&waiter.place(place.party, in_use));
+            positions.remove(&waiter.position(position.party, in_use));
             if let Some(first) = queue.front() {
-                places.insert(first.place(place.party, in_use));
+                positions.insert(first.position(position.party, in_use));
             }
         }
         if queue.is_empty() {
-            self.waiting.remove(&(place.party, line));
+            self.waiting.remove(&(position.party, line));
         }
-        if places.is_empty() {
+        if positions.is_empty() {
             self.lines.remove(&line);
         }
         self.change_request(waiter.request, |request| request.waiting -= 1);
@@ -259,19 +259,20 @@ impl<S> Shares<S> {
 
     /// The first of all lines who has a share.
     pub fn first(&self) -> Option<(WaitQueueKey, WaiterPosition, ConnectionRequest)> {
-        let firsts = self.lines.iter().filter_map(|(line, places)| {
-            let place = *places.first()?;
-            let waiter = self.waiting.get(&(place.party, *line))?.front()?;
+        let firsts = self.lines.iter().filter_map(|(line, positions)| {
+            let position = *positions.first()?;
+            let waiter = self.waiting.get(&(position.party, *line))?.front()?;
             let ask = ConnectionRequest {
                 limit: line.limit,
-                party: place.party,
+                party: position.party,
                 request: waiter.request,
                 class: line.class,
                 pool: waiter.pool,
             };
-            self.has_share(*line, &ask).then_some((*line, place, ask))
+            self.has_share(*line, &ask)
+                .then_some((*line, position, ask))
         });
-        firsts.min_by_key(|(_, place, _)| *place)
+        firsts.min_by_key(|(_, position, _)| *position)
     }
 }
 
@@ -280,7 +281,7 @@ impl<S> Waiter<S> {
         (self.turn, self.arrival)
     }
 
-    const fn place(&self, party: u64, in_use: usize) -> WaiterPosition {
+    const fn position(&self, party: u64, in_use: usize) -> WaiterPosition {
         WaiterPosition {
             in_use,
             turn: self.turn,

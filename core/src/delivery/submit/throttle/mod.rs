@@ -171,18 +171,18 @@ impl Dispatcher {
             return;
         }
         let channel = Arc::clone(&planned.channel);
-        let mut place = delivery.line_up_as(None);
+        let mut position = delivery.line_up_as(None);
         let outbox = entry
             .as_ref()
             .map(|entry| entry.shared_last_notifications());
         tokio::spawn(async move {
-            place.wait_for_turn().await;
+            position.wait_for_turn().await;
             services
                 .last_notifications
                 .forget_state(&key, outbox.as_deref())
                 .await;
             drop(guard);
-            place.release(&services.queues, channel.destination());
+            position.release(&services.queues, channel.destination());
         });
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use notifier_core::store::operator::{DeliveryFilter, Operator};
 use notifier_core::store::sqlite::operator::SqliteOperator;
 use notifier_core::store::{Accepted, LEASE, Ownership, RENEW_EVERY, RequestStore, Store};
-use rust_tests::conformance::Place;
+use rust_tests::conformance::StoreFixture;
 use rust_tests::conformance::kills::{Kill, STEPS};
 use rust_tests::fixtures::{delivered, failed, id, keyed, request};
 

@@ -10,7 +10,7 @@ use futures_util::future::{self, BoxFuture};
 use notifier_core::store::Store;
 use notifier_core::store::clock::{Clock, ClockReading, SystemClock};
 use notifier_core::store::sqlite::SqliteStore;
-use rust_tests::conformance::Place;
+use rust_tests::conformance::StoreFixture;
 use rust_tests::conformance::kills::{Kill, kill_program};
 
 pub struct File {
@@ -100,7 +100,7 @@ impl Clock for TestClock {
 /// Milliseconds of a day.
 pub const DAY: i64 = 24 * 3600 * 1000;
 
-impl Place for File {
+impl StoreFixture for File {
     fn open(&self) -> Arc<dyn Store> {
         Arc::new(SqliteStore::open(&self.path).unwrap())
     }

@@ -11,7 +11,7 @@ use notifier_core::store::operator::{DeliveryFilter, Operator, StoredState};
 use notifier_core::store::sqlite::SqliteStore;
 use notifier_core::store::sqlite::operator::SqliteOperator;
 use notifier_core::store::{Accepted, KEEP_LAST_NOTIFICATIONS, LastNotification, Ownership, Store};
-use rust_tests::conformance::Place;
+use rust_tests::conformance::StoreFixture;
 use rust_tests::fixtures::{id, keyed, request};
 
 use self::file::File;

@@ -9,7 +9,7 @@ use super::destination::DestinationQueue;
 use crate::model::notification::{AlertState, DedupKey};
 use crate::model::wire::Destination;
 
-pub struct QueuePlace {
+pub struct QueuePosition {
     pub queue: Arc<DestinationQueue>,
     /// Its place in the order of arrival.
     pub ticket: u64,
@@ -26,7 +26,7 @@ pub struct DedupTurn {
     _done: watch::Sender<()>,
 }
 
-impl QueuePlace {
+impl QueuePosition {
     /// Waits until the delivery before has ended. Gives back whether there was one.
     pub async fn wait_for_turn(&mut self) -> bool {
         match &mut self.turn {
