@@ -7,6 +7,7 @@ mod big_stack;
 mod cache;
 mod environment;
 pub mod file;
+pub mod inhibition;
 mod load;
 pub mod matcher;
 mod outbox;
@@ -14,6 +15,8 @@ pub mod report;
 mod rows;
 pub mod silence;
 pub mod template;
+pub mod time_interval;
+mod weekly_window;
 
 use std::collections::BTreeMap;
 use std::path::Path;

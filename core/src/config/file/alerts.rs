@@ -99,7 +99,7 @@ impl Loader<'_> {
     }
 
     /// Reads a list of names without duplicates.
-    fn names(&mut self, node: &Node, path: &Path) -> Vec<Name> {
+    pub fn names(&mut self, node: &Node, path: &Path) -> Vec<Name> {
         let mut names = Vec::new();
         for node in node.one_or_several() {
             let Some(text) = node.as_str() else {

@@ -6,6 +6,7 @@
 mod alerts;
 mod destination;
 mod extract;
+mod inhibitions;
 mod matchers;
 mod receivers;
 mod routes;
@@ -16,27 +17,33 @@ mod state_keys;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod time_intervals;
 pub(super) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path as FilePath;
+use std::sync::Arc;
 
 use regex::Regex;
 
 pub use self::destination::{FileDestination, RenderedParameter};
+use self::inhibitions::INHIBITIONS;
 pub use self::receivers::Receiver;
 pub use self::routes::Route;
 use self::secrets::{Files, SecretText, Sources};
 use self::state_keys::{GroupKeys, StateKeys};
 pub use self::templates::Checked;
+use self::time_intervals::TIME_INTERVALS;
 use self::tree::{Node, Table, TableEntry, Value};
 use super::alerts::AlertSettings;
 use super::big_stack;
+use super::inhibition::Inhibition;
 use super::matcher::Matcher;
 use super::outbox::OutboxConfig;
 use super::report::ProblemReport;
 use super::silence::Silence;
 use super::template::{Template, Templates};
+use super::time_interval::TimeInterval;
 use crate::channels::OperatorSettings;
 use crate::json::Path;
 use crate::model::level::LevelMap;
@@ -62,6 +69,8 @@ pub struct Config {
     /// The templates of `[templates]`, in the order of the file.
     pub named_templates: Vec<(String, Template)>,
     pub silences: Vec<Silence>,
+    pub time_intervals: Vec<TimeInterval>,
+    pub inhibitions: Arc<[Inhibition]>,
     /// The number of regular expressions in routes and silences.
     pub regexes: usize,
     pub read_options: ReadOptions,
@@ -170,7 +179,15 @@ struct Loader<'a> {
 }
 
 /// The file's tables.
-const SECTIONS: &[&str] = &["settings", "receivers", "routes", "templates", "silences"];
+const SECTIONS: &[&str] = &[
+    "settings",
+    "receivers",
+    "routes",
+    "templates",
+    "silences",
+    TIME_INTERVALS,
+    INHIBITIONS,
+];
 
 impl<'a> Loader<'a> {
     fn new(
@@ -249,17 +266,25 @@ impl Loader<'_> {
         config.by_name = names
             .map(|(index, receiver)| (receiver.name.clone(), index))
             .collect();
+        if let Some(node) = table.get(TIME_INTERVALS) {
+            config.time_intervals = self.time_intervals(node);
+        }
         if let Some(node) = table.get("routes") {
-            config.routes = self.routes(node, &config.by_name);
+            config.routes = self.routes(node, &config);
         }
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
+        }
+        if let Some(node) = table.get(INHIBITIONS) {
+            config.inhibitions = self.inhibitions(node).into();
         }
         let routes = config.routes.iter();
         let routes = routes.map(|route| route.matcher.regexes() + route.extract.len());
         let silences = config.silences.iter();
         let silences = silences.map(|silence| silence.matcher.regexes());
-        config.regexes = routes.chain(silences).sum();
+        let sides = config.inhibitions.iter();
+        let sides = sides.map(|rule| rule.source.regexes() + rule.target.regexes());
+        config.regexes = routes.chain(silences).chain(sides).sum();
         if let Some(node) = table.get("settings") {
             self.default_receivers(node, &mut config);
         }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Loader;
 use super::state_keys::{GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, RESOLVE_TIMEOUT};
 use super::tree::{Node, Table, Value};
+use super::{Config, Loader};
 use crate::config::alerts::GroupSettings;
 use crate::config::matcher::Matcher;
+use crate::config::time_interval::TimeInterval;
 use crate::json::Path;
 use crate::model::extract::Extraction;
 use crate::model::problem::FilePosition;
@@ -33,6 +34,10 @@ pub struct Route {
     /// Expressions that extract fields from the text of a matching notification.
     pub extract: Vec<Extraction>,
     pub group: GroupSettings,
+    /// Indexes of the file's time intervals: the route is muted during the first, and active only during the second. A child
+    /// inherits none.
+    pub mute_intervals: Vec<usize>,
+    pub active_intervals: Vec<usize>,
     /// Identifies the route in the keys of its groups: the route's name, or the matchers of its path. An edit elsewhere
     /// in the file does not change it.
     pub group_key: Arc<str>,
@@ -46,6 +51,8 @@ impl Route {
 }
 
 const REPEAT_INTERVAL: &str = "repeat_interval";
+const MUTE_TIME_INTERVALS: &str = "mute_time_intervals";
+const ACTIVE_TIME_INTERVALS: &str = "active_time_intervals";
 const ROUTE_KEYS: &[&str] = &[
     "name",
     "match",
@@ -57,6 +64,8 @@ const ROUTE_KEYS: &[&str] = &[
     GROUP_WAIT,
     GROUP_INTERVAL,
     RESOLVE_TIMEOUT,
+    MUTE_TIME_INTERVALS,
+    ACTIVE_TIME_INTERVALS,
 ];
 /// The loader refuses deeper trees.
 pub const MAX_DEPTH: usize = 16;
@@ -66,6 +75,7 @@ const MAX_KEY_BYTES: usize = 512;
 /// The routes that the loader has read.
 struct Routes<'a> {
     receivers: &'a HashMap<String, usize>,
+    intervals: &'a [TimeInterval],
     list: Vec<Route>,
     names: HashMap<String, FilePosition>,
 }
@@ -80,9 +90,10 @@ struct Inherited {
 }
 
 impl Loader<'_> {
-    pub fn routes(&mut self, node: &Node, receivers: &HashMap<String, usize>) -> Vec<Route> {
+    pub fn routes(&mut self, node: &Node, config: &Config) -> Vec<Route> {
         let mut routes = Routes {
-            receivers,
+            receivers: &config.by_name,
+            intervals: &config.time_intervals,
             list: Vec::new(),
             names: HashMap::new(),
         };
@@ -151,6 +162,8 @@ impl Loader<'_> {
             continue_matching: false,
             extract: Vec::new(),
             group: GroupSettings::default(),
+            mute_intervals: Vec::new(),
+            active_intervals: Vec::new(),
             group_key: Arc::default(),
         };
         self.route(table, path, &mut route, &mut groups, routes);
@@ -202,6 +215,12 @@ impl Loader<'_> {
                 ("continue", _) => self.mismatch(node, &path, "true or false"),
                 (GROUP_BY | GROUP_WAIT | GROUP_INTERVAL | RESOLVE_TIMEOUT, _) => {
                     self.group_key(member, &path, groups);
+                }
+                (MUTE_TIME_INTERVALS, _) => {
+                    route.mute_intervals = self.interval_names(node, &path, routes.intervals);
+                }
+                (ACTIVE_TIME_INTERVALS, _) => {
+                    route.active_intervals = self.interval_names(node, &path, routes.intervals);
                 }
                 (REPEAT_INTERVAL, _) => {
                     let message = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";

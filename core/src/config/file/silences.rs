@@ -2,7 +2,8 @@
 
 use super::Loader;
 use super::tree::Node;
-use crate::config::silence::{Silence, WeeklyWindow};
+use crate::config::silence::Silence;
+use crate::config::weekly_window::WeeklyWindow;
 use crate::json::Path;
 use crate::text::nearest;
 
@@ -32,10 +33,7 @@ impl Loader<'_> {
                 "match" => silence.matcher = self.matcher(node, &path),
                 "from" => silence.from = self.time(node, &path),
                 "until" => silence.until = self.time(node, &path),
-                "time_zone" => {
-                    let name = self.text(node, &path, "a time zone such as Europe/Berlin");
-                    silence.zone = name.and_then(|name| self.zone(node, &path, &name));
-                }
+                "time_zone" => silence.zone = self.time_zone(node, &path),
                 "weekly" => silence.weekly = self.weekly(node, &path),
                 _ => {}
             }
@@ -77,14 +75,15 @@ impl Loader<'_> {
         time
     }
 
-    fn zone(&mut self, node: &Node, path: &Path, name: &str) -> Option<jiff::tz::TimeZone> {
+    pub fn time_zone(&mut self, node: &Node, path: &Path) -> Option<jiff::tz::TimeZone> {
+        let name = self.text(node, path, "a time zone such as Europe/Berlin")?;
         let zone = jiff::tz::TimeZone::get(name.trim()).ok();
         if zone.is_none() {
             let known: Vec<String> = jiff::tz::db()
                 .available()
                 .map(|name| name.to_string())
                 .collect();
-            let message = match nearest(name, known.iter().map(String::as_str)) {
+            let message = match nearest(&name, known.iter().map(String::as_str)) {
                 Some(meant) => format!("there is no such time zone; did you mean {meant}?"),
                 None => "there is no such time zone; give one such as Europe/Berlin".to_owned(),
             };
@@ -93,11 +92,10 @@ impl Loader<'_> {
         zone
     }
 
-    fn weekly(&mut self, node: &Node, path: &Path) -> Vec<WeeklyWindow> {
+    pub fn weekly(&mut self, node: &Node, path: &Path) -> Vec<WeeklyWindow> {
         let mut windows = Vec::new();
         if node.one_or_several().is_empty() {
-            let message =
-                "the list is empty; leave weekly out where the silence holds on every day";
+            let message = "the list is empty; leave weekly out where every day is meant";
             self.report.error(node.position, path.as_str(), message);
         }
         for node in node.one_or_several() {

@@ -1,4 +1,5 @@
 mod alerts;
+mod muting;
 mod routes;
 
 use std::fs;

@@ -189,7 +189,7 @@ fn what_a_route_cannot_have_is_an_error() {
         (
             "[[routes]]\nreceivers = \"a\"\nremind_every = \"4h\"",
             "line 7, column 1: routes[0].remind_every: unknown key; there are name, match, receivers, continue, extract, \
-             routes, group_by, group_wait, group_interval, resolve_timeout",
+             routes, group_by, group_wait, group_interval, resolve_timeout, mute_time_intervals, active_time_intervals",
         ),
         (
             "[[routes]]\nreceivers = \"a\"\ngroup_wait = \"8d\"",
