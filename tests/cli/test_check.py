@@ -136,7 +136,7 @@ def test_alert_state_is_shown_with_the_line_that_turns_it_on(tmp_path: Path) -> 
 
 
 def test_alert_state_in_a_store_needs_calls_after_a_restart() -> None:
-    state = {"turned_on_by": "routes[0].group_by", "line": 3, "in_memory": False, "alert_key": [], "max_alerts": 9}
+    state = {"enabled_by": "routes[0].group_by", "line": 3, "in_memory": False, "alert_key": [], "max_alerts": 9}
     assert alert_state_lines(state)[1:] == [
         "  alert identity: dedup_key",
         "  after a restart, alerts wait for a call: create a trigger with every:10s and this file, or run a worker",

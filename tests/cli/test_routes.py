@@ -53,7 +53,7 @@ def routes(file: Path, *flags: str, **environment: str) -> Any:
 
 
 def reached(routing: Any) -> list[tuple[str, str, int | None]]:
-    return [(reached["name"], reached["why"], reached["route"]) for reached in routing["receivers"]]
+    return [(reached["name"], reached["reason"], reached["route"]) for reached in routing["receivers"]]
 
 
 WHO: list[tuple[list[str], list[tuple[str, str, int | None]], list[str]]] = [

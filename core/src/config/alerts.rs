@@ -12,7 +12,7 @@ use crate::model::problem::{FilePosition, Location, Problem};
 #[derive(Clone, Debug)]
 pub struct AlertSettings {
     /// The first key of the file that turns alert state on. `None`: alert state is off.
-    pub turned_on_by: Option<StateKey>,
+    pub enabled_by: Option<StateKey>,
     /// The names whose values identify an alert without a dedup key. Empty: such an alert has no identity.
     pub alert_key: Vec<Name>,
     /// Whether the operator allows alert state to end with the process.
@@ -53,7 +53,7 @@ pub const DEFAULT_GROUP_INTERVAL: Duration = Duration::from_secs(5 * 60);
 impl Default for AlertSettings {
     fn default() -> Self {
         Self {
-            turned_on_by: None,
+            enabled_by: None,
             alert_key: Vec::new(),
             is_in_memory: false,
             max_alerts: DEFAULT_MAX_ALERTS as usize,
@@ -64,7 +64,7 @@ impl Default for AlertSettings {
 
 impl AlertSettings {
     pub const fn is_state_on(&self) -> bool {
-        self.turned_on_by.is_some()
+        self.enabled_by.is_some()
     }
 
     /// Checks that alert state has a store. Adds a warning for each setting without effect.
@@ -74,7 +74,7 @@ impl AlertSettings {
         without_effect: impl Iterator<Item = &'static str>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Problem> {
-        let Some(key) = &self.turned_on_by else {
+        let Some(key) = &self.enabled_by else {
             return Ok(());
         };
         let message = match outbox.map(|outbox| &outbox.location) {
@@ -109,7 +109,7 @@ mod tests {
 
     fn settings() -> AlertSettings {
         AlertSettings {
-            turned_on_by: Some(StateKey {
+            enabled_by: Some(StateKey {
                 position: FilePosition { line: 3, column: 1 },
                 path: "routes[0].group_by".to_owned(),
             }),
@@ -152,7 +152,7 @@ mod tests {
                 );
             }
             let off = AlertSettings {
-                turned_on_by: None,
+                enabled_by: None,
                 ..settings
             };
             assert!(

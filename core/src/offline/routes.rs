@@ -38,7 +38,7 @@ pub struct RoutingTrace {
 #[derive(Debug, Serialize)]
 pub struct RoutedReceiver {
     pub name: String,
-    pub why: &'static str,
+    pub reason: &'static str,
     /// The route's number, from 1.
     pub route: Option<usize>,
     /// The line of the route.
@@ -58,7 +58,7 @@ pub struct RoutedDestination {
 pub struct SenderUse {
     pub sender: String,
     /// The use of the sender: `used`, `ignored` or `denied`, according to `request_destinations`.
-    pub becomes: &'static str,
+    pub status: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,7 +135,7 @@ fn reached(
         let known = known.and_then(|index| config.receivers.get(*index));
         all.push(RoutedReceiver {
             name: name.clone(),
-            why: if known.is_some() { "named" } else { "unknown" },
+            reason: if known.is_some() { "named" } else { "unknown" },
             route: None,
             line: None,
             route_name: None,
@@ -146,14 +146,14 @@ fn reached(
         let Some(receiver) = config.receivers.get(reached.receiver) else {
             continue;
         };
-        let (why, route) = match reached.why {
+        let (reason, route) = match reached.matched_by {
             MatchedBy::Route(index) => ("route", Some(index)),
             MatchedBy::Default => ("default", None),
         };
         let named = route.and_then(|index| config.routes.get(index));
         all.push(RoutedReceiver {
             name: receiver.name.clone(),
-            why,
+            reason,
             route: route.map(|index| index + 1),
             line: named.map(|route| route.position.line),
             route_name: named.and_then(|route| route.name.clone()),
@@ -175,7 +175,7 @@ fn destinations(receiver: &Receiver, labels: bool) -> Vec<RoutedDestination> {
 }
 
 fn senders(settings: &Settings, request: &Request) -> Vec<SenderUse> {
-    let becomes = match settings.request_destinations {
+    let status = match settings.request_destinations {
         RequestDestinations::Allow => "used",
         RequestDestinations::Ignore => "ignored",
         RequestDestinations::Deny => "denied",
@@ -183,7 +183,7 @@ fn senders(settings: &Settings, request: &Request) -> Vec<SenderUse> {
     let senders = request.senders.iter().flatten();
     let senders = senders.map(|(sender, _)| SenderUse {
         sender: sender.clone(),
-        becomes,
+        status,
     });
     senders.collect()
 }

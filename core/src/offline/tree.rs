@@ -42,7 +42,7 @@ pub struct GroupSummary {
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct StateSummary {
     /// The first key that turns alert state on.
-    pub turned_on_by: String,
+    pub enabled_by: String,
     pub line: usize,
     /// Whether a restart loses the state.
     pub in_memory: bool,
@@ -97,9 +97,9 @@ impl GroupSummary {
 impl StateSummary {
     /// Returns the summary, or `None` without alert state.
     pub fn of(alerts: &AlertSettings) -> Option<Self> {
-        let key = alerts.turned_on_by.as_ref()?;
+        let key = alerts.enabled_by.as_ref()?;
         Some(Self {
-            turned_on_by: key.path.clone(),
+            enabled_by: key.path.clone(),
             line: key.position.line,
             in_memory: alerts.is_in_memory,
             alert_key: alerts.alert_key.iter().map(ToString::to_string).collect(),
@@ -193,7 +193,7 @@ continue = true
         assert_eq!(
             StateSummary::of(&config(FILE).alerts),
             Some(StateSummary {
-                turned_on_by: "routes[0].group_by".to_owned(),
+                enabled_by: "routes[0].group_by".to_owned(),
                 line: 13,
                 in_memory: true,
                 alert_key: names(&["title", "fields.host"]),

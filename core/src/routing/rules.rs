@@ -15,7 +15,7 @@ use crate::model::notification::Notification;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteMatch {
     pub receiver: usize,
-    pub why: MatchedBy,
+    pub matched_by: MatchedBy,
 }
 
 /// The reason why the rules select a receiver.
@@ -66,7 +66,7 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
         let new = route.receivers.iter().filter(|receiver| is_new(**receiver));
         receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: MatchedBy::Route(*index),
+            matched_by: MatchedBy::Route(*index),
         }));
     }
     if receivers.is_empty() {
@@ -74,7 +74,7 @@ pub fn route(settings: &Settings, notification: &Arc<Notification>) -> Routed {
         let new = default.filter(|receiver| is_new(**receiver));
         receivers.extend(new.map(|receiver| RouteMatch {
             receiver: *receiver,
-            why: MatchedBy::Default,
+            matched_by: MatchedBy::Default,
         }));
     }
     Routed {

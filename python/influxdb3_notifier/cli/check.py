@@ -104,7 +104,7 @@ def alert_state_lines(state: dict[str, Any] | None) -> list[str]:
     location = "in memory, so a restart loses it" if state["in_memory"] else "in the outbox"
     identity = " or ".join(["dedup_key", *filter(None, [" + ".join(state["alert_key"])])])
     lines = [
-        f"  alert state: enabled by {state['turned_on_by']} (line {state['line']}), {location}",
+        f"  alert state: enabled by {state['enabled_by']} (line {state['line']}), {location}",
         f"  alert identity: {identity}",
     ]
     if not state["in_memory"]:

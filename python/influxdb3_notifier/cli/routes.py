@@ -57,22 +57,24 @@ def run(options: argparse.Namespace) -> int:
 
 def would_send(routing: dict[str, Any]) -> bool:
     """Whether a destination would get a message."""
-    senders = [sender["becomes"] for sender in routing["senders"]]
+    senders = [sender["status"] for sender in routing["senders"]]
     if routing["suppressed_by"] is not None or "denied" in senders:
         return False
-    return "used" in senders or any(receiver["why"] != "unknown" for receiver in routing["receivers"])
+    return "used" in senders or any(receiver["reason"] != "unknown" for receiver in routing["receivers"])
 
 
 def receiver_lines(routing: dict[str, Any]) -> Iterator[str]:
     """The destinations that would get the notification, a line each."""
-    if "denied" in [sender["becomes"] for sender in routing["senders"]]:
+    if "denied" in [sender["status"] for sender in routing["senders"]]:
         yield "no receiver: request_destinations=deny, and the request has senders_config (403)"
         return
     for sender in routing["senders"]:
-        yield f"{sender['sender']}: {sender['becomes']}, from the request"
+        yield f"{sender['sender']}: {sender['status']}, from the request"
     for receiver in routing["receivers"]:
-        why = WHY[receiver["why"]].format(**receiver, title=title(receiver["route"], receiver["route_name"]))
-        yield output.escape_control(f"{receiver['name']}: {why}{destinations(receiver)}")
+        reason = SELECTION_REASONS[receiver["reason"]].format(
+            **receiver, title=title(receiver["route"], receiver["route_name"])
+        )
+        yield output.escape_control(f"{receiver['name']}: {reason}{destinations(receiver)}")
     if not would_send(routing) and routing["suppressed_by"] is None:
         no_route = ": no route matches, and there is no default receiver"
         yield f"no receiver{no_route if routing['routes_evaluated'] else ''}"
@@ -80,7 +82,7 @@ def receiver_lines(routing: dict[str, Any]) -> Iterator[str]:
         yield f"nothing is sent: the silence {routing['suppressed_by']} mutes the notification"
 
 
-WHY = {
+SELECTION_REASONS = {
     "named": "the request names it",
     "unknown": "there is no such receiver",
     "route": "{title} (line {line}) matches",

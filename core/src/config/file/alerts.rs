@@ -83,7 +83,7 @@ impl Loader<'_> {
     /// Stores the keys in the configuration after the loader has read the whole file.
     pub fn finish_state(&mut self, config: &mut Config) {
         config.alerts.without_route = self.groups.settings();
-        config.alerts.turned_on_by = self.state.turned_on_by.take();
+        config.alerts.enabled_by = self.state.enabled_by.take();
         if config.alerts.is_state_on() {
             return;
         }

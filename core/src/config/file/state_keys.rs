@@ -47,7 +47,7 @@ impl GroupKeys {
 /// The keys of alert state while the loader reads the file.
 #[derive(Default)]
 pub struct StateKeys {
-    pub turned_on_by: Option<StateKey>,
+    pub enabled_by: Option<StateKey>,
     /// Keys that have no effect unless another key turns alert state on.
     pub dependent: Vec<(FilePosition, String)>,
 }
@@ -55,10 +55,10 @@ pub struct StateKeys {
 impl StateKeys {
     /// Records a key that turns alert state on. The first one in the file wins.
     pub fn turns_on(&mut self, position: FilePosition, path: &Path) {
-        let first = self.turned_on_by.as_ref();
+        let first = self.enabled_by.as_ref();
         if first.is_none_or(|first| position < first.position) {
             let path = path.as_str().to_owned();
-            self.turned_on_by = Some(StateKey { position, path });
+            self.enabled_by = Some(StateKey { position, path });
         }
     }
 }

@@ -16,7 +16,7 @@ fn state_is_on_for_a_file_with_any_of_its_keys() {
         let text = format!(
             "[settings]\nmax_attempts = 3\n{settings}\n{RECEIVERS}[[routes]]\nreceivers = \"a\"\n{route}\n"
         );
-        let key = config(&text).alerts.turned_on_by;
+        let key = config(&text).alerts.enabled_by;
         key.map(|key| (key.path, key.position.line))
     };
     let by = |path: &str, line| Some((path.to_owned(), line));
@@ -60,7 +60,7 @@ fn state_is_on_for_a_file_with_any_of_its_keys() {
     let text = format!(
         "[[routes]]\nreceivers = \"a\"\ngroup_by = []\n{RECEIVERS}[settings]\nresolve_timeout = \"1min\"\n"
     );
-    let key = config(&text).alerts.turned_on_by.unwrap();
+    let key = config(&text).alerts.enabled_by.unwrap();
     assert_eq!(
         (key.path.as_str(), key.position.line),
         ("routes[0].group_by", 3)
