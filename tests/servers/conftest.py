@@ -12,7 +12,12 @@ import pytest
 
 from tests.harness import eventually
 
-SERVERS = {"test_alertmanager": "Alertmanager", "test_postfix": "Postfix"}
+SERVERS = {
+    "test_alertmanager": "Alertmanager",
+    "test_alertmanager_webhook": "Alertmanager as a caller",
+    "test_postfix": "Postfix",
+    "test_prometheus": "Prometheus",
+}
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 

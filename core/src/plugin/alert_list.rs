@@ -192,6 +192,10 @@ impl Notifier {
             (*index, report)
         });
         let body = AlertListResponse::new(tasks.collect(), refused.collect(), warnings);
+        if body.size() > 0 {
+            let warnings = body.warnings().iter();
+            warnings.for_each(|warning| self.sink.emit(&log, &Event::Warning(warning)));
+        }
         Response {
             status,
             retry_after: (status == 503).then_some(COME_AGAIN),

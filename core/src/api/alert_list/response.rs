@@ -80,6 +80,11 @@ impl AlertListResponse {
         }
     }
 
+    /// Returns the warnings about the whole body.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// Returns the number of alerts in the response.
     pub const fn size(&self) -> usize {
         self.alerts.len()

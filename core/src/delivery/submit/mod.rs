@@ -202,9 +202,10 @@ impl Dispatcher {
         warnings: &[String],
     ) {
         let (sink, count) = (&self.0.services.sink, deliveries.len());
-        if !is_quiet(deliveries) {
-            sink.emit(log, &Event::Accepted { deliveries: count });
+        if is_quiet(deliveries) {
+            return;
         }
+        sink.emit(log, &Event::Accepted { deliveries: count });
         for warning in warnings {
             sink.emit(log, &Event::Warning(warning));
         }
