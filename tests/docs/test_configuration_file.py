@@ -15,7 +15,15 @@ from tests.harness import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
-WITH_TOML = ["alerts.md", "cluster.md", "configuration-file.md", "durability.md", "official-plugins.md", "templates.md"]
+WITH_TOML = [
+    "alerts.md",
+    "cluster.md",
+    "configuration-file.md",
+    "durability.md",
+    "official-plugins.md",
+    "prometheus.md",
+    "templates.md",
+]
 FILE_PAGE = (ROOT / "docs" / "configuration-file.md").read_text(encoding="utf-8")
 
 
