@@ -37,11 +37,11 @@ def run(engine: Engine, standin: Standin) -> list[str]:
     engine.create_trigger("notify", arguments={"twilio_base_url": standin.url})
     body = request(standin.url)
     show_request(engine, body)
-    answer = harness.post(engine, body, headers={"Content-Type": "application/json"})
-    show_answer(answer)
+    response = harness.post(engine, body, headers={"Content-Type": "application/json"})
+    show_answer(response)
     show_providers(standin)
     show_logs(engine)
-    return undelivered(answer, list(body["senders_config"]), standin)
+    return undelivered(response, list(body["senders_config"]), standin)
 
 
 def show_request(engine: Engine, body: dict[str, Any]) -> None:
@@ -52,10 +52,10 @@ def show_request(engine: Engine, body: dict[str, Any]) -> None:
     print(json.dumps(body, indent=2) + "'")
 
 
-def show_answer(answer: Response) -> None:
+def show_answer(response: Response) -> None:
     """Status, time and JSON of the answer."""
-    heading(f"Response: HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms")
-    print(answer.text if answer.json is None else json.dumps(answer.json, indent=2, ensure_ascii=False))
+    heading(f"Response: HTTP {response.status} after {response.elapsed * 1000:.0f} ms")
+    print(response.text if response.json is None else json.dumps(response.json, indent=2, ensure_ascii=False))
 
 
 def show_providers(standin: Standin) -> None:
@@ -74,11 +74,11 @@ def show_logs(engine: Engine) -> None:
         print(f"{row['log_level']:<5} {row['log_text']}")
 
 
-def undelivered(answer: Response, senders: list[str], standin: Standin) -> list[str]:
+def undelivered(response: Response, senders: list[str], standin: Standin) -> list[str]:
     """What the answer or the providers know of that did not arrive; empty when all is well."""
-    if answer.status != 200 or not isinstance(answer.json, dict):
-        return [f"the request: HTTP {answer.status}"]
-    results = answer.json.get("results", {})
+    if response.status != 200 or not isinstance(response.json, dict):
+        return [f"the request: HTTP {response.status}"]
+    results = response.json.get("results", {})
     missing = [f"{sender}: {results.get(sender)!r}" for sender in senders if results.get(sender) is not True]
     arrived = len(standin.messages())
     if not missing and arrived != len(senders):

@@ -188,7 +188,7 @@ def test_the_growth_exponent_comes_from_the_larger_sizes() -> None:
     assert 1.99 < exponent({size: float(cost) for size, cost in square.items()}) < 2.01
 
 
-def test_the_limit_sends_what_the_notifier_sends(standin: Standin) -> None:
+def test_the_limit_sends_the_same_requests_as_the_notifier(standin: Standin) -> None:
     """Body by body to the byte, with the same headers."""
     import influxdb3_notifier
     from tests.recording_local import RecordingLocal

@@ -181,7 +181,7 @@ NUMBERS = itertools.count(1)
 class SendResult:
     """The response to a request with several destinations."""
 
-    answer: Response
+    response: Response
     trigger: Trigger
     entries: list[dict[str, Any]]
     """The deliveries, in the order of the destinations."""
@@ -234,9 +234,9 @@ class RequestSender:
             **request,
         }
         trigger = self.trigger(given)
-        answer = trigger.notify(json.dumps(body, ensure_ascii=False).encode())
-        assert answer.status == 200, answer.text
-        return SendResult(answer, trigger, list(self._in_order(destinations_in_order, answer)))
+        response = trigger.notify(json.dumps(body, ensure_ascii=False).encode())
+        assert response.status == 200, response.text
+        return SendResult(response, trigger, list(self._in_order(destinations_in_order, response)))
 
     def trigger(self, arguments: Mapping[str, str]) -> Trigger:
         """The trigger with these arguments, created at the first call."""
@@ -248,10 +248,10 @@ class RequestSender:
 
     @staticmethod
     def _in_order(
-        destinations_in_order: list[tuple[ChannelSpec, Mapping[str, Any]]], answer: Response
+        destinations_in_order: list[tuple[ChannelSpec, Mapping[str, Any]]], response: Response
     ) -> Iterable[dict[str, Any]]:
-        deliveries = answer.json["deliveries"]
-        assert len(deliveries) == len(destinations_in_order), answer.text
+        deliveries = response.json["deliveries"]
+        assert len(deliveries) == len(destinations_in_order), response.text
         by_sender: dict[str, list[dict[str, Any]]] = {}
         for entry in deliveries:
             by_sender.setdefault(entry["sender"], []).append(entry)

@@ -78,7 +78,7 @@ def moment(alert: dict[str, Any], name: str) -> datetime:
     return datetime.fromisoformat(alert[name])
 
 
-def test_a_resolved_closes_the_alert_of_its_key_whichever_severity_it_had(
+def test_a_resolved_closes_the_alert_of_its_key_for_every_severity(
     request_sender: RequestSender, standin: Standin
 ) -> None:
     resolved = {**FIRING, "status": "resolved", "level": "ok", "title": "CPU is fine", "timestamp": None}
@@ -130,11 +130,11 @@ def test_only_the_operator_can_add_labels(request_sender: RequestSender, standin
         path = tmp_path / f"{next(NUMBERS)}.toml"
         url = f"{standin.url}/at/{next(NUMBERS)}"
         path.write_text(f'[receivers.am]\nalertmanager = {{ url = "{url}", labels = {labels} }}\n', encoding="utf-8")
-        answer = request_sender.trigger({"config_file_path": str(path)}).notify(
+        response = request_sender.trigger({"config_file_path": str(path)}).notify(
             {"notification_text": "hi", "receivers": ["am"]}
         )
-        assert isinstance(answer.json, dict)
-        return answer.json
+        assert isinstance(response.json, dict)
+        return response.json
 
     assert trigger('{ team = "db" }')["results"] == {"am": True}
     [message] = standin.messages()

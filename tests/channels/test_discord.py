@@ -130,7 +130,7 @@ def test_a_message_in_a_thread_is_edited_in_the_thread(request_sender: RequestSe
     destination = (CHANNEL, {"discord_webhook_url": url})
     for status in ("firing", "resolved"):
         sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key="cpu")
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
     requests = standin.requests(f"/at/{number}/")
     assert [request["method"] for request in requests] == ["POST", "PATCH"]
     assert all((request["accepted"], request["problem"]) == (True, None) for request in requests), requests

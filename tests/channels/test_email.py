@@ -220,7 +220,7 @@ def test_a_long_subject_is_cut_with_a_warning(request_sender: RequestSender, smt
     sent = request_sender.send(
         [(CHANNEL, at(shared_server()))], FAST, title="ä" * 300, notification_text="x", level="ok"
     )
-    assert sent.answer.json["warnings"] != []
+    assert sent.response.json["warnings"] != []
     [mail] = smtp_state.mails
     assert mail.message["Subject"].startswith("[OK] ää")
     assert mail.message["Subject"].endswith("…")
@@ -232,8 +232,8 @@ def test_each_recipient_gets_a_mail_and_a_delivery_of_its_own(
 ) -> None:
     names = ["a@example.com", "B <b@example.com>", "gone@example.com"]
     smtp_state.rules.append(SmtpRule("RCPT", "550 5.1.1 no such user", "gone@example.com"))
-    answer = needs_config_file(request_sender, tmp_path, at(shared_server(), email_to=names)).json
-    assert [(entry["destination"], entry["outcome"], entry["reason"]) for entry in answer["deliveries"]] == [
+    response = needs_config_file(request_sender, tmp_path, at(shared_server(), email_to=names)).json
+    assert [(entry["destination"], entry["outcome"], entry["reason"]) for entry in response["deliveries"]] == [
         ("email a***@example.com", "delivered", None),
         ("email b***@example.com", "delivered", None),
         ("email g***@example.com", "failed", "unknown_destination"),
@@ -263,8 +263,8 @@ def test_a_problem_of_a_whole_list_is_one_warning(request_sender: RequestSender)
         "email_to": [f"{name}@example.com" for name in "abc"],
     }
     body = {"notification_text": "hi", "title": "x" * 300, "senders_config": {"email": request}, "dry_run": True}
-    answer = request_sender.trigger({}).notify(body).json
-    assert [len(answer["deliveries"]), len(answer["warnings"])] == [3, 1], answer
+    response = request_sender.trigger({}).notify(body).json
+    assert [len(response["deliveries"]), len(response["warnings"])] == [3, 1], response
 
 
 # Names of mails
@@ -313,7 +313,7 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(request_sender: RequestS
 
     # On a busy machine some are pending when the answer comes.
     eventually(lambda: in_flight() == 0, "all have ended", timeout=30)
-    shown = [sent.answer.text, *(text for _, text in sent.trigger.log_lines())]
+    shown = [sent.response.text, *(text for _, text in sent.trigger.log_lines())]
     shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
     for text in shown:
         for secret in secrets:
@@ -324,7 +324,7 @@ def test_a_preview_shows_neither_account_nor_recipient(request_sender: RequestSe
     configuration = at(shared_server(), email_to="Qz7@example.com", email_username="Qu7", email_password="Qp7")
     sent = request_sender.send([(CHANNEL, configuration)], dry_run=True, notification_text="hi")
     for secret in ("Qz7", "Qu7", "Qp7"):
-        assert secret not in sent.answer.text
+        assert secret not in sent.response.text
     assert sent.entry["preview"]["body"] == "Subject: hi\n\nhi"
 
 

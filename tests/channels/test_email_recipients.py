@@ -16,9 +16,9 @@ pytestmark = pytest.mark.usefixtures("smtp_state")
 TWO = ["a@example.com", "b@example.com"]
 
 
-def delivered(answer: Any) -> list[tuple[str, str]]:
+def delivered(response: Any) -> list[tuple[str, str]]:
     """Destination and outcome of each delivery."""
-    return [(entry["destination"].removeprefix("email "), entry["outcome"]) for entry in answer["deliveries"]]
+    return [(entry["destination"].removeprefix("email "), entry["outcome"]) for entry in response["deliveries"]]
 
 
 def dry(request_sender: RequestSender, **configuration: Any) -> Any:
@@ -80,12 +80,12 @@ def test_a_string_with_commas_and_a_list_make_the_same_recipients(
     place: str, written: Any, request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
     own = {"email_to": "x@example.com"} | {place: written}
-    answer = needs_config_file(request_sender, tmp_path, at(shared_server(), **own)).json
+    response = needs_config_file(request_sender, tmp_path, at(shared_server(), **own)).json
     expected = TWO if place == "email_to" else ["x@example.com", *TWO]
     assert sorted(mail.recipient for mail in smtp_state.mails) == sorted(expected)
-    assert len(answer["deliveries"]) == len(expected)
+    assert len(response["deliveries"]) == len(expected)
     requested = dry(request_sender, **own)
-    assert [one for one, _ in delivered(requested)] == [one for one, _ in delivered(answer)]
+    assert [one for one, _ in delivered(requested)] == [one for one, _ in delivered(response)]
 
 
 def test_an_environment_variable_can_hold_a_list_of_addresses(
@@ -148,8 +148,8 @@ def test_with_cc_all_recipients_see_to_and_cc_and_none_sees_bcc(
         email_bcc="archive@example.com, audit@example.com",
         email_reply_to=["DB <db@example.com>", "ops@example.com"],
     )
-    answer = needs_config_file(request_sender, tmp_path, own, **FIRING, dedup_key="cpu db1").json
-    assert delivered(answer) == [
+    response = needs_config_file(request_sender, tmp_path, own, **FIRING, dedup_key="cpu db1").json
+    assert delivered(response) == [
         ("a***@example.com", "delivered"),
         ("b***@example.com", "delivered"),
         ("t***@example.com", "delivered"),
@@ -202,12 +202,12 @@ def test_an_address_in_several_lists_gets_one_mail(request_sender: RequestSender
     path = request_sender._directory / "twice.toml"
     path.write_text(lines, encoding="utf-8")
     trigger = request_sender.trigger({**FAST, "config_file_path": str(path)})
-    answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
+    response = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
     assert [mail.recipient for mail in sorted(smtp_state.mails, key=lambda mail: mail.recipient)] == [
         "a@example.com",
         "c@example.com",
     ]
-    assert len(answer["deliveries"]) == 2
+    assert len(response["deliveries"]) == 2
     said = dry(request_sender, email_to="a@example.com, A@example.com")
     assert len(said["deliveries"]) == 1
     assert "senders_config.email.email_to: an address stands twice; it gets one message" in said["warnings"]
@@ -227,8 +227,8 @@ def test_a_retry_sends_only_to_recipients_without_the_mail(
         email_cc="team@example.com, gone@example.com",
         email_bcc="b@example.com",
     )
-    answer = needs_config_file(request_sender, tmp_path, own, idempotency_key=KEY).json
-    entries = [(entry["outcome"], entry["attempts"]) for entry in answer["deliveries"]]
+    response = needs_config_file(request_sender, tmp_path, own, idempotency_key=KEY).json
+    entries = [(entry["outcome"], entry["attempts"]) for entry in response["deliveries"]]
     assert entries == [("delivered", 1), ("delivered", 2), ("failed", 1), ("delivered", 1)]
     tried = 2 if stage == "MESSAGE" else 1
     assert [len(smtp_state.to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [1, tried, 1]
@@ -241,10 +241,10 @@ def test_many_recipients_with_long_names_are_folded_into_short_lines(
 ) -> None:
     names = [f"Team {number}, Größe {'x' * 200}" for number in range(30)]
     to = ", ".join(f"{name} <n{number}@example.com>" for number, name in enumerate(names))
-    answer = needs_config_file(
+    response = needs_config_file(
         request_sender, tmp_path, at(shared_server(), email_to=to, email_cc="cc@example.com")
     ).json
-    assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
+    assert {entry["outcome"] for entry in response["deliveries"]} == {"delivered"}, response
     mail = smtp_state.mails[0]
     assert [address for _, address in shown(mail.message["To"])] == [f"n{number}@example.com" for number in range(30)]
 
@@ -279,8 +279,8 @@ def test_a_non_ascii_address_is_sent_to_a_server_with_smtputf8(
     configuration: dict[str, str], request_sender: RequestSender, tmp_path: Path
 ) -> None:
     server = MailServer(enable_SMTPUTF8=True)
-    answer = needs_config_file(request_sender, tmp_path, at(server, **configuration)).json
-    assert {entry["outcome"] for entry in answer["deliveries"]} == {"delivered"}, answer
+    response = needs_config_file(request_sender, tmp_path, at(server, **configuration)).json
+    assert {entry["outcome"] for entry in response["deliveries"]} == {"delivered"}, response
     assert server.smtp_state.problems == []
     [place] = configuration
     mails = {mail.recipient: mail for mail in server.smtp_state.mails}
@@ -298,8 +298,8 @@ def test_a_non_ascii_address_is_not_sent_to_a_server_without_smtputf8(
     configuration: dict[str, str], request_sender: RequestSender, smtp_state: SmtpState, tmp_path: Path
 ) -> None:
     own = at(shared_server(), email_username="alerts", email_password=PASSWORD, **configuration)
-    answer = needs_config_file(request_sender, tmp_path, own).json
-    failed = [entry for entry in answer["deliveries"] if entry["outcome"] != "delivered"]
+    response = needs_config_file(request_sender, tmp_path, own).json
+    failed = [entry for entry in response["deliveries"] if entry["outcome"] != "delivered"]
     assert failed
     for entry in failed:
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
@@ -359,8 +359,8 @@ def test_an_invalid_host_name_for_ehlo_is_refused(given: str, request_sender: Re
 
 def test_only_the_file_can_choose_a_relay_without_encryption(request_sender: RequestSender, tmp_path: Path) -> None:
     server = MailServer(None)
-    answer = needs_config_file(request_sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
-    assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 2, answer
+    response = needs_config_file(request_sender, tmp_path, at(server, email_tls="none", email_cc="c@example.com")).json
+    assert [entry["outcome"] for entry in response["deliveries"]] == ["delivered"] * 2, response
     assert server.smtp_state.problems == []
     assert {mail.encrypted for mail in server.smtp_state.mails} == {False}
     server.smtp_state.wait_for_quit()
@@ -376,9 +376,9 @@ def test_a_request_cannot_choose_a_relay_without_encryption(request_sender: Requ
 def test_no_password_is_sent_without_encryption(request_sender: RequestSender, tmp_path: Path) -> None:
     server = MailServer(None)
     own = at(server, email_tls="none", email_username="alerts", email_password=PASSWORD)
-    answer = needs_config_file(request_sender, tmp_path, own)
-    assert answer.status == 503
-    assert "leave email_username and email_password out" in answer.text
+    response = needs_config_file(request_sender, tmp_path, own)
+    assert response.status == 503
+    assert "leave email_username and email_password out" in response.text
     assert server.smtp_state.commands == []
 
 

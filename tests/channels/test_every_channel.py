@@ -72,7 +72,7 @@ def test_the_message_that_arrives_matches_the_channels_specification(
     number = next(NUMBERS)
     request = FIRING if form == "rich" else {"notification_text": "hi"}
     sent = request_sender.send([(channel, channel.at(standin, number))], **request)
-    assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
+    assert (sent.entry["outcome"], sent.response.json["warnings"]) == ("delivered", []), sent.response.text
     requests = received(standin, channel, number)
     same(requests[0]["body"], getattr(channel, form))
     framing = {"host": re.escape(f"127.0.0.1:{standin.port}"), "content-length": r"\d+", "accept": ".+"}
@@ -86,7 +86,7 @@ def test_the_message_that_arrives_matches_the_channels_specification(
 
 
 @EVERY
-def test_a_dry_run_shows_what_would_be_sent_and_sends_nothing(
+def test_a_dry_run_shows_the_messages_and_sends_nothing(
     channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     number = next(NUMBERS)
@@ -130,31 +130,31 @@ def test_a_text_at_the_limit_is_one_message_and_a_longer_one_loses_nothing_witho
     if channel.registry_entry["longest_text"] is None:
         number = next(NUMBERS)
         sent = request_sender.send([(channel, channel.at(standin, number))], notification_text="x" * 200_000)
-        assert (sent.entry["outcome"], sent.entry["parts"], sent.answer.json["warnings"]) == ("delivered", 1, [])
+        assert (sent.entry["outcome"], sent.entry["parts"], sent.response.json["warnings"]) == ("delivered", 1, [])
         return
     limit, unit = channel.registry_entry["longest_text"]["length"], channel.registry_entry["longest_text"]["unit"]
     for text, over in texts(channel):
         standin.clear()
         number = next(NUMBERS)
         sent = request_sender.send([(channel, channel.at(standin, number))], notification_text=text)
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
         received(standin, channel, number)
         parts = [message["text"] for message in standin.messages()]
         assert len(parts) == sent.entry["parts"]
         if over <= 0:
             assert parts == [text]
-            assert sent.answer.json["warnings"] == []
+            assert sent.response.json["warnings"] == []
         elif channel.registry_entry["longer_text"] == "split":
             assert all(in_unit(unit, part) <= limit for part in parts)
             assert [match and match[0] for match in map(NUMBER.match, parts)] == ["(1/2) ", "(2/2) "]
             # Some providers show no white space at a message's end.
             whole = "".join(NUMBER.sub("", part, count=1) for part in parts)
             assert "".join(whole.split()) == "".join(text.split())
-            assert sent.answer.json["warnings"] == []
+            assert sent.response.json["warnings"] == []
         else:
             assert len(parts) == 1
             assert in_unit(unit, parts[0]) <= limit
-            [warning] = sent.answer.json["warnings"]
+            [warning] = sent.response.json["warnings"]
             missing = re.search(r"the last (\d+) characters are missing", warning)
             assert missing
             kept = parts[0].removesuffix(f"… {missing[1]} characters missing")
@@ -170,7 +170,7 @@ def test_a_long_block_of_code_is_closed_and_opened_again_in_each_message(
     lines = channel.registry_entry["longest_text"]["length"] // 10 * 2
     text = "see\n```\n" + "select 5;\n" * lines + "```\nand more"
     sent = request_sender.send([(channel, channel.at(standin, number))], notification_text=text)
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert sent.entry["outcome"] == "delivered", sent.response.text
     received(standin, channel, number)
     parts = [message["text"] for message in standin.messages()]
     assert len(parts) == sent.entry["parts"] > 1
@@ -192,14 +192,14 @@ def test_too_long_values_of_a_rich_notification_are_cut_with_a_warning(
 ) -> None:
     number = next(NUMBERS)
     sent = request_sender.send([(channel, channel.at(standin, number))], **LONG)
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert sent.entry["outcome"] == "delivered", sent.response.text
     received(standin, channel, number)
     if channel.registry_entry["longest_text"]:
-        assert sent.answer.json["warnings"] != []
+        assert sent.response.json["warnings"] != []
 
 
 @HTTP
-def test_fields_whose_names_become_equal_all_arrive_with_a_warning(
+def test_fields_with_equal_normalized_names_all_arrive_with_a_warning(
     channel: ChannelSpec, request_sender: RequestSender, standin: Standin
 ) -> None:
     """Names that a channel cleans or cuts; and names that some channels use themselves."""
@@ -208,11 +208,11 @@ def test_fields_whose_names_become_equal_all_arrive_with_a_warning(
     fields = {name: f"value{number}" for number, name in enumerate(names)}
     number = next(NUMBERS)
     sent = request_sender.send([(channel, channel.at(standin, number))], title="t", fields=fields)
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert sent.entry["outcome"] == "delivered", sent.response.text
     shown = json.dumps(received(standin, channel, number))
     assert all(value in shown for value in fields.values()), shown
-    numbered = [warning for warning in sent.answer.json["warnings"] if "numbered" in warning]
-    assert len(numbered) == (channel.sender != "http"), sent.answer.text
+    numbered = [warning for warning in sent.response.json["warnings"] if "numbered" in warning]
+    assert len(numbered) == (channel.sender != "http"), sent.response.text
 
 
 # Markup
@@ -234,7 +234,7 @@ def test_markup_in_title_fields_and_link_mentions_nobody(
         "link": f"https://evil.example/{HOSTILE}",
     }
     sent = request_sender.send([(channel, channel.at(standin, number))], **hostile, level="critical")
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert sent.entry["outcome"] == "delivered", sent.response.text
     received(standin, channel, number)
     assert channel.mentions(standin, number) == [[]]
 
@@ -292,7 +292,7 @@ def test_every_status_is_classified_as_the_table_says(
         assert (entry["hint"] is None) == (entry["outcome"] == "delivered")
 
 
-def answer(standin: Standin, channel: ChannelSpec, number: int, reply: Reply, **rule: Any) -> None:
+def set_reply_of(standin: Standin, channel: ChannelSpec, number: int, reply: Reply, **rule: Any) -> None:
     """Order a reply for a destination."""
     body = {"body": reply.body} if isinstance(reply.body, str) else {"json": reply.body}
     headers = {**(LONG_WAIT if reply.reason == "rate_limited" else {}), **reply.headers}
@@ -306,7 +306,7 @@ def test_provider_errors_are_classified_as_the_specification_says(
 ) -> None:
     numbers = [next(NUMBERS) for _ in channel.replies]
     for reply, number in zip(channel.replies, numbers, strict=True):
-        answer(standin, channel, number, reply)
+        set_reply_of(standin, channel, number, reply)
     destinations = [(channel, channel.at(standin, number)) for number in numbers]
     sent = request_sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, sent.entries, strict=True):
@@ -331,7 +331,7 @@ def test_a_temporary_failure_is_retried_until_delivery(
     limited = by_status(channel, 429)[1] == "rate_limited"
     busy = Reply(429 if limited else 503, headers={"Retry-After": "0.05"})
     failures = 1 if channel.has_long_backoff else 2
-    answer(standin, channel, number, busy, times=failures)
+    set_reply_of(standin, channel, number, busy, times=failures)
     limits = {**FAST, "delivery_timeout": "30s", "max_attempts": "10"}
     sent = request_sender.send([(channel, channel.at(standin, number))], limits)
     if sent.entry["outcome"] == "pending":
@@ -345,7 +345,7 @@ def test_a_temporary_failure_is_retried_until_delivery(
 
 
 @HTTP
-def test_the_stand_in_refuses_what_the_provider_refuses(channel: ChannelSpec, standin: Standin) -> None:
+def test_the_stand_in_rejects_the_same_requests_as_the_provider(channel: ChannelSpec, standin: Standin) -> None:
     path_of_number = channel.path_of_number or (lambda number: f"/at/{number}{channel.path}")
     for headers, body, status in channel.rejected_requests:
         url = standin.url + path_of_number(next(NUMBERS))
@@ -448,7 +448,7 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(
     if not destinations:
         return
     sent = request_sender.send(destinations, limits(channel))
-    shown = [sent.answer.text, *(text for _, text in sent.trigger.log_lines())]
+    shown = [sent.response.text, *(text for _, text in sent.trigger.log_lines())]
     shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
     assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.success.status}
     for text in shown:
@@ -470,7 +470,7 @@ def test_a_resolved_follows_up_on_the_firing_of_its_dedup_key(
     destination = (channel, channel.at(standin, number))
     request_sender.send([destination], **FIRING, dedup_key="cpu db1")
     sent = request_sender.send([destination], **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
+    assert sent.entry["outcome"] == "delivered", sent.response.text
     requests = standin.requests(f"/at/{number}/" if not channel.path_of_number else channel.path_of(number))
     assert all((got["accepted"], got["problem"]) == (True, None) for got in requests), requests
     assert [request["method"] for request in requests] == list(channel.resolved)
@@ -488,8 +488,8 @@ def test_one_request_reaches_every_channel(request_sender: RequestSender, standi
         sent = request_sender.send(destinations, **request)
         assert [(entry["sender"], entry["outcome"]) for entry in sent.entries] == [
             (name, "delivered") for name in REGISTRY
-        ], sent.answer.text
-        assert sent.answer.json["status"] == "success"
+        ], sent.response.text
+        assert sent.response.json["status"] == "success"
     for name, number in numbers.items():
         assert len(received(standin, BY_SENDER[name], number)) == 2, name
 

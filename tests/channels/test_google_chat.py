@@ -92,7 +92,7 @@ CHANNEL = ChannelSpec(
 )
 
 
-def test_the_stand_in_requires_what_google_requires(standin: Standin, request_sender: RequestSender) -> None:
+def test_the_stand_in_has_googles_requirements(standin: Standin, request_sender: RequestSender) -> None:
     """Beyond what can be asked without key and token."""
     card = of_widgets([{"decoratedText": {"text": "<x>"}}])
     good = of_widgets([{"decoratedText": {"text": "x"}}])
@@ -141,7 +141,7 @@ def test_the_reply_option_of_the_url_is_removed_without_a_thread(
     requests: list[dict[str, Any]] = [{}, {"dedup_key": "cpu"}]
     for request in requests:
         sent = request_sender.send([destination], **request)
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
     queries = [request["query"] for request in standin.requests(CHANNEL.path_of(number))]
     assert queries == ["key=k3y&token=t0ken", "messageReplyOption=REPLY_MESSAGE_OR_FAIL&key=k3y&token=t0ken"]
 

@@ -59,7 +59,7 @@ def test_members_beside_a_plain_text_are_sent(
     more: dict[str, Any], request_sender: RequestSender, standin: Standin
 ) -> None:
     sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **more)
-    assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", [])
+    assert (sent.entry["outcome"], sent.response.json["warnings"]) == ("delivered", [])
     [message] = standin.messages()
     assert message["detail"] == {"message": "hi", **more}
 
@@ -92,8 +92,8 @@ def test_an_invalid_body_template_falls_back_to_the_usual_body(
     file = tmp_path / "n.toml"
     file.write_text(f"[receivers.r.http]\nwebhook_url = {url!r}\nbody_template = {template!r}\n{more}\n")
     trigger = request_sender.trigger({"config_file_path": str(file)})
-    answer = trigger.notify({"notification_text": TEXT, "receivers": ["r"]}).json
-    assert answer["results"] == {"r": True}, answer
+    response = trigger.notify({"notification_text": TEXT, "receivers": ["r"]}).json
+    assert response["results"] == {"r": True}, response
     [request] = standin.requests()
     assert (request["body"] if isinstance(body, str) else json.loads(request["body"])) == body
-    assert answer["warnings"] == ([f"receivers.r: {NO_JSON}"] if body == USUAL else [])
+    assert response["warnings"] == ([f"receivers.r: {NO_JSON}"] if body == USUAL else [])

@@ -101,7 +101,7 @@ def test_each_mail_has_one_recipient(client: smtplib.SMTP) -> None:
         ("", MESSAGE.replace(b"Date: x\r\n", b""), 550),
     ],
 )
-def test_valid_and_invalid_mails_are_told_apart(
+def test_invalid_mails_are_detected(
     options: str, message: bytes, code: int, client: smtplib.SMTP, server: MailServer
 ) -> None:
     assert client.docmd("MAIL", f"FROM:<a@example.com>{options}")[0] == 250

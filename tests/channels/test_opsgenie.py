@@ -112,7 +112,7 @@ def test_an_alert_is_acknowledged_and_closed_by_its_alias(
         destination = (channel, channel.at(standin, number))
         for status in ("firing", "acknowledged", "resolved"):
             sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
-            assert sent.entry["outcome"] == "delivered", sent.answer.text
+            assert sent.entry["outcome"] == "delivered", sent.response.text
         firing, *rest = standin.requests(f"/at/{number}/")
         got = json.loads(firing["body"])["alias"]
         assert len(got) <= 512
@@ -159,7 +159,7 @@ def test_the_opsgenie_channel_reaches_jira_service_management(request_sender: Re
     configuration = {"opsgenie_api_key": API_KEY, "base_url": f"{standin.url}/at/{number}/jsm/ops/integration/"}
     for status in ("firing", "resolved"):
         sent = request_sender.send([(CHANNEL, configuration)], **{**FIRING, "status": status}, dedup_key="cpu db1")
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
     paths = [request["path"] for request in standin.requests(f"/at/{number}/")]
     place = f"/at/{number}/jsm/ops/integration/v2/alerts"
     assert paths == [place, f"{place}/cpu%20db1/close"]
@@ -172,7 +172,7 @@ def test_html_markup_in_a_text_is_escaped(request_sender: RequestSender, standin
         "level": "ok",
     }
     sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
-    assert sent.answer.json["warnings"] == []
+    assert sent.response.json["warnings"] == []
     [message] = standin.messages()
     assert message["detail"]["message"] == "&lt;b>CPU&lt;/b> > 95 & rising &amp;amp; <3"
     assert message["detail"]["description"] == "&lt;img src=x> &amp;lt;\n\nOK"
@@ -181,5 +181,5 @@ def test_html_markup_in_a_text_is_escaped(request_sender: RequestSender, standin
 def test_escaped_texts_stay_within_their_limits(request_sender: RequestSender, standin: Standin) -> None:
     request: dict[str, Any] = {"title": "<b" * 200, "notification_text": "<b" * 20_000}
     sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
-    assert sent.entry["outcome"] == "delivered", sent.answer.text
-    assert len(sent.answer.json["warnings"]) == 2
+    assert sent.entry["outcome"] == "delivered", sent.response.text
+    assert len(sent.response.json["warnings"]) == 2

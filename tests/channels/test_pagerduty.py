@@ -139,7 +139,7 @@ def test_an_incident_is_triggered_acknowledged_and_resolved_by_its_dedup_key(
         destination = (CHANNEL, CHANNEL.at(standin, next(NUMBERS)))
         for status in ("firing", "acknowledged", "resolved"):
             sent = request_sender.send([destination], **{**FIRING, "status": status}, dedup_key=key)
-            assert sent.entry["outcome"] == "delivered", sent.answer.text
+            assert sent.entry["outcome"] == "delivered", sent.response.text
         events = [message["detail"] for message in standin.messages()]
         assert [event["event_action"] for event in events] == ["trigger", "acknowledge", "resolve"]
         [dedup_key] = {event["dedup_key"] for event in events}
@@ -190,7 +190,7 @@ def test_source_component_and_class_come_from_parameters_or_fields(
         standin.clear()
         destination = {**CHANNEL.at(standin, next(NUMBERS)), **parameters}
         sent = request_sender.send([(CHANNEL, destination)], **{**FIRING, "fields": fields})
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
         [message] = standin.messages()
         payload = message["detail"]["payload"]
         assert {name: payload[name] for name in expected} == expected
@@ -204,7 +204,7 @@ def test_an_incident_has_further_links_and_images(request_sender: RequestSender,
         standin.clear()
         destination = {**CHANNEL.at(standin, next(NUMBERS)), **more}
         sent = request_sender.send([(CHANNEL, destination)], **{**FIRING, "link": link})
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
         [message] = standin.messages()
         own = [{"href": link, "text": "Open grafana.example.com"}] if link else []
         assert message["detail"]["links"] == [*own, {"href": "https://wiki.example.com/cpu", "text": "Runbook"}]

@@ -127,7 +127,7 @@ def test_a_workflow_gets_the_whole_notification_as_one_text(
     ]:
         standin.clear()
         sent = request_sender.send([destination], **request)
-        assert (sent.entry["outcome"], sent.answer.json["warnings"]) == ("delivered", []), sent.answer.text
+        assert (sent.entry["outcome"], sent.response.json["warnings"]) == ("delivered", []), sent.response.text
         [got] = standin.requests(place)
         assert (got["accepted"], got["problem"]) == (True, None)
         assert json.loads(got["body"]) == {"text": text}
@@ -138,7 +138,7 @@ def test_a_long_text_to_a_workflow_goes_in_several_messages(request_sender: Requ
     sent = request_sender.send(
         [destination], title="t", notification_text="word " * 1_500, link="https://a/?" + "&" * 700
     )
-    assert (sent.entry["outcome"], sent.entry["parts"]) == ("delivered", 3), sent.answer.text
+    assert (sent.entry["outcome"], sent.entry["parts"]) == ("delivered", 3), sent.response.text
     texts = [json.loads(got["body"])["text"] for got in standin.requests(place)]
     assert all(len(text) <= 4_000 for text in texts)
     assert sum(text.count("word") for text in texts) == 1_500
@@ -159,5 +159,5 @@ def test_a_workflow_reply_without_ok_is_a_failure(
     destination, place = workflow(standin, WORKFLOWS[0])
     standin.rule(place, reply={"status": status, "body": body})
     sent = request_sender.send([destination])
-    assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", reason), sent.answer.text
+    assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", reason), sent.response.text
     assert "variable `text`" in sent.entry["hint"]

@@ -193,7 +193,7 @@ def test_each_line_of_a_text_and_of_a_field_stays_a_line(request_sender: Request
     forms: list[dict[str, Any]] = [{}, {"title": "t", "fields": {"trace": "at a\n\n  at b"}}]
     for form in forms:
         sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, number))], notification_text=words, **form)
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
     plain, rich = standin.requests(CHANNEL.path_of(number))
     assert (plain["problem"], rich["problem"]) == (None, None)
     assert json.loads(plain["body"]) == message(text(shown))

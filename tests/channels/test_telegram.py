@@ -122,7 +122,7 @@ def test_the_general_topic_is_no_thread(request_sender: RequestSender, standin: 
     number = next(NUMBERS)
     for topic in ("1", "2"):
         sent = request_sender.send([(CHANNEL, {**CHANNEL.at(standin, number), "telegram_thread_id": topic})])
-        assert sent.entry["outcome"] == "delivered", sent.answer.text
+        assert sent.entry["outcome"] == "delivered", sent.response.text
     bodies = [json.loads(request["body"]) for request in standin.requests(CHANNEL.path_of(number))]
     assert [body.get("message_thread_id") for body in bodies] == [None, 2]
 
@@ -133,8 +133,8 @@ def test_a_migrated_group_is_followed_once_with_a_warning_and_a_log_line(
     number = next(NUMBERS)
     destination = (CHANNEL, {**CHANNEL.at(standin, number), "telegram_chat_id": "-400"})
     sent = request_sender.send([destination], {"max_attempts": "1"}, notification_text="word " * 1_000)
-    assert (sent.entry["outcome"], sent.entry["parts_delivered"]) == ("delivered", 2), sent.answer.text
-    [warning] = sent.answer.json["warnings"]
+    assert (sent.entry["outcome"], sent.entry["parts_delivered"]) == ("delivered", 2), sent.response.text
+    [warning] = sent.response.json["warnings"]
     assert "give -100400 as telegram_chat_id" in warning
     assert len([line for _, line in sent.trigger.log_lines() if "give -100400 as telegram_chat_id" in line]) == 1
     requests = standin.requests(CHANNEL.path_of(number))
@@ -174,8 +174,8 @@ def test_a_follow_up_replies_to_the_earlier_message_or_stands_alone_if_that_was_
     sent = request_sender.send([destination], **{**FIRING, "status": "resolved"}, dedup_key="cpu")
     assert sent.entry["outcome"] == "delivered"
     [request] = standin.requests(CHANNEL.path_of(number))
-    answers = json.loads(request["body"])["reply_parameters"]
-    assert answers == {"message_id": int(second), "allow_sending_without_reply": True}
+    responses = json.loads(request["body"])["reply_parameters"]
+    assert responses == {"message_id": int(second), "allow_sending_without_reply": True}
     assert first != second
 
 

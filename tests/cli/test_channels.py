@@ -46,8 +46,8 @@ def test_programs_read_json() -> None:
 
 @pytest.mark.parametrize("channel", KNOWN, ids=SENDERS)
 def test_the_example_is_a_valid_request(channel: dict[str, Any], notify: Notify) -> None:
-    answer = notify(channel["example"], args={"dry_run": "true"}).json
-    assert (answer["status"], answer["warnings"]) == ("success", []), answer["deliveries"]
+    response = notify(channel["example"], args={"dry_run": "true"}).json
+    assert (response["status"], response["warnings"]) == ("success", []), response["deliveries"]
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ receivers = "log"
 """
 
 
-def test_the_routes_are_shown_as_a_tree_with_what_they_inherit(tmp_path: Path) -> None:
+def test_the_routes_are_shown_as_a_tree_with_inherited_settings(tmp_path: Path) -> None:
     done = check(tmp_path, TREE)
     assert done.lines()[3:] == [
         '  route 1 "databases" (line 5): level = ["error", "critical"], fields.host = "~^db" -> ops, log; continue',

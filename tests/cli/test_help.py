@@ -61,7 +61,7 @@ def test_the_help_of_the_program_has_every_exit_status() -> None:
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if words not in NO_DATA], ids=" ".join)
-def test_every_command_whose_output_is_data_has_it_as_json(words: list[str]) -> None:
+def test_every_command_with_data_output_prints_json(words: list[str]) -> None:
     assert "--format {text,json}" in run(*words, "--help").out
 
 

@@ -58,7 +58,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_without_a_file_every_channel_is_shown_and_is_what_a_dry_run_shows() -> None:
+def test_without_a_file_every_channel_is_shown_as_by_a_dry_run() -> None:
     done = run("render", *FLAGS, "--format", "json")
     assert (done.status, done.err) == (0, "")
     rendering = done.json
@@ -70,8 +70,8 @@ def test_without_a_file_every_channel_is_shown_and_is_what_a_dry_run_shows() -> 
         "http": {"http_webhook_url": "https://a.example"},
     }
     body = json.dumps({**REQUEST, "senders_config": senders, "dry_run": True}).encode()
-    answer: Any = process_request(1, Lines(), None, None, body, None)
-    previews = [entry["preview"] for entry in answer[0]["deliveries"]]
+    response: Any = process_request(1, Lines(), None, None, body, None)
+    previews = [entry["preview"] for entry in response[0]["deliveries"]]
     for each, preview in zip(rendering["deliveries"], previews, strict=False):
         assert (each["content_type"], each["messages"]) == (preview["content_type"], [preview["body"]])
     assert parse_qs(rendering["deliveries"][3]["messages"][0])["Body"][0].startswith("ERROR: Disk of db1\ndisk full")

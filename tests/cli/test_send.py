@@ -46,11 +46,11 @@ def test_a_notification_is_sent_and_its_log_goes_to_standard_error(
 ) -> None:
     file = write(tmp_path, standin)
     done = run("send", file, "--text", "hi", "--level", "critical", "--format", "json", environment=environment)
-    answer = done.json
-    assert (done.status, list(answer), answer["results"]) == (0, ANSWER, {"chat": True, "hook": True})
+    response = done.json
+    assert (done.status, list(response), response["results"]) == (0, ANSWER, {"chat": True, "hook": True})
     assert sorted(message["provider"] for message in standin.messages()) == ["slack", "webhook"]
     lines = done.err.splitlines()
-    assert lines[0] == f"INFO notifier [{answer['task_id']}] accepted: 2 deliveries"
+    assert lines[0] == f"INFO notifier [{response['task_id']}] accepted: 2 deliveries"
     assert sum("delivered in" in line for line in lines) == 2
 
 
@@ -185,8 +185,8 @@ def test_a_refused_request_exits_with_3_and_the_endpoints_error(arguments: list[
     assert done.err == ""
     done = run("send", *arguments, "--format", "json")
     assert done.err.startswith("ERROR notifier [-] answered ")
-    answer: Any = done.json
-    assert (answer["error"]["code"], answer["results"]) == (code, {})
+    response: Any = done.json
+    assert (response["error"]["code"], response["results"]) == (code, {})
 
 
 def test_the_idempotency_key_reaches_an_http_receiver(

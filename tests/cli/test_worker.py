@@ -38,13 +38,13 @@ def test_a_worker_without_an_outbox_exits_with_3(tmp_path: Path, settings: str, 
     assert "s3cret" not in done.err
 
 
-def test_a_worker_whose_file_is_missing_exits_with_3(tmp_path: Path) -> None:
+def test_a_worker_with_a_missing_file_exits_with_3(tmp_path: Path) -> None:
     done = run("worker", "--config", tmp_path / "nothing.toml")
     assert done.status == 3
     assert "nothing.toml" in done.err
 
 
-def test_a_worker_whose_port_is_in_use_exits_with_3(tmp_path: Path) -> None:
+def test_a_worker_with_a_port_in_use_exits_with_3(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         path = config(tmp_path, f'outbox = "{tmp_path}/outbox.db"')
         done = run("worker", "--config", path, "--metrics", taken.getsockname()[1])

@@ -226,19 +226,19 @@ def run_case(case: Case, triggers: Triggers, standin: Standin) -> None:
         file = write_config(triggers.engine.plugin_dir, case.config.replace(HOST, address))
         arguments["config_file_path"] = str(file)
     trigger = triggers.create({name: value.replace(HOST, address) for name, value in arguments.items()})
-    answer = trigger.notify(body_bytes(case.body, address), headers=case.headers, query=case.query)
-    assert answer.status == case.http, answer.text
-    assert answer.header("content-type") == "application/json"
+    response = trigger.notify(body_bytes(case.body, address), headers=case.headers, query=case.query)
+    assert response.status == case.http, response.text
+    assert response.header("content-type") == "application/json"
     if case.expected_error:
-        check_error(case.expected_error, answer)
-        lines = [("ERROR", f"answered {case.http}: {case.expected_error.message} {answer.json['error']['hint']}")]
+        check_error(case.expected_error, response)
+        lines = [("ERROR", f"answered {case.http}: {case.expected_error.message} {response.json['error']['hint']}")]
         assert_log(trigger, "-", lines, [])
     else:
-        check_answer(case, answer)
+        check_answer(case, response)
         warnings = [("WARN", warning) for warning in case.warnings]
-        ends = [line for entry in answer.json["deliveries"] for line in end_lines(entry)]
+        ends = [line for entry in response.json["deliveries"] for line in end_lines(entry)]
         assert_log(
-            trigger, answer.json["task_id"], accepted_lines(len(case.deliveries), warnings + ends) + warnings, ends
+            trigger, response.json["task_id"], accepted_lines(len(case.deliveries), warnings + ends) + warnings, ends
         )
     assert_arrived(standin, case.sent)
 
@@ -260,9 +260,9 @@ def backdated(file: Path) -> Path:
     return file
 
 
-def check_error(expected_error: ExpectedError, answer: Response) -> None:
+def check_error(expected_error: ExpectedError, response: Response) -> None:
     """Check the members and the texts of an error response."""
-    got = answer.json
+    got = response.json
     assert list(got) == ERROR_MEMBERS
     assert list(got["error"]) == ["code", "path", "hint"]
     assert got["message"] == expected_error.message
@@ -271,9 +271,9 @@ def check_error(expected_error: ExpectedError, answer: Response) -> None:
     assert (got["status"], got["results"], got["deliveries"]) == ("failed", {}, [])
 
 
-def check_answer(case: Case, answer: Response) -> None:
+def check_answer(case: Case, response: Response) -> None:
     """Check every member of the response to an accepted request."""
-    got = answer.json
+    got = response.json
     assert list(got) == MEMBERS
     assert UUID.fullmatch(got["task_id"])
     assert got["message"] == "Request processed"

@@ -87,14 +87,14 @@ GRAFANA = {
 
 def test_prometheus_repeats_an_alert_and_ends_it(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, ALONE)
-    answers = [trigger.notify([alert("a"), alert("b")]).json]
+    responses = [trigger.notify([alert("a"), alert("b")]).json]
     lines = trigger.log_lines()
-    answers += [trigger.notify([alert("a"), alert("b")]).json for _ in range(2)]
+    responses += [trigger.notify([alert("a"), alert("b")]).json for _ in range(2)]
     # Repetitions write no line.
     assert trigger.log_lines() == lines
-    assert [(len(answer["alerts"]), answer["unchanged"]) for answer in answers] == [(2, 0), (0, 2), (0, 2)]
-    assert answers[0]["results"] == {"ops": True}
-    assert [entry["results"] for entry in answers[0]["alerts"]] == [{"ops": True}] * 2
+    assert [(len(response["alerts"]), response["unchanged"]) for response in responses] == [(2, 0), (0, 2), (0, 2)]
+    assert responses[0]["results"] == {"ops": True}
+    assert [entry["results"] for entry in responses[0]["alerts"]] == [{"ops": True}] * 2
     ended = trigger.notify([alert("a", ends=rfc3339(-1)), alert("b")]).json
     assert ([entry["index"] for entry in ended["alerts"]], ended["unchanged"]) == ([0], 1)
     found = [(message["title"], message["status"], message["level"]) for message in messages(standin)]
@@ -114,9 +114,9 @@ def test_an_alert_of_both_ways_is_one_alert(triggers: Triggers, standin: Standin
 
 def test_the_webhook_of_grafana(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, ALONE)
-    answer = trigger.notify(GRAFANA)
-    assert (answer.status, answer.json["status"]) == (200, "success")
-    (warning,) = answer.json["warnings"]
+    response = trigger.notify(GRAFANA)
+    assert (response.status, response.json["status"]) == (200, "success")
+    (warning,) = response.json["warnings"]
     assert warning.startswith("truncatedAlerts: the sender left out 2 alerts")
     (message,) = messages(standin)
     assert message["title"] == "This alert was triggered for zone us-1"
@@ -126,8 +126,8 @@ def test_the_webhook_of_grafana(triggers: Triggers, standin: Standin) -> None:
 
 def test_alerts_of_a_list_make_one_group(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, GROUPED)
-    answer = trigger.notify([alert("a"), alert("b")]).json
-    assert (answer["status"], answer["results"]) == ("pending", {"ops": "pending"})
+    response = trigger.notify([alert("a"), alert("b")]).json
+    assert (response["status"], response["results"]) == ("pending", {"ops": "pending"})
     (message,) = eventually(lambda: messages(standin))
     assert message["title"].startswith("[2 firing]")
 
@@ -143,9 +143,9 @@ def test_without_state_a_repeated_alert_is_replayed(triggers: Triggers, standin:
 @pytest.mark.parametrize("config", [ALONE, NO_STATE], ids=["state", "no state"])
 def test_invalid_alerts_are_refused_one_by_one(config: str, triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, config)
-    answer = trigger.notify([alert("a"), {"labels": {}}, {"labels": {"alertname": 1}}, alert("b")])
-    assert (answer.status, answer.json["status"]) == (400, "partial")
-    refused = [entry for entry in answer.json["alerts"] if entry["status"] == "failed"]
+    response = trigger.notify([alert("a"), {"labels": {}}, {"labels": {"alertname": 1}}, alert("b")])
+    assert (response.status, response.json["status"]) == (400, "partial")
+    refused = [entry for entry in response.json["alerts"] if entry["status"] == "failed"]
     assert [(entry["index"], entry["error"]["path"]) for entry in refused] == [
         (1, "[1].labels"),
         (2, "[2].labels.alertname"),
@@ -156,9 +156,9 @@ def test_invalid_alerts_are_refused_one_by_one(config: str, triggers: Triggers, 
 def test_an_alert_without_a_receiver_is_refused(triggers: Triggers, standin: Standin) -> None:
     config = ALONE.replace("[[routes]]\n", '[[routes]]\nmatch.fields.alertname = "b"\n')
     trigger = create(triggers, standin, config)
-    answer = trigger.notify(webhook({**alert("a"), "status": "firing"}, {**alert("b"), "status": "firing"}))
-    assert answer.status == 400
-    refused = [entry for entry in answer.json["alerts"] if entry["status"] == "failed"]
+    response = trigger.notify(webhook({**alert("a"), "status": "firing"}, {**alert("b"), "status": "firing"}))
+    assert response.status == 400
+    refused = [entry for entry in response.json["alerts"] if entry["status"] == "failed"]
     assert [entry["error"]["path"] for entry in refused] == ["alerts[0]"]
     assert [message["title"] for message in messages(standin)] == ["b is bad"]
 
@@ -167,6 +167,6 @@ def test_a_body_of_no_known_form_names_all_forms(triggers: Triggers, standin: St
     trigger = create(triggers, standin, ALONE)
     bodies: tuple[Any, ...] = ([1], {"alerts": []})
     for body in bodies:
-        answer = trigger.notify(body)
-        assert answer.status == 400
-        assert "as Prometheus posts it" in answer.json["error"]["hint"]
+        response = trigger.notify(body)
+        assert response.status == 400
+        assert "as Prometheus posts it" in response.json["error"]["hint"]

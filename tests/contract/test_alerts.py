@@ -38,9 +38,9 @@ def send(trigger: Trigger, *events: dict[str, Any]) -> list[Any]:
     """The result of the only receiver, with the rule or the reason."""
     found = []
     for body in events:
-        answer = trigger.notify(body).json
-        (delivery,) = answer["deliveries"]
-        (result,) = answer["results"].values()
+        response = trigger.notify(body).json
+        (delivery,) = response["deliveries"]
+        (result,) = response["results"].values()
         found.append((result, delivery.get("rule") or delivery["reason"]))
     return found
 
@@ -72,9 +72,9 @@ def test_the_values_of_alert_key_identify_an_alert_without_a_dedup_key(triggers:
     trigger = create(triggers, standin, ALONE)
     named = [event(None, "firing", title=title) for title in ("a", "b", "a")]
     assert send(trigger, *named) == [SENT, SENT, UNCHANGED]
-    answers = [trigger.notify(event(None, "firing")).json for _ in range(2)]
-    assert [answer["results"] for answer in answers] == [{"ops": True}] * 2
-    assert answers[0]["warnings"] == ["title of alert_key is absent: this is sent once, and no alert of it fires"]
+    responses = [trigger.notify(event(None, "firing")).json for _ in range(2)]
+    assert [response["results"] for response in responses] == [{"ops": True}] * 2
+    assert responses[0]["warnings"] == ["title of alert_key is absent: this is sent once, and no alert of it fires"]
 
 
 def test_events_are_never_the_same_request(triggers: Triggers, standin: Standin) -> None:
@@ -82,9 +82,9 @@ def test_events_are_never_the_same_request(triggers: Triggers, standin: Standin)
     trigger = create(triggers, standin, config)
     assert send(trigger, event("a", "firing"), event("a", "resolved"), event("a", "firing")) == [SENT] * 3
     keyed = event("b", "firing", idempotency_key="k")
-    answers = [trigger.notify(keyed).json for _ in range(2)]
-    assert [answer.get("replayed") for answer in answers] == [None, True]
-    assert answers[0]["results"] == answers[1]["results"] == {"ops": True}
+    responses = [trigger.notify(keyed).json for _ in range(2)]
+    assert [response.get("replayed") for response in responses] == [None, True]
+    assert responses[0]["results"] == responses[1]["results"] == {"ops": True}
 
 
 def test_a_dry_run_touches_no_state(triggers: Triggers, standin: Standin) -> None:
@@ -121,7 +121,7 @@ def test_a_group_is_logged_and_answered_like_any_delivery(triggers: Triggers, st
     assert "/hook" not in trigger.wait_for_log("delivered in")
 
 
-def test_a_receiver_without_send_resolved_is_not_told_of_the_end(triggers: Triggers, standin: Standin) -> None:
+def test_a_receiver_without_send_resolved_gets_no_resolved_notification(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, ALONE.replace('receivers = "ops"', 'receivers = "mute"'))
     assert send(trigger, event("a", "firing"), event("a", "resolved")) == [SENT, ("suppressed", "not_firing")]
 
@@ -129,8 +129,8 @@ def test_a_receiver_without_send_resolved_is_not_told_of_the_end(triggers: Trigg
 def test_receivers_that_an_event_names_have_state_too(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, ALONE)
     named = event("a", "firing", receivers=["ops", "nobody"])
-    answers = [trigger.notify(named).json["results"] for _ in range(2)]
-    assert answers == [{"nobody": "Invalid sender", "ops": True}, {"nobody": "Invalid sender", "ops": "suppressed"}]
+    responses = [trigger.notify(named).json["results"] for _ in range(2)]
+    assert responses == [{"nobody": "Invalid sender", "ops": True}, {"nobody": "Invalid sender", "ops": "suppressed"}]
 
 
 SILENCE = '[[silences]]\nname = "planned work"\n'
@@ -145,5 +145,5 @@ def test_a_silence_mutes_an_alert_and_lets_its_end_pass(triggers: Triggers, stan
 @pytest.mark.parametrize("place", ["", 'outbox = "nats://127.0.0.1:1"\n'])
 def test_state_needs_a_place(place: str, triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, GROUPED.replace('state = "memory"\n', place))
-    answer = trigger.notify(event("a", "firing"))
-    assert (answer.status, answer.json["error"]["code"]) == (503, "config_file")
+    response = trigger.notify(event("a", "firing"))
+    assert (response.status, response.json["error"]["code"]) == (503, "config_file")

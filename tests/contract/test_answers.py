@@ -401,24 +401,24 @@ def test_a_delivery_that_outlasts_the_call_is_pending_and_its_outcome_is_logged(
 ) -> None:
     standin.rule("/hook/*", delay_ms=150)
     trigger = triggers.create({"response_timeout": "20ms"})
-    answer = trigger.notify(body_bytes(hi({"slack": SLACK, "http": HTTP}), f"127.0.0.1:{standin.port}"))
-    assert answer.json["results"] == {"slack": True, "http": "pending"}
-    assert (answer.status, answer.json["status"]) == (200, "pending")
-    assert [(e["outcome"], e["reason"], e["attempts"]) for e in answer.json["deliveries"]] == [
+    response = trigger.notify(body_bytes(hi({"slack": SLACK, "http": HTTP}), f"127.0.0.1:{standin.port}"))
+    assert response.json["results"] == {"slack": True, "http": "pending"}
+    assert (response.status, response.json["status"]) == (200, "pending")
+    assert [(e["outcome"], e["reason"], e["attempts"]) for e in response.json["deliveries"]] == [
         ("delivered", None, 1),
         ("pending", None, 1),
     ]
-    line = trigger.wait_for_log(f"{answer.json['deliveries'][1]['destination']}: delivered in ")
-    assert line.startswith(f"notifier [{answer.json['task_id']}] ")
+    line = trigger.wait_for_log(f"{response.json['deliveries'][1]['destination']}: delivered in ")
+    assert line.startswith(f"notifier [{response.json['task_id']}] ")
     assert len(trigger.log_lines()) == 3
 
 
 def test_a_retry_is_a_warning_once_for_each_reason(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/*", reply={"status": 503, "body": "busy"}, times=3)
     trigger = triggers.create({"initial_backoff": "10ms", "max_backoff": "10ms"})
-    answer = trigger.notify(body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}"))
-    assert answer.json["results"] == {"http": True}
-    assert answer.json["deliveries"][0]["attempts"] == 4
+    response = trigger.notify(body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}"))
+    assert response.json["results"] == {"http": True}
+    assert response.json["deliveries"][0]["attempts"] == 4
     levels = [(level, "next attempt in" in text) for level, text in trigger.log_lines()]
     assert levels == [("WARN", True), ("INFO", False)]
 

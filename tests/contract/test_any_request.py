@@ -117,9 +117,9 @@ encoded = st.builds(
 def call(body: bytes, query: Any, headers: Any, arguments: Any) -> tuple[Any, int, list[str]]:
     """Response, status and log lines of one call."""
     log = RecordingLocal()
-    answer: Any = influxdb3_notifier.process_request(1, log, query, headers, body, arguments)
-    assert len(answer) in (2, 3)
-    return answer[0], answer[1], log.lines
+    response: Any = influxdb3_notifier.process_request(1, log, query, headers, body, arguments)
+    assert len(response) in (2, 3)
+    return response[0], response[1], log.lines
 
 
 def holds(body: Any, status: int, lines: list[str]) -> None:

@@ -46,7 +46,7 @@ STATUSES: list[tuple[int, object, int]] = [
 
 @pytest.mark.parametrize("tries", LOOPS.values(), ids=LOOPS)
 @pytest.mark.parametrize(("status", "result", "attempts"), STATUSES)
-def test_whatever_the_destination_answers_the_caller_posts_once(
+def test_a_caller_posts_once_for_every_reply_of_the_destination(
     status: int, result: object, attempts: int, tries: int, triggers: Triggers, standin: Standin
 ) -> None:
     path = f"/status/{status}/{tries}"
@@ -97,7 +97,7 @@ SLOW = [
 
 @pytest.mark.parametrize("run_asynchronous", [True, False], ids=["asynchronous", "serial"])
 @pytest.mark.parametrize("slowness", SLOW, ids=str)
-def test_however_slow_the_destination_is_the_caller_posts_once(
+def test_a_caller_posts_once_to_a_slow_destination(
     slowness: Slowness, run_asynchronous: bool, triggers: Triggers, standin: Standin
 ) -> None:
     standin.rule("/services/*", **slowness.rule)
@@ -115,7 +115,7 @@ FAULTS = ["refuse", "blackhole", "stall", "reset", "reset_before_body", "close",
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_whatever_the_network_does_the_caller_posts_once(kind: str, triggers: Triggers, standin: Standin) -> None:
+def test_a_caller_posts_once_for_every_network_fault(kind: str, triggers: Triggers, standin: Standin) -> None:
     fault = standin.fault(kind)
     arguments = FAST | {"response_timeout": "300ms", "attempt_timeout": "50ms", "delivery_timeout": "1s"}
     trigger = triggers.create(arguments)
@@ -159,9 +159,7 @@ def test_a_caller_repeats_after_an_error_status_without_an_exception(
     assert standin.requests() == []
 
 
-def test_with_failure_status_502_a_caller_tries_again_what_failed_and_not_what_was_delivered(
-    triggers: Triggers, standin: Standin
-) -> None:
+def test_with_failure_status_502_a_caller_retries_only_failed_deliveries(triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create(FAST | {"failure_status": "502"})
     dead = {"slack": {"slack_webhook_url": f"{standin.url}/services/T0/B0/gone"}}
     assert caller(trigger).alert("hi", dead).posts == 3

@@ -234,9 +234,9 @@ basic_auth = {{ username = "a", password = 42 }}
 
 
 def test_a_number_is_accepted_where_a_string_is_expected(triggers: Triggers, standin: Standin) -> None:
-    answer = send(triggers, standin, NUMBERS.format(sid=TWILIO["twilio_sid"], host=HOST))
-    assert answer["results"] == {"r": True}, answer
-    assert answer["warnings"] == []
+    response = send(triggers, standin, NUMBERS.format(sid=TWILIO["twilio_sid"], host=HOST))
+    assert response["results"] == {"r": True}, response
+    assert response["warnings"] == []
     sms, telegram, http = sorted(standin.requests(), key=lambda request: "/2010 /bot /hook".index(request["path"][:4]))
     assert sms["body"] == "To=%2B15558675310&From=%2B15017122661&Body=hi"
     assert headers(sms)["authorization"].endswith(base64.b64encode(f"{TWILIO['twilio_sid']}:123456".encode()).decode())
@@ -262,8 +262,8 @@ def test_the_reference_implementation_verifies_a_signature_with_each_of_two_keys
     triggers: Triggers, standin: Standin
 ) -> None:
     keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_" + base64.b64encode(b"another key of 24 bytes!").decode()]
-    answer = send(triggers, standin, receiver("http", f"signing_secret = {json.dumps(keys)}"))
-    assert answer["results"] == {"r": True}
+    response = send(triggers, standin, receiver("http", f"signing_secret = {json.dumps(keys)}"))
+    assert response["results"] == {"r": True}
     [request] = standin.requests()
     for key in keys:
         assert Webhook(key).verify(request["body"], headers(request)) == {"message": "hi"}
@@ -277,8 +277,8 @@ def test_a_key_in_every_spelling_signs_as_the_reference_implementation_does(
 ) -> None:
     key = bytes.fromhex("fbffbf49690c") * 5
     secret = prefix + encode(key).decode()
-    answer = send(triggers, standin, receiver("http", f'signing_secret = "{secret}"'))
-    assert answer["results"] == {"r": True}
+    response = send(triggers, standin, receiver("http", f'signing_secret = "{secret}"'))
+    assert response["results"] == {"r": True}
     [request] = standin.requests()
     Webhook("whsec_" + base64.b64encode(key).decode()).verify(request["body"], headers(request))
 
@@ -286,8 +286,8 @@ def test_a_key_in_every_spelling_signs_as_the_reference_implementation_does(
 def test_a_retry_is_signed_again_with_the_same_id(triggers: Triggers, standin: Standin) -> None:
     key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     standin.rule("/hook/*", reply={"status": 503, "body": ""}, times=1)
-    answer = send(triggers, standin, receiver("http", f'signing_secret = "{key}"'), initial_backoff="10ms")
-    assert answer["results"] == {"r": True}
+    response = send(triggers, standin, receiver("http", f'signing_secret = "{key}"'), initial_backoff="10ms")
+    assert response["results"] == {"r": True}
     requests = standin.requests()
     assert len(requests) == 2
     for request in requests:
@@ -321,19 +321,19 @@ def test_the_file_defines_a_success(
     success: str, body: str, outcome: str, triggers: Triggers, standin: Standin
 ) -> None:
     standin.rule("/hook/*", reply={"status": 200, "body": body, "headers": HTML})
-    answer = send(triggers, standin, receiver("http", success))
-    [entry] = answer["deliveries"]
+    response = send(triggers, standin, receiver("http", success))
+    [entry] = response["deliveries"]
     assert (entry["outcome"], entry["attempts"], entry["http_status"]) == (outcome, 1, 200)
     reasons = {"delivered": None, "failed": "rejected", "ambiguous": "lost_reply"}
     assert entry.get("reason") == reasons[outcome]
     assert ("`success`" in (entry.get("hint") or "")) == (outcome != "delivered")
-    assert answer["warnings"] == [] or success == 'success = ""'
+    assert response["warnings"] == [] or success == 'success = ""'
 
 
 def test_a_success_that_does_not_match_is_not_sent_again(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/*", reply={"status": 200, "body": '{"ok": false, "why": "no such team"}'})
-    answer = send(triggers, standin, receiver("http", OK), initial_backoff="10ms")
-    [entry] = answer["deliveries"]
+    response = send(triggers, standin, receiver("http", OK), initial_backoff="10ms")
+    [entry] = response["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "rejected")
     assert entry["detail"] == 'the receiver: {"ok": false, "why": "no such team"}'
     assert len(standin.requests()) == 1
@@ -359,17 +359,17 @@ def test_a_web_page_as_reply_gets_a_warning(
     path = PATHS[sender].rsplit("/", 1)[0] + "/*"
     reply = {"status": 200, "body": body, "headers": HTML}
     standin.rule(path, reply=reply, any_content_type=True)
-    answer = send(triggers, standin, receiver(sender, fields))
-    assert answer["results"] == {"r": True}
+    response = send(triggers, standin, receiver(sender, fields))
+    assert response["results"] == {"r": True}
     words = ": answered 2xx with a web page (text/html), and counts as delivered; check"
-    assert [words in line for line in answer["warnings"]] == [True] * warned
-    assert "token-of-the-page" not in json.dumps(answer)
+    assert [words in line for line in response["warnings"]] == [True] * warned
+    assert "token-of-the-page" not in json.dumps(response)
 
 
 def test_an_invalid_regular_expression_for_success_is_refused(triggers: Triggers, standin: Standin) -> None:
     for expression in ("~(", "~(?:a{1000}){1000}"):
-        answer = send(triggers, standin, receiver("http", f'success = "{expression}"'))
-        assert "success has a regular expression after ~ that cannot be read, or is too large" in answer["message"]
+        response = send(triggers, standin, receiver("http", f'success = "{expression}"'))
+        assert "success has a regular expression after ~ that cannot be read, or is too large" in response["message"]
 
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
@@ -377,8 +377,8 @@ def test_a_receiver_can_have_its_own_proxy_with_a_password(sender: str, triggers
     """The stand-in takes the part of the proxy."""
     proxy = standin.url.replace("http://", "http://me:pass%20word@")
     config = receiver(sender, f'proxy = "{proxy}"').replace(HOST, "elsewhere.invalid")
-    answer = send(triggers, standin, config)
-    assert answer["results"] == {"r": True}, answer
+    response = send(triggers, standin, config)
+    assert response["results"] == {"r": True}, response
     [request] = standin.requests()
     assert headers(request)["host"] == "elsewhere.invalid"
     assert headers(request)["proxy-authorization"] == "Basic " + base64.b64encode(b"me:pass word").decode()
@@ -387,9 +387,9 @@ def test_a_receiver_can_have_its_own_proxy_with_a_password(sender: str, triggers
 def test_twilio_uses_the_receivers_proxy(triggers: Triggers, standin: Standin) -> None:
     with TunnelProxy(standin.port) as proxy:
         config = receiver("sms", f'proxy = "http://127.0.0.1:{proxy.port}"')
-        answer = send(triggers, standin, config, twilio_base_url="https://api.invalid", max_attempts="1")
+        response = send(triggers, standin, config, twilio_base_url="https://api.invalid", max_attempts="1")
         # The stand-in speaks no TLS here: that it was asked by the tunnel is enough.
-        assert answer["results"] == {"r": False}
+        assert response["results"] == {"r": False}
         assert proxy.heads[0].startswith("CONNECT api.invalid:443 ")
 
 
@@ -442,11 +442,11 @@ def test_a_private_authority_and_a_client_certificate_work_together(
     }
     config = f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\n' + "".join(fields[name] for name in files)
     timeouts = {"connect_timeout": "2s", "attempt_timeout": "2s", "max_attempts": "1", "response_timeout": "4s"}
-    answer = send(triggers, standin, config, **timeouts)
-    assert answer["results"] == {"r": delivered}, answer
+    response = send(triggers, standin, config, **timeouts)
+    assert response["results"] == {"r": delivered}, response
     assert len(standin.requests()) == int(delivered)
     if not delivered:
-        [entry] = answer["deliveries"]
+        [entry] = response["deliveries"]
         assert entry["reason"] in ("tls", "connect", "connection_lost"), entry
 
 
@@ -460,9 +460,9 @@ def test_a_byte_order_mark_before_pem_is_ignored_with_a_warning(
     directory, mark = triggers.engine.plugin_dir, trustme.Blob(b"\xef\xbb\xbf")
     files = f'ca_file = "{pem(directory, "marked-ca.pem", mark, authority.cert_pem)}"\n'
     files += f'client_certificate = "{pem(directory, "marked-me.pem", mark, client)}"\n'
-    answer = send(triggers, standin, f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\n{files}')
-    assert answer["results"] == {"r": True}, answer
-    words = [warning.partition(": the file ")[2] for warning in answer["warnings"]]
+    response = send(triggers, standin, f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\n{files}')
+    assert response["results"] == {"r": True}, response
+    words = [warning.partition(": the file ")[2] for warning in response["warnings"]]
     what = "begins with a byte order mark, which is left out"
     assert sorted(words) == [f"marked-ca.pem {what}", f"marked-me.pem {what}"]
 
@@ -500,10 +500,10 @@ def test_a_self_signed_certificate_in_ca_file_is_trusted_for_its_dates_and_name(
     (triggers.engine.plugin_dir / "own.pem").write_bytes(trusted)
     url = standin.tls(certificate, key)["url"]
     config = f'[receivers.r.http]\nwebhook_url = "{url}/hook/r"\nca_file = "own.pem"\n'
-    answer = send(triggers, standin, config, max_attempts="1", response_timeout="4s")
-    assert answer["results"] == {"r": delivered}, answer
+    response = send(triggers, standin, config, max_attempts="1", response_timeout="4s")
+    assert response["results"] == {"r": delivered}, response
     if not delivered:
-        assert answer["deliveries"][0]["reason"] == "tls", answer
+        assert response["deliveries"][0]["reason"] == "tls", response
 
 
 # Requests may not
@@ -575,7 +575,7 @@ def test_in_a_request_it_is_ignored_with_a_warning(case: Case, triggers: Trigger
 def test_references_to_secrets_work_only_in_the_file(form: object, triggers: Triggers, standin: Standin) -> None:
     config = receiver("http", 'template = "short"', before=SHORT)
     body = HI | {"senders_config": {"slack": {"slack_webhook_url": form}}, "data": {"x": form}, "fields": {"y": form}}
-    answer = send(triggers, standin, config, body)
-    assert answer["results"] == {"slack": False, "r": True}
-    assert answer["deliveries"][0]["detail"] == "slack_webhook_url must be a string, found an object"
+    response = send(triggers, standin, config, body)
+    assert response["results"] == {"slack": False, "r": True}
+    assert response["deliveries"][0]["detail"] == "slack_webhook_url must be a string, found an object"
     assert [message["text"] for message in standin.messages()] == ["HI!"]

@@ -139,38 +139,38 @@ def test_a_byte_order_mark_and_line_breaks_are_removed_from_a_secret(
     url = f'"{standin.url}/hook/r"'
     file = to(url) + 'basic_auth = { username = { env = "TEST_USER" }, password = { file = "secret" } }\n'
     trigger = own.create({"config_file_path": str(write(tmp_path / "n.toml", file))})
-    answer = trigger.notify(HI).json
-    assert answer["results"] == {"r": True}
+    response = trigger.notify(HI).json
+    assert response["results"] == {"r": True}
     [request] = standin.requests()
     got = {name.lower(): value for name, value in request["headers"]}
     assert base64.b64decode(got["authorization"].removeprefix("Basic ")) == b"me:pass word"
     expected = [f"the environment variable TEST_USER {MARK}", *warnings]
-    assert len(answer["warnings"]) == len(expected)
+    assert len(response["warnings"]) == len(expected)
     for warning in expected:
-        assert sum(line.endswith(warning) for line in answer["warnings"]) == 1, answer["warnings"]
-    assert "pass word" not in str(answer) + str(view(trigger)) + trigger.wait_for_log("delivered in")
+        assert sum(line.endswith(warning) for line in response["warnings"]) == 1, response["warnings"]
+    assert "pass word" not in str(response) + str(view(trigger)) + trigger.wait_for_log("delivered in")
 
 
-def test_a_file_whose_secret_is_missing_is_503_until_it_is_there(
+def test_a_file_with_a_missing_secret_is_503_until_the_secret_exists(
     own: Triggers, standin: Standin, tmp_path: Path, variables: pytest.MonkeyPatch
 ) -> None:
     variables.delenv("TEST_HOOK_URL", raising=False)
     file = write(tmp_path / "n.toml", to('{ env = "TEST_HOOK_URL" }'))
     trigger = own.create({"config_file_path": str(file)})
-    answer = trigger.notify(HI)
-    assert (answer.status, answer.json["results"]) == (503, {})
-    assert answer.json["message"] == (
+    response = trigger.notify(HI)
+    assert (response.status, response.json["results"]) == (503, {})
+    assert response.json["message"] == (
         f"The configuration file {file} cannot be used: line 2, column 15: receivers.r.http.webhook_url: "
         "the environment variable TEST_HOOK_URL is not set where the server runs."
     )
-    assert answer.json["error"] == {
+    assert response.json["error"] == {
         "code": "config_file",
         "path": "config_file_path",
         "hint": f"Mend it; `influxdb3-notifier check {file}` shows everything.",
     }
     got = view(trigger)
     assert (got["status"], got["receivers"], got["error"]["code"]) == ("unusable", [], "config_file")
-    assert got["error"]["message"] == answer.json["message"]
+    assert got["error"]["message"] == response.json["message"]
     variables.setenv("TEST_HOOK_URL", f"{standin.url}/hook/r")
     assert trigger.notify(HI).json["results"] == {"r": True}
 
@@ -213,20 +213,20 @@ def test_a_relative_path_starts_at_the_plugin_directory(
 
 
 def test_a_relative_path_without_a_base_directory_is_an_error(own: Triggers) -> None:
-    answer = own.create({"config_file_path": "notifier.toml"}).notify(HI)
-    assert answer.status == 503
-    assert answer.json["message"] == (
+    response = own.create({"config_file_path": "notifier.toml"}).notify(HI)
+    assert response.status == 503
+    assert response.json["message"] == (
         "The configuration file notifier.toml is named by a relative path, and it is not known to what."
     )
-    assert "PLUGIN_DIR" in answer.json["error"]["hint"]
+    assert "PLUGIN_DIR" in response.json["error"]["hint"]
 
 
 @pytest.mark.parametrize(("name", "what"), [("none.toml", "is not there"), ("", "is a directory")])
 def test_a_file_that_cannot_be_read_is_503(name: str, what: str, own: Triggers, tmp_path: Path) -> None:
     path = f"{tmp_path}/{name}"
-    answer = own.create({"config_file_path": path}).notify(HI)
-    assert (answer.status, answer.json["error"]["path"]) == (503, "config_file_path")
-    assert answer.json["message"] == f"The configuration file {path} {what}."
+    response = own.create({"config_file_path": path}).notify(HI)
+    assert (response.status, response.json["error"]["path"]) == (503, "config_file_path")
+    assert response.json["message"] == f"The configuration file {path} {what}."
 
 
 # What is shown of it

@@ -83,9 +83,9 @@ def test_another_body_under_a_key_is_a_conflict(key: str, triggers: Triggers, st
     trigger = triggers.create()
     url = f"{standin.url}/hook/conflict"
     assert trigger.notify(request(url, "one", idempotency_key=key)).status == 200
-    answer = trigger.notify(request(url, "two", idempotency_key=key))
-    assert (answer.status, answer.json["error"]["code"]) == (400, "idempotency_conflict")
-    assert (answer.json["error"]["path"], answer.json["results"]) == ("idempotency_key", {})
+    response = trigger.notify(request(url, "two", idempotency_key=key))
+    assert (response.status, response.json["error"]["code"]) == (400, "idempotency_conflict")
+    assert (response.json["error"]["path"], response.json["results"]) == ("idempotency_key", {})
     assert posts(standin, "/hook/conflict") == ["one"]
 
 
@@ -133,17 +133,17 @@ def test_of_many_identical_requests_at_once_one_is_sent(
         return trigger.notify(body)
 
     with ThreadPoolExecutor(20) as pool:
-        answers = [answer.json for answer in pool.map(ask, range(20))]
-    assert all(answer["results"] == {"http": True} for answer in answers)
+        responses = [response.json for response in pool.map(ask, range(20))]
+    assert all(response["results"] == {"http": True} for response in responses)
     assert posts(standin, path) == ["hi"]
-    [first] = [answer for answer in answers if "replayed" not in answer and "joined" not in answer]
-    others = [answer for answer in answers if answer is not first]
+    [first] = [response for response in responses if "replayed" not in response and "joined" not in response]
+    others = [response for response in responses if response is not first]
     if keyed:
         assert {(other["task_id"], other["replayed"]) for other in others} == {(first["task_id"], True)}
         assert metric(trigger, "notifier_joined_total") == before
     else:
         assert {other["joined"] for other in others} == {first["task_id"]}
-        assert len({answer["task_id"] for answer in answers}) == 20
+        assert len({response["task_id"] for response in responses}) == 20
         assert metric(trigger, "notifier_joined_total") == before + 19
         said = [text for level, text in trigger.log_lines() if "joined" in text and level == "INFO"]
         assert len(said) == 19, "one line each"
@@ -161,9 +161,9 @@ def test_a_request_that_joined_answers_by_its_own_response_timeout(triggers: Tri
     trigger = triggers.create({"response_timeout": "50ms", "attempt_timeout": "1s", "max_attempts": "1"})
     body = request(f"{standin.url}/hook/joined")
     assert trigger.notify(body).json["results"] == {"http": "pending"}
-    answer = trigger.notify(body)
-    assert answer.json["results"] == {"http": "pending"}
-    assert "joined" in answer.json
+    response = trigger.notify(body)
+    assert response.json["results"] == {"http": "pending"}
+    assert "joined" in response.json
     trigger.wait_for_log("failed after")
     assert len(standin.requests("/hook/joined")) == 1
 
@@ -177,13 +177,13 @@ def test_within_the_dedup_window_an_identical_request_is_suppressed_once_deliver
     body["senders_config"]["pager"] = {}
     first = trigger.notify(body)
     assert first.json["results"] == {"http": True, "pager": "Invalid sender"}
-    answer = trigger.notify(body)
-    assert answer.json["results"] == {"http": "suppressed", "pager": "Invalid sender"}
-    entry = answer.json["deliveries"][0]
+    response = trigger.notify(body)
+    assert response.json["results"] == {"http": "suppressed", "pager": "Invalid sender"}
+    entry = response.json["deliveries"][0]
     assert (entry["outcome"], entry["rule"], entry["attempts"]) == ("suppressed", "dedup_window", 0)
     assert (entry["reason"], entry["parts_delivered"]) == (None, 0)
     line = trigger.wait_for_log("suppressed by dedup_window")
-    assert line.startswith(f"notifier [{answer.json['task_id']}] http ")
+    assert line.startswith(f"notifier [{response.json['task_id']}] http ")
     assert trigger.notify(request(url, "other")).json["results"] == {"http": True}
     keyed = request(url, idempotency_key="who wants two sends two keys")
     assert trigger.notify(keyed).json["results"] == {"http": True}

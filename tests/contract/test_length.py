@@ -73,12 +73,12 @@ def send(trigger: Trigger, standin: Standin, sender: str, text: str) -> tuple[Re
     """Send a text; the answer and the texts that the provider accepted, in order."""
     configuration = HTTP if sender == "http" else CHANNELS[sender].configuration
     body = {"notification_text": text, "senders_config": {sender: configuration}}
-    answer = trigger.notify(body_bytes(json.dumps(body, ensure_ascii=False), f"127.0.0.1:{standin.port}"))
+    response = trigger.notify(body_bytes(json.dumps(body, ensure_ascii=False), f"127.0.0.1:{standin.port}"))
     # On a machine with much else to do the answer may come before the last part.
-    count = answer.json["deliveries"][0]["parts"]
+    count = response.json["deliveries"][0]["parts"]
     requests = standin.wait_for("", count, timeout=20)
     assert all(request["accepted"] and request["problem"] is None for request in requests)
-    return answer, [received(request) for request in requests]
+    return response, [received(request) for request in requests]
 
 
 def joined(parts: list[str]) -> str:
@@ -117,8 +117,8 @@ def test_at_the_limit_nothing_is_lost_and_no_cluster_is_broken(
         # A blank text would be none.
         text = text_of(channel, cluster, length - 1) + "b"
         assert channel.length(text) == length
-        answer, parts = send(trigger, standin, sender, text)
-        entry = answer.json["deliveries"][0]
+        response, parts = send(trigger, standin, sender, text)
+        entry = response.json["deliveries"][0]
         assert (entry["outcome"], entry["parts"], entry["parts_delivered"], entry["attempts"]) == (
             "delivered",
             count,
@@ -129,7 +129,7 @@ def test_at_the_limit_nothing_is_lost_and_no_cluster_is_broken(
         assert all(channel.length(part) <= channel.limit for part in parts)
         assert joined(parts) == text
         assert_unbroken(parts, cluster)
-        assert answer.json["warnings"] == []
+        assert response.json["warnings"] == []
 
 
 @pytest.mark.parametrize("sender", CHANNELS)
@@ -153,13 +153,13 @@ def test_up_to_ten_parts_arrive_in_order_and_whole(
     text = "".join(f"{n:05} " for n in range(channel.limit * 2))[
         : (channel.limit - 8) * parts_wanted - 20 * parts_wanted
     ]
-    answer, parts = send(trigger, standin, sender, text)
-    entry = answer.json["deliveries"][0]
+    response, parts = send(trigger, standin, sender, text)
+    entry = response.json["deliveries"][0]
     assert (entry["parts"], entry["parts_delivered"], len(parts)) == (parts_wanted,) * 3
     assert joined(parts) == text
     # After a space, where there is one near.
     assert all(part.endswith(" ") for part in parts[:-1])
-    assert answer.json["warnings"] == []
+    assert response.json["warnings"] == []
 
 
 @pytest.mark.parametrize("cluster", ["a", "😀", "👨‍👩‍👧‍👦", "e\u0301\u0323"])
@@ -169,7 +169,7 @@ def test_beyond_ten_parts_the_tenth_says_how_much_is_missing(
 ) -> None:
     channel = CHANNELS[sender]
     text = cluster * (channel.limit * 101 // 10 // channel.length(cluster))
-    answer, parts = send(trigger, standin, sender, text)
+    response, parts = send(trigger, standin, sender, text)
     assert len(parts) == 10
     assert all(channel.length(part) <= channel.limit for part in parts)
     got, note, tail = joined(parts).partition("… ")
@@ -179,7 +179,7 @@ def test_beyond_ten_parts_the_tenth_says_how_much_is_missing(
     assert len(text) == len(got) + int(missing[1])
     assert text.startswith(got)
     assert_unbroken([got], cluster)
-    assert answer.json["warnings"] == [
+    assert response.json["warnings"] == [
         f"senders_config.{sender}: notification_text is too long for 10 messages: "
         f"the last {missing[1]} characters are missing"
     ]
@@ -190,9 +190,9 @@ def test_beyond_ten_parts_the_tenth_says_how_much_is_missing(
 
 def test_http_never_splits(trigger: Trigger, standin: Standin) -> None:
     text = "😀" * 80_000
-    answer, parts = send(trigger, standin, "http", text)
+    response, parts = send(trigger, standin, "http", text)
     assert parts == [text]
-    assert answer.json["deliveries"][0]["parts"] == 1
+    assert response.json["deliveries"][0]["parts"] == 1
 
 
 @pytest.mark.parametrize("sender", CHANNELS)
@@ -201,8 +201,8 @@ def test_a_grapheme_cluster_longer_than_a_message_is_cut_between_characters(
 ) -> None:
     channel = CHANNELS[sender]
     text = "e" + "\u0301" * (channel.limit + 100)
-    answer, parts = send(trigger, standin, sender, text)
-    assert answer.json["results"] == {sender: True}
+    response, parts = send(trigger, standin, sender, text)
+    assert response.json["results"] == {sender: True}
     assert joined(parts) == text
     assert all(channel.length(part) <= channel.limit for part in parts)
 
@@ -244,6 +244,6 @@ SEGMENTS = [
 def test_segments_are_counted_as_twilio_does(
     sender: str, text: str, segments: int, trigger: Trigger, standin: Standin
 ) -> None:
-    answer, _ = send(trigger, standin, sender, text)
-    assert answer.json["deliveries"][0]["segments"] == segments
+    response, _ = send(trigger, standin, sender, text)
+    assert response.json["deliveries"][0]["segments"] == segments
     assert sum(int(message["detail"]["num_segments"]) for message in standin.messages()) == segments

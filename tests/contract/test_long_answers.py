@@ -7,10 +7,10 @@ from tests.harness import Notify, Standin
 
 
 @pytest.mark.parametrize("count", [100, 101, 1000])
-def test_an_answer_is_json_however_long_it_is(count: int, notify: Notify, standin: Standin) -> None:
+def test_a_long_response_is_json(count: int, notify: Notify, standin: Standin) -> None:
     urls = [{"http_webhook_url": f"{standin.url}/hook/{n}"} for n in range(count)]
-    answer = notify({"notification_text": "x", "senders_config": {"http": urls}, "dry_run": True})
-    assert answer.status == 200
-    assert answer.header("content-type") == "application/json"
-    assert list(answer.json) == MEMBERS
-    assert len(answer.json["deliveries"]) == count
+    response = notify({"notification_text": "x", "senders_config": {"http": urls}, "dry_run": True})
+    assert response.status == 200
+    assert response.header("content-type") == "application/json"
+    assert list(response.json) == MEMBERS
+    assert len(response.json["deliveries"]) == count

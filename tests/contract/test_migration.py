@@ -49,8 +49,8 @@ def header(request: dict[str, Any], name: str) -> str:
 
 def test_payloads_are_those_of_the_python_plugin_byte_for_byte(notify: Notify, standin: Standin) -> None:
     body = {"notification_text": TEXT, "senders_config": senders(standin)}
-    answer = notify(body, args=arguments(standin)).json
-    assert answer["results"] == dict.fromkeys(senders(standin), True)
+    response = notify(body, args=arguments(standin)).json
+    assert response["results"] == dict.fromkeys(senders(standin), True)
     text = json.dumps(TEXT, ensure_ascii=False)
     assert sent(standin, "/services/") == [f'{{"text":{text}}}']
     assert sent(standin, "/api/webhooks/") == [f'{{"content":{text}}}']
@@ -76,10 +76,10 @@ def test_no_sender_is_a_success_and_an_unknown_one_is_invalid(notify: Notify) ->
 def test_a_channel_that_hangs_delays_no_other(notify: Notify, standin: Standin) -> None:
     standin.rule("/services/*", hang=True)
     body = {"notification_text": "x", "senders_config": senders(standin)}
-    answer = notify(body, args=arguments(standin, response_timeout="300ms", delivery_timeout="1s"))
-    assert answer.elapsed < 1
-    assert answer.json["results"] == dict.fromkeys(senders(standin), True) | {"slack": "pending"}
-    assert answer.json["status"] == "pending"
+    response = notify(body, args=arguments(standin, response_timeout="300ms", delivery_timeout="1s"))
+    assert response.elapsed < 1
+    assert response.json["results"] == dict.fromkeys(senders(standin), True) | {"slack": "pending"}
+    assert response.json["status"] == "pending"
     assert len(standin.messages()) == 4
 
 
@@ -95,19 +95,19 @@ def test_a_channel_that_hangs_delays_no_other(notify: Notify, standin: Standin) 
     ],
 )
 def test_a_request_that_cannot_be_read_is_400_with_results(notify: Notify, body: bytes, message: str) -> None:
-    answer = notify(body)
-    assert answer.status == 400
-    assert answer.json["results"] == {}
-    assert answer.json["message"].startswith(message)
-    assert answer.json["error"]["hint"]
+    response = notify(body)
+    assert response.status == 400
+    assert response.json["results"] == {}
+    assert response.json["message"].startswith(message)
+    assert response.json["error"]["hint"]
 
 
 @pytest.mark.parametrize("value", ["text", 5, None, True, [], [[]]])
 def test_only_the_sender_that_is_no_object_fails(notify: Notify, standin: Standin, value: object) -> None:
     body = {"notification_text": "x", "senders_config": {"slack": value, **senders(standin, "http")}}
-    answer = notify(body)
-    assert (answer.status, answer.json["results"]) == (200, {"slack": False, "http": True})
-    failed = answer.json["deliveries"][0]
+    response = notify(body)
+    assert (response.status, response.json["results"]) == (200, {"slack": False, "http": True})
+    failed = response.json["deliveries"][0]
     assert failed["reason"] == "invalid_config"
     assert failed["path"].startswith("senders_config.slack")
 
@@ -144,10 +144,10 @@ def test_the_whatsapp_prefix_is_never_doubled(notify: Notify, standin: Standin) 
 @pytest.mark.parametrize(("sender", "limit"), [("discord", 2000), ("sms", 1600)])
 def test_a_text_that_is_too_long_is_split(notify: Notify, standin: Standin, sender: str, limit: int) -> None:
     text = "word " * 700
-    answer = notify({"notification_text": text, "senders_config": senders(standin, sender)}, args=arguments(standin))
-    assert answer.json["results"] == {sender: True}
+    response = notify({"notification_text": text, "senders_config": senders(standin, sender)}, args=arguments(standin))
+    assert response.json["results"] == {sender: True}
     parts = [message["text"] for message in standin.messages()]
-    assert len(parts) == answer.json["deliveries"][0]["parts"] > 1
+    assert len(parts) == response.json["deliveries"][0]["parts"] > 1
     assert all(len(part) <= limit for part in parts)
     # Discord trims each message.
     assert " ".join(part.partition(") ")[2] for part in parts).split() == text.split()
@@ -156,9 +156,9 @@ def test_a_text_that_is_too_long_is_split(notify: Notify, standin: Standin, send
 @pytest.mark.parametrize("value", [None, [], {}, "", "  "])
 def test_only_http_passes_on_values_that_are_no_text(notify: Notify, standin: Standin, value: object) -> None:
     body = {"notification_text": value, "senders_config": senders(standin)}
-    answer = notify(body, args=arguments(standin)).json
-    assert answer["results"] == dict.fromkeys(senders(standin), False) | {"http": True}
-    reasons = {entry["reason"] for entry in answer["deliveries"] if entry["sender"] != "http"}
+    response = notify(body, args=arguments(standin)).json
+    assert response["results"] == dict.fromkeys(senders(standin), False) | {"http": True}
+    reasons = {entry["reason"] for entry in response["deliveries"] if entry["sender"] != "http"}
     assert reasons == {"invalid_text"}
     assert [json.loads(body) for body in sent(standin)] == [{"message": value}]
 
@@ -172,11 +172,11 @@ def test_a_number_is_sent_as_its_text(notify: Notify, standin: Standin) -> None:
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999"])
 def test_nan_and_infinite_numbers_are_text(notify: Notify, standin: Standin, number: bytes) -> None:
     request = json.dumps({"notification_text": "TEXT", "senders_config": senders(standin, "slack", "http")})
-    answer = notify(request.replace('"TEXT"', number.decode()).encode())
-    assert (answer.status, answer.json["results"]) == (200, {"slack": True, "http": True})
+    response = notify(request.replace('"TEXT"', number.decode()).encode())
+    assert (response.status, response.json["results"]) == (200, {"slack": True, "http": True})
     bodies = {key: value for body in sent(standin) for key, value in json.loads(body).items()}
     assert bodies == {"text": number.decode(), "message": number.decode()}
-    assert "taken as text" in answer.json["warnings"][0]
+    assert "taken as text" in response.json["warnings"][0]
 
 
 def test_a_body_over_one_mebibyte_is_400(notify: Notify) -> None:
@@ -213,8 +213,8 @@ def test_http_webhooks_receive_an_idempotency_key(notify: Notify, standin: Stand
 def test_a_header_with_a_value_that_is_no_string_is_dropped(notify: Notify, standin: Standin) -> None:
     headers = b64encode(json.dumps({"X-Number": 0.5, "X-Text": "5"}).encode()).decode()
     configuration = senders(standin, "http")["http"] | {"http_headers": headers}
-    answer = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json
-    assert (answer["results"], len(answer["warnings"])) == ({"http": True}, 1)
+    response = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json
+    assert (response["results"], len(response["warnings"])) == ({"http": True}, 1)
     (request,) = standin.requests()
     names = [name.lower() for name, _ in request["headers"]]
     assert ("x-text" in names, "x-number" in names) == (True, False)
@@ -222,7 +222,7 @@ def test_a_header_with_a_value_that_is_no_string_is_dropped(notify: Notify, stan
 
 def test_log_lines_begin_with_notifier_and_the_task_id(triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create()
-    answer = trigger.notify({"notification_text": "x", "senders_config": senders(standin, "slack", "http")}).json
+    response = trigger.notify({"notification_text": "x", "senders_config": senders(standin, "slack", "http")}).json
     lines = [text for _, text in trigger.log_lines()]
     assert len(lines) == 3
-    assert all(line.startswith(f"notifier [{answer['task_id']}] ") for line in lines)
+    assert all(line.startswith(f"notifier [{response['task_id']}] ") for line in lines)

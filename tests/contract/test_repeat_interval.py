@@ -55,9 +55,9 @@ def request(url: str, **fields: Any) -> dict[str, Any]:
     return {"notification_text": "cpu at 97 %", "senders_config": senders, "dedup_key": "cpu", **fields}
 
 
-def outcome(answer: Response) -> tuple[str, str | None]:
+def outcome(response: Response) -> tuple[str, str | None]:
     """What became of its one delivery, and the rule where there is one."""
-    [entry] = answer.json["deliveries"]
+    [entry] = response.json["deliveries"]
     return entry["outcome"], entry.get("rule")
 
 
@@ -76,12 +76,12 @@ def test_a_suppressed_repeat_is_a_success_and_a_log_line(path: str, triggers: Tr
     trigger = triggers.create({"repeat_interval": "1h"})
     body = request(standin.url + path, **FIRING)
     trigger.notify(body)
-    answer = trigger.notify(body)
-    assert (answer.status, answer.json["status"]) == (200, "success")
-    assert answer.json["results"] == {"http": "suppressed"}
+    response = trigger.notify(body)
+    assert (response.status, response.json["status"]) == (200, "success")
+    assert response.json["results"] == {"http": "suppressed"}
     level, line = trigger.log_lines()[-1]
     assert level == "INFO"
-    assert answer.json["task_id"] in line
+    assert response.json["task_id"] in line
     assert line.endswith("suppressed by repeat_interval")
 
 
@@ -100,8 +100,8 @@ def test_after_the_interval_an_equal_notification_is_sent_again(
 def test_another_destination_and_one_that_failed_are_notified(path: str, triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create({"repeat_interval": "1h"})
     standin.rule(path, reply={"status": 400}, times=1)
-    answers = [outcome(trigger.notify(request(standin.url + path, **FIRING))) for _ in range(3)]
-    assert answers == [("failed", None), SENT, NO_NEWS]
+    responses = [outcome(trigger.notify(request(standin.url + path, **FIRING))) for _ in range(3)]
+    assert responses == [("failed", None), SENT, NO_NEWS]
     assert outcome(trigger.notify(request(standin.url + path + "/other", **FIRING))) == SENT
 
 
@@ -119,9 +119,9 @@ def test_the_configuration_file_can_set_the_interval(tmp_path: Path, standin: St
         (engine.plugin_dir / "notifier.toml").write_text(settings)
         trigger = Triggers(engine, stack).create({"config_file_path": "notifier.toml", "max_per_minute": "7"})
         url = standin.url + "/hook/by-file"
-        answers = [trigger.notify(request(url, dedup_key=key)) for key in ("a", "a", "b")]
-        assert [outcome(answer) for answer in answers] == [SENT, NO_NEWS, ("pending", None)]
-        [warning] = answers[0].json["warnings"]
+        responses = [trigger.notify(request(url, dedup_key=key)) for key in ("a", "a", "b")]
+        assert [outcome(response) for response in responses] == [SENT, NO_NEWS, ("pending", None)]
+        [warning] = responses[0].json["warnings"]
         assert warning.startswith("trigger argument max_per_minute: the configuration file says something else")
 
 
@@ -137,13 +137,13 @@ def test_a_storm_of_a_hundred_requests_makes_few_messages_and_every_caller_has_i
             return trigger.notify(request(standin.url + path, dedup_key=None, notification_text=f"disk {n} full"))
 
         with ThreadPoolExecutor(20) as pool:
-            answers = list(pool.map(call, range(100)))
-        entries = [answer.json["deliveries"][0] for answer in answers]
+            responses = list(pool.map(call, range(100)))
+        entries = [response.json["deliveries"][0] for response in responses]
         held = [entry for entry in entries if entry["outcome"] == "pending"]
         assert (len(held), len(standin.requests(path))) == (95, 5)
         # They wait for the minute's end, and no caller for them.
         assert all(55_000 < entry["next_attempt_in_ms"] <= 60_000 for entry in held)
-        assert max(answer.elapsed for answer in answers) < 2
+        assert max(response.elapsed for response in responses) < 2
         view = trigger.notify(b"", query={"view": "status"}, method="GET").json
         assert (view["in_flight"], view["pending"]) == (95, 95)
 
@@ -192,11 +192,11 @@ def test_a_restart_keeps_the_last_notification_and_its_message_is_edited(
         _, trigger = start(stack, tmp_path, kept, standin)
         for receiver in ("hook", "chat"):
             assert outcome(trigger.notify(alert(receiver))) == NO_NEWS
-        answer = trigger.notify(alert("chat", status="resolved"))
-        assert outcome(answer) == SENT
+        response = trigger.notify(alert("chat", status="resolved"))
+        assert outcome(response) == SENT
         posted, edited = standin.requests("/api/webhooks/")
         assert (posted["method"], edited["method"]) == ("POST", "PATCH")
-        message = answer.json["deliveries"][0]["message_id"]
+        message = response.json["deliveries"][0]["message_id"]
         assert message
         assert edited["path"].endswith(f"/messages/{message}")
 

@@ -328,13 +328,13 @@ def test_a_body_has_at_most_1048576_bytes_as_received(
         size = size // 2 + size % 2
     trigger = triggers.create()
     text = body_bytes(Sized(say("", http=HTTP), size), f"127.0.0.1:{standin.port}").decode()
-    answer = trigger.notify(text.encode(encoding))
+    response = trigger.notify(text.encode(encoding))
     if taken:
-        assert answer.json["results"] == {"http": True}
+        assert response.json["results"] == {"http": True}
         assert json.loads(standin.requests()[0]["body"]) == {"message": json.loads(text)["notification_text"]}
     else:
         size = len(text.encode(encoding))
         message = f"The request body has {size} bytes; at most 1048576 are taken."
-        assert (answer.status, answer.json["error"]["code"]) == (400, "too_large")
-        assert answer.json["message"] == message
+        assert (response.status, response.json["error"]["code"]) == (400, "too_large")
+        assert response.json["message"] == message
         assert standin.requests() == []

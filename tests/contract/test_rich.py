@@ -31,10 +31,10 @@ def create(triggers: Triggers, standin: Standin, **arguments: str) -> Trigger:
 def send(trigger: Trigger, standin: Standin, senders: dict[str, Any] = SENDERS, **request: Any) -> Response:
     """Send, and see to it that the providers found nothing wrong."""
     body = json.dumps({**request, "senders_config": senders}, ensure_ascii=False)
-    answer = trigger.notify(body_bytes(body, f"127.0.0.1:{standin.port}"))
+    response = trigger.notify(body_bytes(body, f"127.0.0.1:{standin.port}"))
     for got in standin.requests():
         assert (got["accepted"], got["problem"]) == (True, None), got
-    return answer
+    return response
 
 
 def mentions(standin: Standin, provider: str) -> list[str]:
@@ -121,13 +121,13 @@ def test_the_rich_fields_follow_the_contract(case: Case, triggers: Triggers, sta
     run_case(case, triggers, standin)
 
 
-def test_what_arrives_is_what_a_dry_run_shows_one_message_a_channel(trigger: Trigger, standin: Standin) -> None:
+def test_each_channel_sends_one_message_as_the_dry_run_shows(trigger: Trigger, standin: Standin) -> None:
     shown = send(trigger, standin, **FIRING, dry_run=True).json
     assert standin.requests() == []
-    answer = send(trigger, standin, **FIRING).json
-    assert answer["results"] == dict.fromkeys(SENDERS, True)
-    assert (shown["warnings"], answer["warnings"]) == ([], [])
-    assert [entry["parts"] for entry in answer["deliveries"]] == [1] * 5
+    response = send(trigger, standin, **FIRING).json
+    assert response["results"] == dict.fromkeys(SENDERS, True)
+    assert (shown["warnings"], response["warnings"]) == ([], [])
+    assert [entry["parts"] for entry in response["deliveries"]] == [1] * 5
     previews = [entry["preview"]["body"] for entry in shown["deliveries"]]
     arrived = {request["body"] for request in standin.requests()}
     assert arrived >= set(previews[:3])
@@ -162,12 +162,12 @@ def test_a_text_too_long_for_the_rich_message_continues_in_plain_messages(
     for length, parts in [(FIRST[sender], 1), (FIRST[sender] + 1, 2), (FIRST[sender] * 2, None)]:
         standin.clear()
         text = "".join(f"{n:05} " for n in range(length))[: length - 1] + "."
-        answer = send(trigger, standin, {sender: SENDERS[sender]}, notification_text=text, level="info").json
-        assert answer["results"] == {sender: True}
-        assert answer["warnings"] == []
+        response = send(trigger, standin, {sender: SENDERS[sender]}, notification_text=text, level="info").json
+        assert response["results"] == {sender: True}
+        assert response["warnings"] == []
         requests = standin.requests()
         assert parts in (None, len(requests))
-        assert answer["deliveries"][0]["parts"] == len(requests)
+        assert response["deliveries"][0]["parts"] == len(requests)
         got = [text_of(request) for request in requests]
         if len(got) > 1:
             numbers = [NUMBER.match(part) for part in got]
@@ -184,9 +184,11 @@ def test_a_text_too_long_for_the_rich_message_continues_in_plain_messages(
 
 def test_a_text_beyond_ten_messages_says_how_much_is_missing(trigger: Trigger, standin: Standin) -> None:
     text = "x" * 30_000
-    answer = send(trigger, standin, {"sms": TWILIO}, notification_text=text, title="t", link="https://a.example/").json
-    assert answer["deliveries"][0]["parts"] == 10
-    [warning] = answer["warnings"]
+    response = send(
+        trigger, standin, {"sms": TWILIO}, notification_text=text, title="t", link="https://a.example/"
+    ).json
+    assert response["deliveries"][0]["parts"] == 10
+    [warning] = response["warnings"]
     found = re.fullmatch(
         r"senders_config\.sms: notification_text is too long .* last (\d+) characters are missing", warning
     )
@@ -205,8 +207,8 @@ CALLS = "<!channel> <@U1> <@1> @everyone @here"
 
 
 def test_a_rich_text_can_mention_at_slack_and_never_at_discord(trigger: Trigger, standin: Standin) -> None:
-    answer = send(trigger, standin, notification_text=CALLS, level="critical").json
-    assert answer["results"] == dict.fromkeys(SENDERS, True)
+    response = send(trigger, standin, notification_text=CALLS, level="critical").json
+    assert response["results"] == dict.fromkeys(SENDERS, True)
     assert mentions(standin, "slack") == ["<!channel>", "<@U1>", "<@1>"]
     assert mentions(standin, "discord") == []
 
@@ -237,8 +239,8 @@ LINKS = [
 def test_a_link_that_discord_refuses_is_sent_as_a_field(
     link: str, place: str, trigger: Trigger, standin: Standin
 ) -> None:
-    answer = send(trigger, standin, {"discord": DISCORD}, notification_text="hi", link=link).json
-    assert answer["results"] == {"discord": True}
+    response = send(trigger, standin, {"discord": DISCORD}, notification_text="hi", link=link).json
+    assert response["results"] == {"discord": True}
     [request] = standin.requests()
     embed = json.loads(request["body"])["embeds"][0]
     in_field = [{"name": "Link", "value": f"<{link}>", "inline": False}]

@@ -103,7 +103,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("case", ROWS, ids=str)
-def test_a_silence_suppresses_what_it_matches(case: Case, triggers: Triggers, standin: Standin) -> None:
+def test_a_silence_suppresses_matching_notifications(case: Case, triggers: Triggers, standin: Standin) -> None:
     run_case(case, triggers, standin)
 
 
@@ -157,8 +157,8 @@ def test_a_weekly_window_uses_its_time_zone(zone: str, triggers: Triggers, stand
         (f"mon-sun {then(hours=2):%H:%M}-{then(hours=4):%H:%M}", True),
     ]:
         config = OPS + silence(weekly=f'"{window}"', time_zone=f'"{zone}"')
-        answer = create(triggers, standin, config).notify(HI).json
-        assert answer["results"] == {"ops": result}, (window, now)
+        response = create(triggers, standin, config).notify(HI).json
+        assert response["results"] == {"ops": result}, (window, now)
 
 
 def suppressed_so_far(trigger: Trigger) -> float:
@@ -178,7 +178,7 @@ def test_a_silenced_notification_is_counted_and_known_by_its_idempotency_key(
     trigger = create(triggers, standin, OPS + ALWAYS)
     before = suppressed_so_far(trigger)
     for replayed in (None, True):
-        answer = trigger.notify(HI | {"idempotency_key": "k"}).json
-        assert (answer["results"], answer.get("replayed")) == ({"ops": "suppressed"}, replayed)
+        response = trigger.notify(HI | {"idempotency_key": "k"}).json
+        assert (response["results"], response.get("replayed")) == ({"ops": "suppressed"}, replayed)
     assert suppressed_so_far(trigger) == before + 1
     assert standin.requests() == []

@@ -197,10 +197,10 @@ def test_comparing_an_unconverted_field_with_a_number_gets_a_warning(
     cpu: object, made: str, doubts: list[str], triggers: Triggers, standin: Standin
 ) -> None:
     file = write_config(triggers.engine.plugin_dir, COMPARED.replace(HOST, f"127.0.0.1:{standin.port}"))
-    answer = triggers.create({"config_file_path": str(file)}).notify(hi("ops", fields={"cpu": cpu})).json
-    assert answer["results"] == {"ops": True}
+    response = triggers.create({"config_file_path": str(file)}).notify(hi("ops", fields={"cpu": cpu})).json
+    assert response["results"] == {"ops": True}
     assert standin.requests()[0]["body"].startswith(f'{{"message":"{made}"')
-    first, *others = answer["warnings"]
+    first, *others = response["warnings"]
     assert first.endswith(
         "line 3, column 8: templates.short.text: notification.fields.cpu may be a text, and a text is always more "
         "than a number; write notification.fields.cpu | float"

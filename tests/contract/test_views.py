@@ -19,10 +19,10 @@ MEMBERS += ["last_errors", "warnings"]
 
 def look(trigger: Trigger, view: str, **request: Any) -> Response:
     """A view; a view writes no line into the log."""
-    answer = trigger.notify(request.pop("body", b""), query={"view": view}, method=request.pop("method", "GET"))
+    response = trigger.notify(request.pop("body", b""), query={"view": view}, method=request.pop("method", "GET"))
     lines = [row for row in trigger.engine.logs(trigger.name) if not ENGINE_LINE.match(row["log_text"])]
     assert lines == []
-    return answer
+    return response
 
 
 def say(triggers: Triggers, standin: Standin, senders: dict[str, Any], **arguments: str) -> Response:
@@ -33,12 +33,12 @@ def say(triggers: Triggers, standin: Standin, senders: dict[str, Any], **argumen
 
 def samples(trigger: Trigger) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """What the metrics view shows, as Prometheus reads it."""
-    answer = look(trigger, "metrics")
-    assert answer.status == 200
-    assert [value for name, value in answer.headers if name.lower() == "content-type"] == [
+    response = look(trigger, "metrics")
+    assert response.status == 200
+    assert [value for name, value in response.headers if name.lower() == "content-type"] == [
         "text/plain; version=0.0.4; charset=utf-8"
     ]
-    families = list(text_string_to_metric_families(answer.text))
+    families = list(text_string_to_metric_families(response.text))
     assert families
     assert all(family.documentation and family.type != "unknown" for family in families)
     found = [sample for family in families for sample in family.samples]
@@ -49,9 +49,9 @@ def samples(trigger: Trigger) -> dict[tuple[str, frozenset[tuple[str, str]]], fl
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_the_status_view_shows_the_state(method: str, triggers: Triggers) -> None:
-    answer = look(triggers.create(), "status", method=method)
-    got = answer.json
-    assert (answer.status, list(got)) == (200, MEMBERS)
+    response = look(triggers.create(), "status", method=method)
+    got = response.json
+    assert (response.status, list(got)) == (200, MEMBERS)
     assert (got["status"], got["results"], got["receivers"], got["warnings"]) == ("ok", {}, [], [])
     assert (got["version"], got["plugin_api"]) == (influxdb3_notifier.__version__, [1])
     assert got["channels"] == [channel["sender"] for channel in json.loads(_native.channels())]
@@ -59,21 +59,21 @@ def test_the_status_view_shows_the_state(method: str, triggers: Triggers) -> Non
 
 def test_the_status_view_shows_work_in_flight_and_failures(triggers: Triggers, standin: Standin) -> None:
     standin.rule("/hook/*", delay_ms=200)
-    answer = say(triggers, standin, {"http": HTTP, "carrier_pigeon": {}}, response_timeout="0s")
+    response = say(triggers, standin, {"http": HTTP, "carrier_pigeon": {}}, response_timeout="0s")
     trigger = triggers.create()
     got = look(trigger, "status").json
     assert (got["in_flight"], got["pending"]) == (1, 1)
     error = got["last_errors"][0]
-    assert error["line"].startswith(f"notifier [{answer.json['task_id']}] carrier_pigeon: failed, unknown_sender: ")
+    assert error["line"].startswith(f"notifier [{response.json['task_id']}] carrier_pigeon: failed, unknown_sender: ")
     age = datetime.now(UTC) - datetime.fromisoformat(error["time"])
     assert timedelta(seconds=-1) < age < timedelta(seconds=30)
     standin.wait_for("/hook/")
 
 
 def test_the_status_view_works_with_unusable_settings(triggers: Triggers) -> None:
-    answer = look(triggers.create({"max_attempts": "x"}), "status")
-    got = answer.json
-    assert (answer.status, list(got)) == (200, [*MEMBERS, "error"])
+    response = look(triggers.create({"max_attempts": "x"}), "status")
+    got = response.json
+    assert (response.status, list(got)) == (200, [*MEMBERS, "error"])
     assert got["status"] == "unusable"
     assert list(got["error"]) == ["message", "code", "path", "hint"]
     assert (got["error"]["code"], got["error"]["path"]) == ("invalid_argument", "max_attempts")
@@ -84,7 +84,7 @@ def test_the_status_view_shows_the_warnings_of_the_settings(triggers: Triggers) 
     assert got["warnings"] == ["trigger argument max_atempts: unknown, ignored; did you mean max_attempts?"]
 
 
-def test_the_metrics_count_what_happened(triggers: Triggers, standin: Standin) -> None:
+def test_the_metrics_count_deliveries_and_responses(triggers: Triggers, standin: Standin) -> None:
     trigger = triggers.create()
     before = samples(trigger)
     standin.rule("/hook/*", reply={"status": 503, "body": ""}, times=1)
@@ -111,17 +111,17 @@ def test_the_metrics_view_works_with_unusable_settings(triggers: Triggers) -> No
 @pytest.mark.parametrize("view", ["status", "metrics", "nonsense", ""])
 def test_a_view_with_a_body_is_400_and_sends_nothing(view: str, triggers: Triggers, standin: Standin) -> None:
     body = body_bytes({"notification_text": "hi", "senders_config": {"http": HTTP}}, f"127.0.0.1:{standin.port}")
-    answer = look(triggers.create(), view, body=body, method="POST")
-    assert (answer.status, list(answer.json)) == (400, ERROR_MEMBERS)
-    assert (answer.json["results"], answer.json["error"]["code"]) == ({}, "view_with_body")
+    response = look(triggers.create(), view, body=body, method="POST")
+    assert (response.status, list(response.json)) == (400, ERROR_MEMBERS)
+    assert (response.json["results"], response.json["error"]["code"]) == ({}, "view_with_body")
     assert standin.requests() == []
 
 
 @pytest.mark.parametrize("view", ["nonsense", "STATUS", "", "status "])
 def test_an_unknown_view_is_400_and_names_the_known_ones(view: str, triggers: Triggers) -> None:
-    answer = look(triggers.create(), view)
-    assert (answer.status, list(answer.json)) == (400, ERROR_MEMBERS)
-    assert answer.json["error"] == {
+    response = look(triggers.create(), view)
+    assert (response.status, list(response.json)) == (400, ERROR_MEMBERS)
+    assert response.json["error"] == {
         "code": "unknown_view",
         "path": "view",
         "hint": "The views are: status, metrics.",
@@ -130,5 +130,5 @@ def test_an_unknown_view_is_400_and_names_the_known_ones(view: str, triggers: Tr
 
 def test_other_query_parameters_change_nothing(triggers: Triggers, standin: Standin) -> None:
     body = body_bytes({"notification_text": "hi", "senders_config": {"http": HTTP}}, f"127.0.0.1:{standin.port}")
-    answer = triggers.create().notify(body, query={"views": "status", "dry_run": "true"})
-    assert answer.json["results"] == {"http": True}
+    response = triggers.create().notify(body, query={"views": "status", "dry_run": "true"})
+    assert response.json["results"] == {"http": True}

@@ -62,7 +62,7 @@ def test_an_example_is_delivered_without_a_warning(
     example: str, request_sender: RequestSender, standin: Standin
 ) -> None:
     sent = send(request_sender, standin, example)
-    assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
+    assert (sent.response.json["status"], sent.response.json["warnings"]) == ("success", []), sent.response.text
     for name in json.loads(example)["senders_config"]:
         channels()[name].check_arrivals(standin)
 
@@ -75,7 +75,7 @@ def test_the_rich_example_is_delivered_by_every_channel(
     plain = json.loads(examples(section(name))[0])
     example = json.dumps({**json.loads(rich), "senders_config": plain["senders_config"]})
     sent = send(request_sender, standin, example)
-    assert (sent.answer.json["status"], sent.answer.json["warnings"]) == ("success", []), sent.answer.text
+    assert (sent.response.json["status"], sent.response.json["warnings"]) == ("success", []), sent.response.text
     channels()[name].check_arrivals(standin)
 
 

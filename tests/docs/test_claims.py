@@ -45,9 +45,9 @@ def test_an_unknown_receiver_gets_the_documented_error(triggers: Triggers, stand
     file.write_text(f'[receivers.oncall.http]\nwebhook_url = "{standin.url}/hook/a"\n')
     for arguments in ({"config_file_path": str(file)}, {}):
         trigger = triggers.create(arguments)
-        answer = trigger.notify({"notification_text": "x", "receivers": ["oncal"]}).json
-        [entry] = answer["deliveries"]
-        assert (answer["results"], entry["reason"]) == ({"oncal": "Invalid sender"}, "unknown_receiver")
+        response = trigger.notify({"notification_text": "x", "receivers": ["oncal"]}).json
+        [entry] = response["deliveries"]
+        assert (response["results"], entry["reason"]) == ({"oncal": "Invalid sender"}, "unknown_receiver")
         assert ("did you mean oncall?" in entry["detail"]) == bool(arguments)
     assert "`?view=status` lists the receivers that are known" in section
     known = triggers.create({"config_file_path": str(file)}).notify(b"", query={"view": "status"}, method="GET")

@@ -87,5 +87,5 @@ def test_examples_of_the_table_and_the_docstring_are_valid(argument: Argument, n
         arguments = {argument.name: example}
         if argument.name in ("default_receivers", "template"):
             arguments["config_file_path"] = "notifier.toml"
-        answer = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
-        assert (answer["status"], answer["warnings"]) == ("ok", []), example
+        response = notify(b"", query={"view": "status"}, method="GET", args=arguments).json
+        assert (response["status"], response["warnings"]) == ("ok", []), example

@@ -84,17 +84,17 @@ def test_every_panel_of_the_dashboard_gets_data(history: list[str]) -> None:
     since, until = (
         f"cast('{moment:%Y-%m-%dT%H:%M:%SZ}' as timestamp)" for moment in (now - timedelta(1), now + timedelta(1))
     )
-    answers = {}
+    responses = {}
     for title, sql in PANELS.items():
         # What Grafana makes of its macros for InfluxDB with SQL.
         sql = sql.replace("$__timeFilter(time)", f"time >= {since} AND time <= {until}")
         sql = sql.replace("$__dateBin(time)", "date_bin(interval '60 second', time, timestamp '1970-01-01T00:00:00Z')")
         assert "$" not in sql
-        answers[title] = run(database, sql)
-    assert all(answers.values()), [title for title, rows in answers.items() if not rows]
-    assert round(answers["Delivered"][0]["delivered"], 2) == 95.83
-    assert answers["Failed or ambiguous"] == [{"deliveries": 1}]
-    assert answers["Kept back"] == [{"deliveries": 1}]
+        responses[title] = run(database, sql)
+    assert all(responses.values()), [title for title, rows in responses.items() if not rows]
+    assert round(responses["Delivered"][0]["delivered"], 2) == 95.83
+    assert responses["Failed or ambiguous"] == [{"deliveries": 1}]
+    assert responses["Kept back"] == [{"deliveries": 1}]
 
 
 def test_the_dashboard_names_its_data_source_and_its_panels_do_not_overlap() -> None:
@@ -121,7 +121,7 @@ def test_the_telegraf_configuration_reads_the_metrics_view(triggers: Triggers) -
     [url] = source["urls"]
     path, _, query = url.partition("/api/v3/engine/notify")
     assert (path, query) == ("http://localhost:8181", "?view=metrics")
-    answer = triggers.create().notify(b"", method="GET", query={"view": "metrics"})
-    families = list(prometheus_client.parser.text_string_to_metric_families(answer.text))
+    response = triggers.create().notify(b"", method="GET", query={"view": "metrics"})
+    families = list(prometheus_client.parser.text_string_to_metric_families(response.text))
     assert "notifier_history_rows_dropped" in {family.name for family in families}
     assert config["outputs"]["influxdb_v2"]

@@ -31,7 +31,7 @@ MIGRATION = {
         "test_every_status_is_classified_as_the_table_says",
     ),
     "ignores `Retry-After`": ("test_retry_after_is_respected_in_every_form",),
-    "sends an SMS up to three times if the reply is lost": ("test_a_message_whose_reply_was_lost_is_looked_up",),
+    "sends an SMS up to three times if the reply is lost": ("test_a_message_with_a_lost_reply_is_looked_up",),
     "sends an identical request again": ("test_of_many_identical_requests_at_once_one_is_sent",),
     "`TWILIO_SID`, `TWILIO_TOKEN` of the environment win": (
         "test_a_requests_twilio_credentials_win_over_the_environments",
@@ -39,7 +39,7 @@ MIGRATION = {
     "adds a second `whatsapp:` to a number that has one": ("test_the_whatsapp_prefix_is_never_doubled",),
     "Discord and Twilio refuse too long texts; Slack breaks them anywhere": ("test_a_text_that_is_too_long_is_split",),
     "ignores `title`, `level`, `status`, `fields`, `link`": (
-        "test_what_arrives_is_what_a_dry_run_shows_one_message_a_channel",
+        "test_each_channel_sends_one_message_as_the_dry_run_shows",
     ),
     "ignores an unknown `level`": ("test_a_level_alias_routes_as_its_level_and_an_unknown_level_as_error",),
     "sends `null`, lists and objects as text": ("test_only_http_passes_on_values_that_are_no_text",),
@@ -130,7 +130,7 @@ PROMISES = {
     ),
     "A request's headers cannot change a message's framing, nor add a line": (
         "test_headers_of_the_connection_and_with_line_breaks_are_dropped",
-        "test_headers_beyond_what_servers_accept_are_dropped_and_the_message_is_sent",
+        "test_headers_beyond_the_limits_of_servers_are_dropped_and_the_message_is_sent",
     ),
     "Keys that sign webhooks come from the operator only; each attempt": (
         "a_request_cannot_set_the_keys_and_is_told_so",

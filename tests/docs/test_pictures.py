@@ -20,7 +20,7 @@ def bodies() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("sender", DRAWN_SENDERS)
-def test_a_picture_shows_what_is_sent(sender: str, bodies: dict[str, str]) -> None:
+def test_a_picture_shows_the_sent_message(sender: str, bodies: dict[str, str]) -> None:
     drawn = json.loads(DRAWN.read_text(encoding="utf-8"))
     assert list(drawn) == list(DRAWN_SENDERS)
     assert drawn[sender] == digest(bodies[sender]), (

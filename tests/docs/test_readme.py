@@ -70,7 +70,7 @@ def test_the_headings_of_parameters_and_installation_are_there(heading: str) -> 
     assert README.count(f"\n{heading}\n") == 1
 
 
-def test_parameters_stand_in_a_table_that_says_what_is_required() -> None:
+def test_a_table_lists_parameters_and_marks_required_ones() -> None:
     assert re.search(r"\|\s*Parameter\s*\|\s*Type\s*\|\s*Default\s*\|\s*Description\s*\|", README)
     assert "required" in README
 
@@ -207,9 +207,9 @@ def test_the_example_has_two_channels() -> None:
 
 @pytest.mark.parametrize("block", POSTS, ids=lambda block: block.heading.strip("# "))
 def test_a_curl_example_answers_as_documented(block: Block, endpoint: EngineHost, standin: Standin) -> None:
-    answer = run(block.text, endpoint, standin)
-    assert shape(answer) == shape(expected_output_after(block))
-    assert len(standin.messages()) == len(answer["deliveries"])
+    response = run(block.text, endpoint, standin)
+    assert shape(response) == shape(expected_output_after(block))
+    assert len(standin.messages()) == len(response["deliveries"])
 
 
 def test_the_fallback_without_curl_answers_the_same(endpoint: EngineHost, standin: Standin) -> None:

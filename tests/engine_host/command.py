@@ -88,12 +88,12 @@ def create_token(options: argparse.Namespace) -> None:
 
     For a second token the server prints an error on standard output and exits with 0.
     """
-    answer = harness.http_request("POST", f"{server_url()}/api/v3/configure/token/admin")
-    if answer.status != 201:
-        refused = f'ApiError {{ code: {answer.status}, message: "{answer.json["error"]}", error_code: None }}'
+    response = harness.http_request("POST", f"{server_url()}/api/v3/configure/token/admin")
+    if response.status != 201:
+        refused = f'ApiError {{ code: {response.status}, message: "{response.json["error"]}", error_code: None }}'
         print(f"Failed to create token, error: {refused}")
         return
-    token = answer.json["token"]
+    token = response.json["token"]
     print(f"\nNew token created successfully!\n\nToken: {token}\nHTTP Requests Header: Authorization: Bearer {token}\n")
     print("IMPORTANT: Store this token securely, as it will not be shown again.")
 
@@ -154,10 +154,10 @@ def server_url() -> str:
 
 def send_command(method: str, path: str, options: argparse.Namespace, body: bytes = b"") -> harness.Response:
     """Send a command to the host, and return the response. An error response ends the program."""
-    answer = harness.http_request(method, server_url() + path, body=body, headers=bearer(options.token))
-    if answer.status >= 400:
-        sys.exit(f"{options.verb} command failed: the server answered {answer.status}: {answer.text}")
-    return answer
+    response = harness.http_request(method, server_url() + path, body=body, headers=bearer(options.token))
+    if response.status >= 400:
+        sys.exit(f"{options.verb} command failed: the server answered {response.status}: {response.text}")
+    return response
 
 
 def plugin_directory() -> Path:

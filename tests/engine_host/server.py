@@ -118,12 +118,12 @@ class HttpServer:
         headers = {name.lower(): value for name, value in http.headers.items() if name.lower() != "authorization"}
         request = PluginRequest(dict(parse_qsl(http.rel_url.raw_query_string, keep_blank_values=True)), headers, body)
         try:
-            answer = await self._host.on_loop_request(http.match_info["route"], request)
+            response = await self._host.on_loop_request(http.match_info["route"], request)
         except LookupError:
             return _error(404, "not found")
         except HandlerDownError:
             return _error(500, "request handler for trigger down")
-        return _response(answer)
+        return _http_response(response)
 
     async def _write(self, http: web.Request) -> web.Response:
         """``db``, ``precision`` (auto), ``accept_partial`` (true) and ``no_sync`` (false), with line protocol."""
@@ -208,17 +208,17 @@ class _ResponseWithoutContentType(web.Response):
 
 
 def _error(status: int, text: str) -> web.Response:
-    return _response(EngineResponse(status, json.dumps({"error": text})))
+    return _http_response(EngineResponse(status, json.dumps({"error": text})))
 
 
 def _write_error(error: str, data: object) -> web.Response:
-    return _response(EngineResponse(400, json.dumps({"error": error, "data": data})))
+    return _http_response(EngineResponse(400, json.dumps({"error": error, "data": data})))
 
 
-def _response(answer: EngineResponse) -> web.Response:
-    headers: CIMultiDict[str] = CIMultiDict(answer.headers)
+def _http_response(response: EngineResponse) -> web.Response:
+    headers: CIMultiDict[str] = CIMultiDict(response.headers)
     kind = web.Response if "Content-Type" in headers else _ResponseWithoutContentType
-    return kind(status=answer.status, body=answer.body.encode(), headers=headers)
+    return kind(status=response.status, body=response.body.encode(), headers=headers)
 
 
 async def _drop_default_content_type(_request: web.Request, response: web.StreamResponse) -> None:

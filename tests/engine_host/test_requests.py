@@ -141,7 +141,7 @@ def test_a_header_value_with_a_line_break_comes_out_empty(host: TextPluginHost, 
     ],
 )
 @pytest.mark.parametrize("error_behavior", ERROR_BEHAVIORS)
-def test_whatever_is_raised_becomes_a_500_and_the_trigger_goes_on_whatever_its_error_behavior(
+def test_any_exception_becomes_a_500_and_the_trigger_continues_with_every_error_behavior(
     host: TextPluginHost, raised: str, error: str, error_behavior: ErrorBehavior
 ) -> None:
     host.plugin(f"if request_body: raise {raised}\nreturn {{}}", error_behavior=error_behavior)

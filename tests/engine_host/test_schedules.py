@@ -269,7 +269,7 @@ def test_calls_asked_for_run_one_after_the_other_unless_the_trigger_is_asynchron
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_disabling_a_scheduled_trigger_does_not_wait_for_its_call_which_goes_on(
+def test_disabling_a_scheduled_trigger_does_not_wait_for_its_running_call(
     host: TextPluginHost, asynchronous: bool
 ) -> None:
     host.plugin(

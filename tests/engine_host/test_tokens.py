@@ -31,17 +31,17 @@ def test_a_request_needs_the_token(tmp_path: Path, header: str | None, status: i
     with EngineHost(tmp_path) as host:
         headers = {} if header is None else {"Authorization": header.format(token=host.token)}
         url = f"{host.url}/api/v3/write_lp?db=notifications&no_sync=true"
-        answer = http_request("POST", url, body=b"m n=1", headers=headers)
-        assert answer.status == status, answer.text
-        assert answer.header("WWW-Authenticate") is None
+        response = http_request("POST", url, body=b"m n=1", headers=headers)
+        assert response.status == status, response.text
+        assert response.header("WWW-Authenticate") is None
 
 
 def test_the_password_of_basic_authentication_is_the_token(tmp_path: Path) -> None:
     with EngineHost(tmp_path) as host:
         assert host.token is not None
         for token, status in ((host.token, 404), ("other", 401)):
-            answer = http_request("GET", f"{host.url}/api/v3/engine/x", headers={"Authorization": basic(token)})
-            assert answer.status == status
+            response = http_request("GET", f"{host.url}/api/v3/engine/x", headers={"Authorization": basic(token)})
+            assert response.status == status
 
 
 def test_a_new_server_creates_its_first_token_once_and_refuses_requests_before(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def rows(host: TextPluginHost, count: int) -> list[Any]:
 # What a plugin sees of a flush
 
 
-def test_a_flush_is_one_call_with_tags_and_fields_in_one_and_no_key_for_what_is_absent(host: TextPluginHost) -> None:
+def test_a_flush_is_one_call_with_tags_and_fields_together_and_no_keys_for_absent_columns(host: TextPluginHost) -> None:
     host.plugin(NOTE, spec="all_tables")
     host.write("cpu,host=a usage=1.5,n=3i,ok=t 1700000000000000000")
     host.write('cpu,host=b usage=2 1700000000000000001\nmem free=7u,s="x y" 1700000000000000002')
@@ -167,7 +167,7 @@ def test_a_line_without_timestamp_gets_the_current_time_in_the_precision(
     assert moment % unit == 0
 
 
-def test_a_write_waits_for_the_flush_unless_told_not_to(host: TextPluginHost) -> None:
+def test_a_write_waits_for_the_flush_without_no_sync(host: TextPluginHost) -> None:
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(host.http, "POST", "/api/v3/write_lp?db=notifications", body=b"m n=1")
         eventually(lambda: host.engine.database.lines == [("notifications", "m n=1")])
@@ -175,8 +175,8 @@ def test_a_write_waits_for_the_flush_unless_told_not_to(host: TextPluginHost) ->
         with pytest.raises(TimeoutError):
             reply.result(0.1)
         host.engine.flush()
-        answer = reply.result(5)
-    assert (answer.status, answer.text) == (204, "")
+        response = reply.result(5)
+    assert (response.status, response.text) == (204, "")
 
 
 def test_a_flush_that_waits_ends_with_the_server_and_releases_writers(tmp_path: Path) -> None:

@@ -77,9 +77,9 @@ class RequestWorker(ChannelWorker[tuple[PluginRequest, "asyncio.Future[EngineRes
     async def _handle(self, item: "tuple[PluginRequest, asyncio.Future[EngineResponse]]") -> None:
         request, reply = item
         try:
-            answer = await self._answer(request)
+            response = await self._answer(request)
             if not reply.done():
-                reply.set_result(answer)
+                reply.set_result(response)
         except asyncio.CancelledError:
             if not reply.done():
                 reply.set_exception(HandlerDownError())

@@ -55,7 +55,7 @@ def distant(tmp_path: Path, there: list[str]) -> Iterator[NatsServer]:
 
 
 @pytest.mark.timeout(180)
-def test_a_process_whose_packets_to_nats_are_lost_sends_no_sms_again(
+def test_a_process_with_lost_packets_to_nats_sends_no_sms_twice(
     tmp_path: Path, standin: Standin, stack: ExitStack, there: list[str], distant: NatsServer
 ) -> None:
     """The one test of this file; its name says it."""

@@ -17,8 +17,10 @@ def notify(who: str, url: str, arguments: dict[str, str]) -> None:
     """Send one notification and print the answer."""
     body = {"notification_text": who, "senders_config": {"http": {"http_webhook_url": url}}}
     local = RecordingLocal()
-    answer: tuple[Any, ...] = influxdb3_notifier.process_request(1, local, {}, {}, json.dumps(body).encode(), arguments)
-    print(json.dumps({"who": who, "status": answer[1], "body": answer[0], "rows": local.rows}), flush=True)
+    response: tuple[Any, ...] = influxdb3_notifier.process_request(
+        1, local, {}, {}, json.dumps(body).encode(), arguments
+    )
+    print(json.dumps({"who": who, "status": response[1], "body": response[0], "rows": local.rows}), flush=True)
 
 
 def in_flight() -> int:

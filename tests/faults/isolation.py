@@ -67,7 +67,7 @@ best_of_three = best_of(3)
 class IsolationResult:
     """The response to a checked request."""
 
-    answer: Response
+    response: Response
     trigger: Trigger
     entries: list[dict[str, Any]]
     """The deliveries to the failing destinations, in the order of the request."""
@@ -80,7 +80,7 @@ class IsolationResult:
 
     def lines(self) -> list[tuple[str, str]]:
         """The log lines of this request as (level, text)."""
-        task = self.answer.json["task_id"]
+        task = self.response.json["task_id"]
         return [(level, text) for level, text in self.trigger.log_lines() if task in text]
 
 
@@ -159,13 +159,13 @@ class IsolationCheck:
         }
         text = f"check {next(self._numbers)}"
         memory_before = resident_bytes(self.pid(trigger))
-        answer = trigger.notify(
+        response = trigger.notify(
             {"notification_text": text, "senders_config": {s: list(c) for s, c in senders.items() if c}}
         )
-        assert answer.status == 200, answer.text
-        assert isinstance(answer.json, dict), answer.text
-        assert isinstance(answer.json["results"], dict)
-        deliveries = answer.json["deliveries"]
+        assert response.status == 200, response.text
+        assert isinstance(response.json, dict), response.text
+        assert isinstance(response.json["results"], dict)
+        deliveries = response.json["deliveries"]
         assert len(deliveries) == sum(len(c) for c in senders.values())
         assert all(entry["reason"] != "internal" for entry in deliveries)
 
@@ -181,22 +181,22 @@ class IsolationCheck:
         grown = resident_bytes(self.pid(trigger)) - memory_before
         assert grown < GROWTH, f"{grown >> 20} MiB more memory"
         self.check_next_request(trigger)
-        self.check_no_secret_shown(trigger, answer)
-        if answer.elapsed > seconds(arguments["response_timeout"]) + LATENESS:
-            raise TooLateError(f"{answer.elapsed:.3f} s for a response_timeout of {arguments['response_timeout']}")
-        return IsolationResult(answer, trigger, entries)
+        self.check_no_secret_shown(trigger, response)
+        if response.elapsed > seconds(arguments["response_timeout"]) + LATENESS:
+            raise TooLateError(f"{response.elapsed:.3f} s for a response_timeout of {arguments['response_timeout']}")
+        return IsolationResult(response, trigger, entries)
 
     def check_next_request(self, trigger: Trigger) -> None:
         """Check that the next request succeeds."""
-        answer = trigger.notify(
+        response = trigger.notify(
             {"notification_text": "the next request", "senders_config": {"http": self.working_destination("http")}}
         )
-        assert answer.status == 200
-        assert answer.json["results"] == {"http": True}, answer.text
+        assert response.status == 200
+        assert response.json["results"] == {"http": True}, response.text
 
-    def check_no_secret_shown(self, trigger: Trigger, *answers: Response) -> None:
+    def check_no_secret_shown(self, trigger: Trigger, *responses: Response) -> None:
         """Check that no secret is in a response, the log or a view."""
-        shown = [answer.text for answer in answers]
+        shown = [response.text for response in responses]
         shown += [text for _, text in trigger.log_lines()]
         shown += [trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
         for text in shown:

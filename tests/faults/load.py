@@ -44,7 +44,7 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
-        assert [answer.text for answer in self.unexpected] == []
+        assert [response.text for response in self.unexpected] == []
 
     def has_more_than(self, count: int) -> bool:
         """Whether so many have been accepted."""
@@ -56,16 +56,16 @@ class Load:
                 text = f"{self._name} {next(self._numbers)}."
             body = {"notification_text": text, "receivers": ["hook", "phone"]}
             try:
-                answer = self.trigger.notify(body, timeout=5)
+                response = self.trigger.notify(body, timeout=5)
             except (OSError, http.client.HTTPException, AttributeError):
                 # Nobody is there, or it was killed before it had answered: nothing is known of this one.
                 time.sleep(0.02)
                 continue
-            if answer.status == 200:
+            if response.status == 200:
                 self.accepted.append(text)
                 continue
-            if answer.status != 503:
-                self.unexpected.append(answer)
+            if response.status != 503:
+                self.unexpected.append(response)
             time.sleep(0.02)
 
 

@@ -51,15 +51,15 @@ def test_private_addresses_are_denied_when_the_operator_says_so(isolation: Isola
     """Without ``holds``: where private addresses are denied no destination on loopback works."""
     trigger = isolation.triggers.create({"private_addresses": "deny", "response_timeout": "1s"})
     hostile = [{"http_webhook_url": f"http://{host}:{isolation.standin.port}/hook/{MARK}"} for host in PRIVATE]
-    answer = trigger.notify({"notification_text": "x", "senders_config": {"http": hostile}})
-    assert answer.json["results"] == {"http": False}
-    for host, entry in zip(PRIVATE, answer.json["deliveries"], strict=True):
+    response = trigger.notify({"notification_text": "x", "senders_config": {"http": hostile}})
+    assert response.json["results"] == {"http": False}
+    for host, entry in zip(PRIVATE, response.json["deliveries"], strict=True):
         assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied"), f"{host}: {entry}"
         assert entry["detail"].startswith("the host is at ")
         assert entry["detail"].endswith("which private_addresses=deny forbids")
         assert "private_addresses" in entry["hint"]
     assert isolation.standin.requests() == []
-    isolation.check_no_secret_shown(trigger, answer)
+    isolation.check_no_secret_shown(trigger, response)
 
 
 def test_a_connection_that_one_policy_opened_is_not_used_under_another(isolation: IsolationCheck) -> None:
@@ -72,8 +72,8 @@ def test_a_connection_that_one_policy_opened_is_not_used_under_another(isolation
     for _ in range(2):
         assert allowed.notify(body).json["results"] == {"http": True}
     assert len({request["connection"] for request in isolation.standin.requests("/hook/pool")}) == 1, "it was kept"
-    answer = denied.notify(body)
-    assert answer.json["deliveries"][0]["reason"] == "address_denied"
+    response = denied.notify(body)
+    assert response.json["deliveries"][0]["reason"] == "address_denied"
     assert len(isolation.standin.requests("/hook/pool")) == 2
 
 
@@ -189,8 +189,8 @@ def test_other_spellings_of_an_allowed_host_are_allowed(isolation: IsolationChec
         {"allowed_hosts": "Hooks.slack.com. *.Example.com Bücher.example 0x7f000001", "dry_run": "true"}
     )
     senders = {"http": [{"http_webhook_url": f"https://{host}/x"} for host in same]}
-    answer = trigger.notify({"notification_text": "x", "senders_config": senders})
-    outcomes = [entry["outcome"] for entry in answer.json["deliveries"]]
+    response = trigger.notify({"notification_text": "x", "senders_config": senders})
+    outcomes = [entry["outcome"] for entry in response.json["deliveries"]]
     assert dict(zip(same, outcomes, strict=True)) == dict.fromkeys(same, "dry_run")
 
 
@@ -201,16 +201,18 @@ def test_the_address_policy_for_requests_does_not_apply_to_the_operators_twilio_
     name, _, value = argument.partition("=")
     trigger = isolation.triggers.create({name: value, "twilio_base_url": isolation.standin.url})
     senders = {sender: isolation.working_destination(sender) for sender in ("http", "sms", "whatsapp")}
-    answer = trigger.notify({"notification_text": "x", "senders_config": senders})
-    assert answer.json["results"] == {"http": False, "sms": True, "whatsapp": True}, answer.text
-    assert answer.json["deliveries"][0]["reason"] == "address_denied"
+    response = trigger.notify({"notification_text": "x", "senders_config": senders})
+    assert response.json["results"] == {"http": False, "sms": True, "whatsapp": True}, response.text
+    assert response.json["deliveries"][0]["reason"] == "address_denied"
     assert len(isolation.standin.requests("/2010-04-01")) == 2
     assert isolation.standin.requests("/hook") == []
 
 
 def test_metadata_addresses_are_denied_for_twilio_too(isolation: IsolationCheck) -> None:
     trigger = isolation.triggers.create({"twilio_base_url": "http://169.254.169.254", "private_addresses": "allow"})
-    answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": isolation.working_destination("sms")}})
-    (entry,) = answer.json["deliveries"]
+    response = trigger.notify(
+        {"notification_text": "x", "senders_config": {"sms": isolation.working_destination("sms")}}
+    )
+    (entry,) = response.json["deliveries"]
     assert (entry["outcome"], entry["reason"]) == ("failed", "address_denied")
     assert entry["detail"] == "the host is a cloud metadata service, which is always denied"

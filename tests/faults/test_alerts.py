@@ -104,9 +104,9 @@ def test_alerts_of_one_file_have_one_leader(site: Site) -> None:
     first, trigger = site.start()
     assert result(trigger, event("firing")) == "delivered"
     _, other = site.start()
-    answer = other.notify(event("resolved"))
-    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox")
-    assert "in use by another process" in answer.json["message"]
+    response = other.notify(event("resolved"))
+    assert (response.status, response.json["error"]["code"]) == (503, "outbox")
+    assert "in use by another process" in response.json["message"]
     wait_until_idle(site)
     first.kill()
     assert result(other, event("resolved")) == "delivered"

@@ -42,7 +42,7 @@ def wait_for_ends(result: IsolationResult, sender: str) -> list[str]:
 @pytest.mark.parametrize("loss", LOSSES, ids=["hangs", "500", "502", "504"])
 @pytest.mark.parametrize("taken", [True, False])
 @best_of_three
-def test_a_message_whose_reply_was_lost_is_looked_up(
+def test_a_message_with_a_lost_reply_is_looked_up(
     isolation: IsolationCheck, sender: str, loss: dict[str, Any], taken: bool
 ) -> None:
     configuration = isolation.working_destination(sender)
@@ -51,7 +51,7 @@ def test_a_message_whose_reply_was_lost_is_looked_up(
     # The answer does not wait for the look-up.
     pending = isolation.check({sender: configuration}, **SHORT)
     assert (pending.entry["outcome"], pending.entry["reason"]) == ("pending", "lost_reply")
-    assert pending.answer.elapsed < 1.0
+    assert pending.response.elapsed < 1.0
     ends = wait_for_ends(pending, sender)
     assert sum("ambiguous after" in line for line in ends) == (0 if taken else 1), ends
     assert methods(isolation.standin, path) == ["POST", "GET"]
@@ -60,7 +60,7 @@ def test_a_message_whose_reply_was_lost_is_looked_up(
     assert asked == {"To": [prefix + NUMBER], "From": [prefix + "+15017122661"], "PageSize": ["50"]}
     warned = [text for level, text in pending.lines() if level == "WARN"]
     assert any("the provider will be asked" in text for text in warned), warned
-    isolation.check_no_secret_shown(pending.trigger, pending.answer)
+    isolation.check_no_secret_shown(pending.trigger, pending.response)
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -77,9 +77,9 @@ def test_a_repeat_under_the_same_key_gets_the_outcome(isolation: IsolationCheck,
     assert trigger.notify(body).json["results"] == {"sms": "pending"}
     trigger.wait_for_log("delivered in" if taken else "ambiguous after")
     # The line is written first, then the end is noted under the key.
-    answer = eventually(lambda: ended if (ended := trigger.notify(body).json)["status"] != "pending" else None)
-    assert (answer["replayed"], answer["results"]) == (True, {"sms": True if taken else "ambiguous"})
-    entry = answer["deliveries"][0]
+    response = eventually(lambda: ended if (ended := trigger.notify(body).json)["status"] != "pending" else None)
+    assert (response["replayed"], response["results"]) == (True, {"sms": True if taken else "ambiguous"})
+    entry = response["deliveries"][0]
     assert (entry["message_id"] is not None) == taken
     assert entry["attempts"] == 1
     assert methods(isolation.standin, messages_path(configuration)) == ["POST", "GET"]
@@ -95,7 +95,7 @@ def test_with_report_the_response_is_ambiguous_after_one_post(
     isolation.standin.rule(messages_path(configuration), method="POST", accept_first=True, **loss)
     result = isolation.check({sender: configuration}, on_ambiguous="report")
     assert (result.entry["outcome"], result.entry["reason"]) == ("ambiguous", "lost_reply")
-    assert result.answer.json["results"][sender] == "ambiguous"
+    assert result.response.json["results"][sender] == "ambiguous"
     assert methods(isolation.standin, messages_path(configuration)) == ["POST"]
     assert any(level == "ERROR" and "ambiguous" in text for level, text in result.lines())
 
@@ -120,7 +120,7 @@ def test_a_failed_look_up_does_not_fail_the_delivery(isolation: IsolationCheck, 
     result = isolation.check({"sms": configuration}, **SHORT)
     line = result.trigger.wait_for_log("ambiguous after")
     assert "lost_reply" in line
-    isolation.check_no_secret_shown(result.trigger, result.answer)
+    isolation.check_no_secret_shown(result.trigger, result.response)
 
 
 @best_of_three
@@ -132,6 +132,6 @@ def test_the_newest_of_a_long_list_are_found(isolation: IsolationCheck) -> None:
     before = {"notification_text": "\u4e2d" * 1500, "senders_config": {"sms": [configuration] * 20}}
     assert trigger.notify(before).json["results"] == {"sms": True}
     isolation.standin.rule(path, method="POST", accept_first=True, reply={"status": 500})
-    answer = trigger.notify({"notification_text": "hi", "senders_config": {"sms": configuration}})
-    assert answer.json["results"] == {"sms": "pending"}
-    trigger.wait_for_log(f"[{answer.json['task_id']}] sms +1***10: delivered in")
+    response = trigger.notify({"notification_text": "hi", "senders_config": {"sms": configuration}})
+    assert response.json["results"] == {"sms": "pending"}
+    trigger.wait_for_log(f"[{response.json['task_id']}] sms +1***10: delivered in")

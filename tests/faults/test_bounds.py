@@ -39,11 +39,11 @@ def test_calls_beyond_the_waiting_limit_are_answered_at_once(triggers: Triggers,
         return trigger.notify(webhooks(str(n), url))
 
     with ThreadPoolExecutor(WAITING_CALLS + 16) as pool:
-        answers = list(pool.map(ask, range(WAITING_CALLS + 16)))
+        responses = list(pool.map(ask, range(WAITING_CALLS + 16)))
     # Before another try: requests like those in flight would join them.
     until_idle(trigger)
-    assert all(answer.json["results"] == {"http": "pending"} for answer in answers)
-    elapsed = sorted(answer.elapsed for answer in answers)
+    assert all(response.json["results"] == {"http": "pending"} for response in responses)
+    elapsed = sorted(response.elapsed for response in responses)
     soon, waited = elapsed[:-WAITING_CALLS], elapsed[-WAITING_CALLS:]
     assert min(waited) > 1.9
     if max(soon) > 1.0:
@@ -80,9 +80,9 @@ def test_log_lines_beyond_the_buffer_are_counted_and_delay_no_delivery(triggers:
 
     def send(text: str, count: int) -> None:
         body = json.dumps(webhooks(text, *[url] * count)).encode()
-        answer: Any = influxdb3_notifier.process_request(1, log, {}, {}, body, arguments)
+        response: Any = influxdb3_notifier.process_request(1, log, {}, {}, body, arguments)
         # Long answers come as text.
-        said = json.loads(answer[0]) if isinstance(answer[0], str) else answer[0]
+        said = json.loads(response[0]) if isinstance(response[0], str) else response[0]
         assert said["results"] == {"http": "pending"}
 
     try:

@@ -40,9 +40,9 @@ class Edited:
 
     def _send_one(self) -> None:
         self._sent += 1
-        answer = self.trigger.notify({"notification_text": f"{threading.get_ident()} {self._sent}"})
-        if answer.status != 200 or answer.json["results"] != {"r": True}:
-            self._failures.append(answer.text)
+        response = self.trigger.notify({"notification_text": f"{threading.get_ident()} {self._sent}"})
+        if response.status != 200 or response.json["results"] != {"r": True}:
+            self._failures.append(response.text)
 
     def __enter__(self) -> "Edited":
         # Only a file that was read once stays in use.

@@ -24,7 +24,7 @@ def test_a_header_with_a_control_character_is_dropped_and_the_message_is_sent(
     configuration = isolation.working_destination(sender) | {f"{sender}_headers": encode_headers(headers)}
     result = isolation.check({sender: configuration})
     assert (result.entry["outcome"], result.entry["attempts"]) == ("delivered", 1)
-    warnings = [warning for warning in result.answer.json["warnings"] if warning.endswith("; dropped")]
+    warnings = [warning for warning in result.response.json["warnings"] if warning.endswith("; dropped")]
     assert len(warnings) == 2
     path = configuration[f"{sender}_webhook_url"].removeprefix(isolation.standin.url)
     sent = dict(isolation.standin.requests(path)[0]["headers"])
@@ -66,7 +66,7 @@ def test_framing_headers_are_dropped_and_a_content_type_replaces_ours(isolation:
     configuration = isolation.working_destination(sender) | {f"{sender}_headers": encode_headers(given)}
     result = isolation.check({sender: configuration})
     assert result.entry["outcome"] == "delivered"
-    dropped = [name for name in FRAMING if any(f"`{name}`" in text for text in result.answer.json["warnings"])]
+    dropped = [name for name in FRAMING if any(f"`{name}`" in text for text in result.response.json["warnings"])]
     assert dropped == FRAMING
     path = configuration[f"{sender}_webhook_url"].removeprefix(isolation.standin.url)
     [request] = isolation.standin.requests(path)
@@ -93,18 +93,18 @@ TEXTS: list[tuple[str, str, str | None]] = [
 def test_texts_of_every_kind_arrive(isolation: IsolationCheck, name: str, text: str, becomes: str | None) -> None:
     trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, "max_attempts": "1"})
     senders = json.dumps({sender: isolation.working_destination(sender) for sender in SENDERS})
-    answer = trigger.notify(f'{{"notification_text": "{text}", "senders_config": {senders}}}'.encode())
+    response = trigger.notify(f'{{"notification_text": "{text}", "senders_config": {senders}}}'.encode())
     if becomes == "too large":
-        assert (answer.status, answer.json["error"]["code"], answer.json["results"]) == (400, "too_large", {})
+        assert (response.status, response.json["error"]["code"], response.json["results"]) == (400, "too_large", {})
         assert isolation.standin.requests() == []
     elif becomes is None:
-        assert answer.json["results"] == {sender: sender == "http" for sender in SENDERS}
-        reasons = {entry["sender"]: entry["reason"] for entry in answer.json["deliveries"]}
+        assert response.json["results"] == {sender: sender == "http" for sender in SENDERS}
+        reasons = {entry["sender"]: entry["reason"] for entry in response.json["deliveries"]}
         assert reasons == {sender: None if sender == "http" else "invalid_text" for sender in SENDERS}
     else:
-        assert answer.json["results"] == dict.fromkeys(SENDERS, True)
+        assert response.json["results"] == dict.fromkeys(SENDERS, True)
         assert {message["text"] for message in isolation.standin.messages()} == {becomes}
-    follows_up(isolation, trigger, answer)
+    follows_up(isolation, trigger, response)
 
 
 HI = '{"notification_text": "hi", "senders_config": {}}'
@@ -133,26 +133,26 @@ READABLE: list[tuple[str, bytes, int]] = [
 @pytest.mark.parametrize(("name", "body"), UNREADABLE, ids=[name for name, _ in UNREADABLE])
 def test_an_unreadable_body_is_400_with_the_position(isolation: IsolationCheck, name: str, body: bytes) -> None:
     trigger = isolation.triggers.create()
-    answer = trigger.notify(body)
-    assert (answer.status, answer.json["results"], answer.json["deliveries"]) == (400, {}, [])
-    assert answer.json["error"]["code"] in ("invalid_json", "invalid_encoding")
-    assert any(place in answer.json["message"] for place in ("At line ", "at offset ", "It must be an object"))
-    follows_up(isolation, trigger, answer)
+    response = trigger.notify(body)
+    assert (response.status, response.json["results"], response.json["deliveries"]) == (400, {}, [])
+    assert response.json["error"]["code"] in ("invalid_json", "invalid_encoding")
+    assert any(place in response.json["message"] for place in ("At line ", "at offset ", "It must be an object"))
+    follows_up(isolation, trigger, response)
 
 
 @pytest.mark.parametrize(("name", "body", "warnings"), READABLE, ids=[name for name, _, _ in READABLE])
 def test_encodings_that_python_reads_are_read(isolation: IsolationCheck, name: str, body: bytes, warnings: int) -> None:
     trigger = isolation.triggers.create()
-    answer = trigger.notify(body)
-    assert (answer.status, answer.json["results"]) == (200, {})
-    assert len(answer.json["warnings"]) == warnings, "one says that no sender is named"
-    follows_up(isolation, trigger, answer)
+    response = trigger.notify(body)
+    assert (response.status, response.json["results"]) == (200, {})
+    assert len(response.json["warnings"]) == warnings, "one says that no sender is named"
+    follows_up(isolation, trigger, response)
 
 
-def follows_up(isolation: IsolationCheck, trigger: Trigger, answer: Response) -> None:
+def follows_up(isolation: IsolationCheck, trigger: Trigger, response: Response) -> None:
     """The answer came soon, no secret shows, and the next request works."""
-    assert answer.elapsed < 4
-    isolation.check_no_secret_shown(trigger, answer)
+    assert response.elapsed < 4
+    isolation.check_no_secret_shown(trigger, response)
     isolation.check_next_request(trigger)
 
 
@@ -199,13 +199,13 @@ ODD += [
 
 @pytest.mark.parametrize("place", ["query", "headers", "args"])
 @pytest.mark.parametrize("odd", ODD, ids=shown)
-def test_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(place: str, odd: Any) -> None:
+def test_unexpected_types_from_the_engine_get_an_error_or_the_default(place: str, odd: Any) -> None:
     given: dict[str, Any] = {"query": {}, "headers": {}, "args": None, place: odd}
     log = _Log()
-    answer: Any = influxdb3_notifier.process_request(
+    response: Any = influxdb3_notifier.process_request(
         1, log, given["query"], given["headers"], HI.encode(), given["args"]
     )
-    body, status = answer[:2]
+    body, status = response[:2]
     assert status in (200, 400, 503)
     assert isinstance(body["results"], dict)
     assert all(isinstance(line, str) for line in log.lines)
@@ -215,8 +215,8 @@ def test_odd_types_of_what_the_engine_passes_get_an_error_or_the_default(place: 
 
 @pytest.mark.parametrize("odd", [*ODD, bytearray(HI.encode()), memoryview(HI.encode())], ids=shown)
 def test_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> None:
-    answer: Any = influxdb3_notifier.process_request(1, _Log(), {}, {}, odd, {})
-    body, status = answer[:2]
+    response: Any = influxdb3_notifier.process_request(1, _Log(), {}, {}, odd, {})
+    body, status = response[:2]
     if isinstance(odd, bytearray | memoryview):
         assert status == 200
         return
@@ -227,6 +227,6 @@ def test_a_body_of_an_odd_type_gets_an_error_that_names_it(odd: Any) -> None:
 def test_a_hundred_thousand_arguments_are_read_in_time() -> None:
     started = time.monotonic()
     many = {f"argument_{n}": "x" for n in range(100_000)}
-    answer: Any = influxdb3_notifier.process_request(1, _Log(), many, many, HI.encode(), {})
-    assert answer[1] == 200
+    response: Any = influxdb3_notifier.process_request(1, _Log(), many, many, HI.encode(), {})
+    assert response[1] == 200
     assert time.monotonic() - started < 5

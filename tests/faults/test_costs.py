@@ -123,12 +123,12 @@ def test_a_hostile_body_is_answered_quickly_with_little_memory(
         trigger = Triggers(engine, stack).create(arguments)
         trigger.notify(body('"title":"warm"', HOOK))
         before, used = peak_bytes(engine.pid), processor_seconds(engine.pid)
-        answer = trigger.notify(sent)
+        response = trigger.notify(sent)
         used = processor_seconds(engine.pid) - used
-        assert answer.status == status, answer.text[:500]
-        assert isinstance(answer.json["results"], dict)
-        assert (answer.json.get("error") or {}).get("code") == code
-        assert len(answer.json["warnings"]) <= 101
+        assert response.status == status, response.text[:500]
+        assert isinstance(response.json["results"], dict)
+        assert (response.json.get("error") or {}).get("code") == code
+        assert len(response.json["warnings"]) <= 101
         assert peak_bytes(engine.pid) - before < GROWTH
         lines = trigger.log_lines()
         assert len(lines) <= 2 + 101 + 101
@@ -206,9 +206,9 @@ def test_deliveries_that_were_never_tried_leave_room_for_log_lines_and_rows_of_o
     trigger = Trigger(table.engine, "r")
     working_destination = trigger.notify({"notification_text": "one", "receivers": ["oncall"]})
     assert working_destination.json["status"] == "success"
-    answer = trigger.notify({"notification_text": "many", "senders_config": {"slack": [1] * 9_000}})
-    assert (answer.status, len(answer.json["deliveries"])) == (200, 9_000)
-    lines = [text for _, text in trigger.log_lines() if answer.json["task_id"] in text]
+    response = trigger.notify({"notification_text": "many", "senders_config": {"slack": [1] * 9_000}})
+    assert (response.status, len(response.json["deliveries"])) == (200, 9_000)
+    lines = [text for _, text in trigger.log_lines() if response.json["task_id"] in text]
     assert len(lines) == 1 + 100 + 1
     assert lines[-1].endswith("and 8900 more deliveries were not tried; the answer has an entry for each")
     assert any(working_destination.json["task_id"] in text for _, text in trigger.log_lines())
@@ -219,4 +219,4 @@ def test_deliveries_that_were_never_tried_leave_room_for_log_lines_and_rows_of_o
     # A call writes rows for a few milliseconds.
     eventually(lambda: status() and len(table.history()) >= 1 + 100, "all rows are written")
     assert len(table.history()) == 1 + 100
-    assert sum(answer.json["task_id"] in error["line"] for error in status()["last_errors"]) == 5
+    assert sum(response.json["task_id"] in error["line"] for error in status()["last_errors"]) == 5

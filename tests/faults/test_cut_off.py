@@ -47,7 +47,7 @@ def obstacle() -> str:
 
 
 @pytest.mark.timeout(240)
-def test_a_process_whose_packets_to_nats_are_lost_sends_no_sms_again() -> None:
+def test_a_process_with_lost_packets_to_nats_sends_no_sms_twice() -> None:
     if why := obstacle():
         pytest.skip(why)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/faults/cut_off.py"]

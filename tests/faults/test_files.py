@@ -82,8 +82,8 @@ def hung(tmp_path: Path, standin: Standin, authority: trustme.CA) -> Iterator[Hu
 def asked(trigger: Trigger) -> tuple[int, dict[str, Any], float]:
     """Status, answer and seconds of a request."""
     started = time.monotonic()
-    answer = trigger.notify(HI)
-    return answer.status, answer.json, time.monotonic() - started
+    response = trigger.notify(HI)
+    return response.status, response.json, time.monotonic() - started
 
 
 @pytest.mark.parametrize("operation", ["look", "open", "read"])
@@ -93,9 +93,9 @@ def test_a_file_that_cannot_be_read_in_time_is_a_503_and_other_triggers_work(hun
         trigger = hung.triggers.create({"config_file_path": str(file)})
         took = []
         for _ in range(6):
-            status, answer, seconds = asked(trigger)
-            assert (status, answer["error"]["code"]) == (503, "config_file")
-            assert LATE in answer["message"]
+            status, response, seconds = asked(trigger)
+            assert (status, response["error"]["code"]) == (503, "config_file")
+            assert LATE in response["message"]
             took.append(seconds)
         assert max(took) < SOON
         # Two threads wait at most; then nothing is waited for.
@@ -118,8 +118,8 @@ def test_the_configuration_stays_while_its_file_cannot_be_read_in_time(
     with hung.hang(*operations):
         time.sleep(0.3)
         for _ in range(8):
-            status, answer, seconds = asked(trigger)
-            assert (status, answer["results"]) == (200, {"r": True})
+            status, response, seconds = asked(trigger)
+            assert (status, response["results"]) == (200, {"r": True})
             assert seconds < SOON
             time.sleep(0.1)
         line = trigger.wait_for_log(LATE)
@@ -142,8 +142,8 @@ def test_while_a_secret_file_hangs_the_last_valid_configuration_stays(hung: Hung
         hung.write("secret", hung.hook("after"))
         time.sleep(0.3)
         for _ in range(10):
-            status, answer, seconds = asked(trigger)
-            assert (status, answer["results"]) == (200, {"r": True})
+            status, response, seconds = asked(trigger)
+            assert (status, response["results"]) == (200, {"r": True})
             assert seconds < SOON
             time.sleep(0.1)
         assert len([text for _, text in trigger.log_lines() if LATE in text]) == 1
@@ -196,9 +196,11 @@ def test_a_path_that_is_no_file_or_never_ends_is_a_503_at_once(
         file = tmp_path / "config.toml"
         is_setting = place.startswith("[")
         file.write_text(place if is_setting else f'[receivers.r.http]\nwebhook_url = "http://127.0.0.1"\n{place}')
-    status, answer, seconds = asked(triggers.create({"config_file_path": str(file)}))
-    assert (status, answer["error"]["code"]) == (503, "config_file"), answer
-    assert any(why in answer["message"] for why in ("is no file", "is a directory", "is longer than", "cannot be read"))
+    status, response, seconds = asked(triggers.create({"config_file_path": str(file)}))
+    assert (status, response["error"]["code"]) == (503, "config_file"), response
+    assert any(
+        why in response["message"] for why in ("is no file", "is a directory", "is longer than", "cannot be read")
+    )
     assert seconds < SOON
 
 
@@ -218,9 +220,9 @@ def test_a_certificate_store_that_is_no_file_or_never_ends_stops_no_handshake(
         assert trigger.notify(HI | {"senders_config": plain}).json["results"] == {"http": True}
         before = resident_bytes(engine.process.pid)
         secure = {"http": {"http_webhook_url": f"{served(standin, authority.issue_cert('localhost'))}hook/secure"}}
-        answer = trigger.notify(HI | {"senders_config": secure})
-        assert answer.json["deliveries"][0]["reason"] == "tls"
-        assert answer.elapsed < SOON
+        response = trigger.notify(HI | {"senders_config": secure})
+        assert response.json["deliveries"][0]["reason"] == "tls"
+        assert response.elapsed < SOON
         assert resident_bytes(engine.process.pid) - before < GROWTH
         assert metric(trigger, THREADS) == 0
 
@@ -233,9 +235,9 @@ def test_certificates_in_a_file_that_hangs_are_used_once_it_can_be_read(
     secure = HI | {"senders_config": {"http": {"http_webhook_url": f"{url}hook/secure"}}}
     with hung.hang("read"):
         for _ in range(4):
-            answer = trigger.notify(secure)
-            assert answer.json["deliveries"][0]["reason"] == "tls"
-            assert answer.elapsed < SOON
+            response = trigger.notify(secure)
+            assert response.json["deliveries"][0]["reason"] == "tls"
+            assert response.elapsed < SOON
         assert metric(trigger, THREADS) == 2
         # The files of other triggers have threads of their own.
         file = hung.directory.parent / "config.toml"

@@ -47,13 +47,13 @@ def test_a_delivered_request_leaves_nothing_in_the_streams(site: Streams) -> Non
 def test_after_a_kill_during_an_attempt_a_worker_continues(site: Streams) -> None:
     site.standin.rule(HOOK, hang=True, times=1)
     engine, trigger = site.start()
-    answer = trigger.notify(to("hook"))
-    assert answer.json["results"] == {"hook": "pending"}
+    response = trigger.notify(to("hook"))
+    assert response.json["results"] == {"hook": "pending"}
     arrived(site.standin, HOOK, 1)
     engine.kill()
     site.lapse()
     worker = site.worker()
-    assert answer.json["task_id"] in until_line(worker, "delivered in")
+    assert response.json["task_id"] in until_line(worker, "delivered in")
     one_key(arrived(site.standin, HOOK, 2))
     eventually(lambda: site.server.messages() == 0, "it has ended")
 
@@ -90,9 +90,9 @@ def test_a_worker_serves_metrics(site: Streams) -> None:
     wake(trigger)
     worker = site.worker("--metrics", "0")
     url = until_line(worker, "metrics at").split()[-1]
-    answer = harness.http_request("GET", url)
-    assert (answer.status, answer.header("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert "notifier_outbox_depth 0" in answer.text
+    response = harness.http_request("GET", url)
+    assert (response.status, response.header("Content-Type")) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert "notifier_outbox_depth 0" in response.text
     assert harness.http_request("GET", url.replace("/metrics", "/")).status == 404
 
 
@@ -148,24 +148,24 @@ def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
 def refused(site: Streams, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """The error of a notification that is not kept: nothing of it was sent."""
     engine, trigger = site.start(environment=environment)
-    answer = trigger.notify(to("hook"), timeout=10)
-    assert answer.status == 503, answer.text
-    assert answer.elapsed < 4
+    response = trigger.notify(to("hook"), timeout=10)
+    assert response.status == 503, response.text
+    assert response.elapsed < 4
     assert not site.standin.requests(HOOK)
-    error = answer.json["error"]
+    error = response.json["error"]
     assert error["code"] in ("outbox", "invalid_argument", "secret_in_argument")
-    assert MARK not in answer.text
+    assert MARK not in response.text
     assert not any(MARK in text for _, text in trigger.log_lines())
     engine.kill()
-    return {"message": answer.json["message"], "hint": error["hint"]}
+    return {"message": response.json["message"], "hint": error["hint"]}
 
 
 def test_unreachable_servers_at_the_start_are_waited_for_and_then_an_error(site: Streams) -> None:
     site.server.kill()
     _, trigger = site.start()
-    answer = trigger.notify(to("hook"), timeout=10)
-    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox")
-    assert "cannot be reached" in answer.json["message"]
+    response = trigger.notify(to("hook"), timeout=10)
+    assert (response.status, response.json["error"]["code"]) == (503, "outbox")
+    assert "cannot be reached" in response.json["message"]
     assert not site.standin.requests(HOOK)
     site.server.start()
     assert eventually(lambda: trigger.notify(to("hook", "now")).status == 200, "it is accepted")
@@ -181,8 +181,8 @@ def test_while_servers_are_unreachable_requests_wait_and_nothing_accepted_is_los
     site.server.kill()
     # A webhook goes on; an SMS waits until its attempt can be noted.
     arrived(site.standin, HOOK, 2)
-    answer = trigger.notify(to("hook", "not this one"), timeout=10)
-    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox")
+    response = trigger.notify(to("hook", "not this one"), timeout=10)
+    assert (response.status, response.json["error"]["code"]) == (503, "outbox")
     assert texts(site) == []
     site.server.start()
     eventually(lambda: len(texts(site)) == 1, "the SMS", timeout=30)

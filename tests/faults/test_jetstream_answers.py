@@ -51,14 +51,14 @@ def test_a_call_without_an_acknowledgement_from_nats_is_pending(
         asked = [pool.submit(ask, n) for n in range(COUNT)]
         time.sleep(3)
         cable.heal()
-        answers = [answer.result() for answer in asked]
-    for _, answer in answers:
-        if answer.status == 503:
+        responses = [response.result() for response in asked]
+    for _, response in responses:
+        if response.status == 503:
             assert keyed, "a publication without an answer is no refusal"
-            assert "Nothing was sent" in answer.json["message"]
+            assert "Nothing was sent" in response.json["message"]
             continue
-        assert answer.json["results"] == {"hook": "pending"}, answer.text
-    expected = {text for text, answer in answers if answer.status == 200}
+        assert response.json["results"] == {"hook": "pending"}, response.text
+    expected = {text for text, response in responses if response.status == 200}
     eventually(lambda: expected <= set(hooks(standin)), "all are delivered", timeout=20)
     eventually(lambda: site.server.messages() == 0, "all have ended", timeout=20)
     assert hooks(standin) == Counter(["before", *expected])
@@ -73,10 +73,10 @@ def test_the_pending_answer_says_that_the_outbox_is_the_reason(
     assert trigger.notify(to("hook", "before")).status == 200
     arrived(standin, HOOK, 1)
     cable.hold_replies()
-    answer = trigger.notify(to("hook", "later"), timeout=20)
-    assert answer.elapsed < 3
-    [delivery] = answer.json["deliveries"]
-    assert (answer.status, delivery["outcome"], delivery["reason"]) == (200, "pending", "outbox")
+    response = trigger.notify(to("hook", "later"), timeout=20)
+    assert response.elapsed < 3
+    [delivery] = response.json["deliveries"]
+    assert (response.status, delivery["outcome"], delivery["reason"]) == (200, "pending", "outbox")
     assert "did not store the notification in time" in delivery["detail"]
     cable.heal()
     trigger.wait_for_log("delivered in")
@@ -130,8 +130,8 @@ def test_deleted_streams_and_buckets_are_created_again(
     lose(site)
     texts = [f"text {n}" for n in range(COUNT)]
     for text in texts:
-        answer = trigger.notify(to("hook", text), timeout=20)
-        assert answer.status == 200, answer.text
+        response = trigger.notify(to("hook", text), timeout=20)
+        assert response.status == 200, response.text
     eventually(lambda: len(hooks(standin)) == COUNT + 1, "all are delivered", timeout=30)
     eventually(lambda: site.server.messages() == 0, "all have ended", timeout=30)
     assert hooks(standin) == Counter(["before", *texts])
@@ -162,10 +162,10 @@ def test_a_missing_permission_is_an_error_of_the_first_call(site: Streams, stand
     site.server.start()
     site.use(site.server.url, 'nats_credentials = { env = "NATS_LOGIN" }')
     _, trigger = site.start(environment={"NATS_LOGIN": f"alerts:{PASSWORD}"})
-    answer = trigger.notify(to("hook"), timeout=10)
-    assert (answer.status, answer.json["error"]["code"]) == (503, "outbox"), answer.text
-    assert "denies this user a permission" in answer.json["message"]
-    assert "$JS.ACK.>" in answer.json["error"]["hint"]
+    response = trigger.notify(to("hook"), timeout=10)
+    assert (response.status, response.json["error"]["code"]) == (503, "outbox"), response.text
+    assert "denies this user a permission" in response.json["message"]
+    assert "$JS.ACK.>" in response.json["error"]["hint"]
     trigger.wait_for_log("denies this user a permission")
     assert not standin.requests(HOOK)
 
@@ -198,10 +198,10 @@ def test_a_full_stream_is_reported(site: Streams, standin: Standin) -> None:
     assert trigger.notify(to("hook", "before")).status == 200
     eventually(lambda: site.server.messages() == 0, "it has ended")
     limit(site, "notifier_work", 1)
-    answer = trigger.notify(to("hook", idempotency_key="k"), timeout=10)
-    assert answer.status == 503
-    assert "has no space left" in answer.json["message"]
-    assert "max_bytes" in answer.json["error"]["hint"]
+    response = trigger.notify(to("hook", idempotency_key="k"), timeout=10)
+    assert response.status == 503
+    assert "has no space left" in response.json["message"]
+    assert "max_bytes" in response.json["error"]["hint"]
     assert hooks(standin) == Counter(["before"])
 
 

@@ -66,12 +66,12 @@ def until_accepted(trigger: Trigger, name: str) -> str:
     deadline = time.monotonic() + 60
     for n in itertools.count():
         text = f"{name} {n} {'keyed' if n % 2 else ''}"
-        answer = ask(trigger, text)
-        if answer.status == 200:
+        response = ask(trigger, text)
+        if response.status == 200:
             return text
-        assert answer.status == 503, answer.text
-        assert "Nothing was sent" in answer.json["message"]
-        assert time.monotonic() < deadline, answer.text
+        assert response.status == 503, response.text
+        assert "Nothing was sent" in response.json["message"]
+        assert time.monotonic() < deadline, response.text
         time.sleep(0.2)
     raise AssertionError(name)
 
@@ -84,17 +84,17 @@ def until_no_leader(trigger: Trigger, name: str) -> set[str]:
     accepted = set()
     for n in range(40):
         text = f"{name} {n} {'keyed' if n % 2 else ''}"
-        answer = ask(trigger, text)
-        if answer.status == 200:
-            assert answer.json["deliveries"][0]["reason"] == "outbox", answer.text
+        response = ask(trigger, text)
+        if response.status == 200:
+            assert response.json["deliveries"][0]["reason"] == "outbox", response.text
             accepted.add(text)
             continue
-        assert answer.status == 503, answer.text
-        if "has no leader at the moment" in answer.json["message"]:
-            assert "elect a leader" in answer.json["error"]["hint"]
+        assert response.status == 503, response.text
+        if "has no leader at the moment" in response.json["message"]:
+            assert "elect a leader" in response.json["error"]["hint"]
             return accepted
         time.sleep(0.2)
-    raise AssertionError(answer.text)
+    raise AssertionError(response.text)
 
 
 def delivered(standin: Standin) -> Counter[str]:

@@ -74,8 +74,8 @@ def keep_waiting(
     """Have notifications accepted whose SMS wait because the provider has refused the first."""
     pause_sms(standin, seconds)
     for text in texts:
-        answer = trigger.notify({"notification_text": text, "receivers": list(receivers), "idempotency_key": text})
-        assert answer.json["results"]["phone"] == "pending"
+        response = trigger.notify({"notification_text": text, "receivers": list(receivers), "idempotency_key": text})
+        assert response.json["results"]["phone"] == "pending"
         trigger.wait_for_log("rate_limited")
 
 

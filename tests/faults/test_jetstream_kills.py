@@ -87,14 +87,14 @@ class Alerts:
             body = to("hook", f"{key} {number}", dedup_key=key, idempotency_key=f"{key} {number}")
             while not self._stop.is_set():
                 try:
-                    answer = self._chance.choice(self._notifiers).load.trigger.notify(body, timeout=5)
+                    response = self._chance.choice(self._notifiers).load.trigger.notify(body, timeout=5)
                 except (OSError, http.client.HTTPException):
                     # It was killed: the same again, under the same key.
                     time.sleep(0.05)
                     continue
-                if answer.status == 200:
+                if response.status == 200:
                     # With this reason it may come to the stream later, or never.
-                    if answer.json["deliveries"][0]["reason"] != "outbox":
+                    if response.json["deliveries"][0]["reason"] != "outbox":
                         self.accepted[key].append(number)
                     break
                 time.sleep(0.05)

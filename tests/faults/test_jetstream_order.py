@@ -45,8 +45,8 @@ def leave_a_resolved(site: Streams) -> ProcessEngine:
     engine, trigger = site.start()
     assert trigger.notify(to("hook", "firing", status="firing", **ALERT)).json["results"] == {"hook": True}
     site.standin.rule(HOOK, reply=DOWN)
-    answer = trigger.notify(to("hook", "resolved", status="resolved", **ALERT))
-    assert answer.json["results"] == {"hook": "pending"}
+    response = trigger.notify(to("hook", "resolved", status="resolved", **ALERT))
+    assert response.json["results"] == {"hook": "pending"}
     return engine
 
 
@@ -56,10 +56,10 @@ def fire_again(site: Streams) -> ProcessEngine:
     file = {"config_file_path": str(site.config)}
     engine, trigger = site.start(file)
     engine.create_trigger("schedule", spec="every:3600s", arguments=file)
-    answer = trigger.notify(to("hook", "firing again", status="firing", **ALERT))
-    assert answer.json["results"] == {"hook": "pending"}
-    answer = trigger.notify(to("hook", "another disk", status="firing", dedup_key="other"))
-    assert answer.json["results"] == {"hook": True}
+    response = trigger.notify(to("hook", "firing again", status="firing", **ALERT))
+    assert response.json["results"] == {"hook": "pending"}
+    response = trigger.notify(to("hook", "another disk", status="firing", dedup_key="other"))
+    assert response.json["results"] == {"hook": True}
     return engine
 
 

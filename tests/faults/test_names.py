@@ -16,9 +16,9 @@ def test_headers_of_the_connection_and_with_line_breaks_are_dropped(notify: Noti
     given = dict.fromkeys([*framing, "Proxy-Authorization"], "1")
     given |= {"X-Lines": "a\r\nX-Smuggled: 1", "Bad Name": "1", "X-Kept": "kept"}
     configuration = {"http_webhook_url": f"{standin.url}/hook/headers", "http_headers": harness.encode_headers(given)}
-    answer = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json
-    assert answer["results"] == {"http": True}
-    dropped = [name for name in given if any(f"`{name}`" in warning for warning in answer["warnings"])]
+    response = notify({"notification_text": "x", "senders_config": {"http": configuration}}).json
+    assert response["results"] == {"http": True}
+    dropped = [name for name in given if any(f"`{name}`" in warning for warning in response["warnings"])]
     assert dropped == [name for name in given if name != "X-Kept"]
     (arrived,) = standin.requests("/hook/headers")
     sent = {name.lower(): value for name, value in arrived["headers"]}
@@ -27,15 +27,15 @@ def test_headers_of_the_connection_and_with_line_breaks_are_dropped(notify: Noti
     assert not set(sent) & {"x-lines", "x-smuggled", "proxy-authorization", "transfer-encoding", "upgrade", "te"}
 
 
-def test_headers_beyond_what_servers_accept_are_dropped_and_the_message_is_sent(
+def test_headers_beyond_the_limits_of_servers_are_dropped_and_the_message_is_sent(
     notify: Notify, standin: Standin
 ) -> None:
     many = {f"x-{n}": "" for n in range(40_000)}
     configuration = {"http_webhook_url": f"{standin.url}/hook/many", "http_headers": harness.encode_headers(many)}
     other = {"slack_webhook_url": f"{standin.url}/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"}
-    answer = notify({"notification_text": "x", "senders_config": {"http": configuration, "slack": other}}).json
-    assert answer["results"] == {"http": True, "slack": True}
-    (warning,) = answer["warnings"]
+    response = notify({"notification_text": "x", "senders_config": {"http": configuration, "slack": other}}).json
+    assert response["results"] == {"http": True, "slack": True}
+    (warning,) = response["warnings"]
     assert "holds 40000 headers; those after the first 64 are dropped" in warning
     (arrived,) = standin.requests("/hook/many")
     assert sum(name.startswith("x-") for name, _ in arrived["headers"]) == 64
@@ -82,14 +82,14 @@ def test_names_from_callers_and_receivers_cannot_break_the_output(
     key = json.dumps(hostile)
     text = json.dumps(body)[:-1] + f", {key}: 1, {key}: {{{key}: 1, {key}: 2}}}}"
     trigger = triggers.create({hostile[:200].replace("\0", ""): "1"})
-    answer = trigger.notify(text, headers={"Idempotency-Key": "k"})
-    assert answer.status == 200, answer.text
-    assert len(answer.json["deliveries"]) == 7
-    said = [*answer.json["warnings"]]
-    for entry in answer.json["deliveries"]:
+    response = trigger.notify(text, headers={"Idempotency-Key": "k"})
+    assert response.status == 200, response.text
+    assert len(response.json["deliveries"]) == 7
+    said = [*response.json["warnings"]]
+    for entry in response.json["deliveries"]:
         said += [str(entry[member]) for member in ("destination", "detail", "hint", "message_id")]
         said.append(str(entry.get("path")))
-    assert len(answer.json["warnings"]) >= 4
+    assert len(response.json["warnings"]) >= 4
     for text in said:
         assert spoils(text) == [], ascii(text)
         assert len(text) <= 500, ascii(text)

@@ -17,8 +17,8 @@ def test_killed_after_acceptance_before_a_successful_attempt(site: Site) -> None
     refused = site.standin.fault("refuse")
     site.configure(f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{refused["url"]}x"\n')
     engine, trigger = site.start()
-    answer = trigger.notify(to("hook", idempotency_key="k1"))
-    assert answer.json["results"] == {"hook": "pending"}
+    response = trigger.notify(to("hook", idempotency_key="k1"))
+    assert response.json["results"] == {"hook": "pending"}
     site.configure(
         f'[settings]\noutbox = "outbox.db"\n[receivers.hook.http]\nhttp_webhook_url = "{site.standin.url}{HOOK}"\n'
     )
@@ -27,8 +27,8 @@ def test_killed_after_acceptance_before_a_successful_attempt(site: Site) -> None
     [request] = site.standin.wait_for(HOOK)
     assert json.loads(request["body"]) == {"message": "hi"}
     line = again.wait_for_log("delivered in")
-    assert answer.json["task_id"] in line
-    assert answer.json["task_id"] in again.wait_for_log("taken over from the outbox: 1 delivery")
+    assert response.json["task_id"] in line
+    assert response.json["task_id"] in again.wait_for_log("taken over from the outbox: 1 delivery")
 
 
 def test_killed_during_an_attempt(site: Site) -> None:
@@ -51,8 +51,8 @@ def test_killed_between_the_parts_of_a_long_text(site: Site) -> None:
     site.standin.rule(CHAT + "*", times=1)
     site.standin.rule(CHAT + "*", hang=True, times=1)
     engine, trigger = site.start()
-    answer = trigger.notify(to("chat", text))
-    entry = answer.json["deliveries"][0]
+    response = trigger.notify(to("chat", text))
+    entry = response.json["deliveries"][0]
     assert entry["parts"] == 3
     eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE report ->> 'parts_delivered' = 1"), "part 1 is noted")
     arrived(site.standin, CHAT, 2)
@@ -170,8 +170,8 @@ def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site,
     trusted = {"SSL_CERT_FILE": ca_file()}
     smtp_state.rules += [SmtpRule("MESSAGE", "451 4.3.0 later", recipient) for recipient in recipients[1:]]
     engine, trigger = site.start(environment=trusted)
-    answer = trigger.notify(mails_to(*recipients))
-    assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered", "pending", "pending"]
+    response = trigger.notify(mails_to(*recipients))
+    assert [entry["outcome"] for entry in response.json["deliveries"]] == ["delivered", "pending", "pending"]
     engine.kill()
     # Killed between two attempts, not in the midst of one: of that nobody would know what became.
     site.rows("UPDATE deliveries SET attempt_began = NULL")
@@ -200,8 +200,8 @@ def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site,
     }
     trust = {"SSL_CERT_FILE": ca_file()}
     engine, trigger = site.start(environment=trust)
-    answer = trigger.notify({"notification_text": "hi", "senders_config": {"email": mail}})
-    assert [entry["outcome"] for entry in answer.json["deliveries"]] == ["delivered"] * 2 + ["pending"] * 2
+    response = trigger.notify({"notification_text": "hi", "senders_config": {"email": mail}})
+    assert [entry["outcome"] for entry in response.json["deliveries"]] == ["delivered"] * 2 + ["pending"] * 2
     engine.kill()
     # Between two attempts.
     site.rows("UPDATE deliveries SET attempt_began = NULL")
@@ -356,8 +356,8 @@ def test_a_process_suspended_past_its_lease_leaves_recovered_deliveries(site: Si
 def test_requests_of_several_processes_on_one_file_all_arrive_once(site: Site) -> None:
     processes = [site.start({"response_timeout": "4s"})[1] for _ in range(3)]
     for n in range(30):
-        answer = processes[n % 3].notify(to("hook", f"message {n}"))
-        assert answer.json["results"] == {"hook": True}, answer.text
+        response = processes[n % 3].notify(to("hook", f"message {n}"))
+        assert response.json["results"] == {"hook": True}, response.text
     texts = [json.loads(request["body"])["message"] for request in site.standin.requests(HOOK)]
     assert sorted(texts) == sorted(f"message {n}" for n in range(30))
     eventually(lambda: not site.states(), "the outbox is empty")

@@ -17,14 +17,14 @@ from tests.harness import Response, eventually, free_port
 # What can be wrong with the file
 
 
-def unusable(answer: Response, what: str) -> None:
+def unusable(response: Response, what: str) -> None:
     """Nothing was sent, and the answer says why and what to do."""
-    assert answer.status == 503, answer.text
-    assert answer.json["results"] == {}
-    error = answer.json["error"]
+    assert response.status == 503, response.text
+    assert response.json["results"] == {}
+    error = response.json["error"]
     assert error["code"] == "outbox"
-    assert what in answer.json["message"], answer.json["message"]
-    assert answer.json["message"].endswith("Nothing was sent.")
+    assert what in response.json["message"], response.json["message"]
+    assert response.json["message"].endswith("Nothing was sent.")
     assert len(error["hint"]) > 20
 
 
@@ -123,9 +123,9 @@ def test_a_full_disk_is_an_error(site: Site) -> None:
     engine, trigger = site.start()
     wake(trigger)
     resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
-    answers = [trigger.notify(to("hook", "x" * 100_000)) for _ in range(3)]
-    assert {answer.status for answer in answers} == {503}, [answer.text for answer in answers]
-    assert all(answer.json["error"]["code"] == "outbox" for answer in answers)
+    responses = [trigger.notify(to("hook", "x" * 100_000)) for _ in range(3)]
+    assert {response.status for response in responses} == {503}, [response.text for response in responses]
+    assert all(response.json["error"]["code"] == "outbox" for response in responses)
     assert site.standin.requests(HOOK) == []
 
 
@@ -134,9 +134,9 @@ def test_a_file_locked_by_another_program_is_an_error(site: Site) -> None:
     wake(trigger)
     with closing(sqlite3.connect(site.outbox, isolation_level=None)) as locked:
         locked.execute("BEGIN IMMEDIATE")
-        answer = trigger.notify(to("hook"))
-        unusable(answer, "is locked by another program")
-        assert answer.elapsed < 2.2
+        response = trigger.notify(to("hook"))
+        unusable(response, "is locked by another program")
+        assert response.elapsed < 2.2
         locked.execute("ROLLBACK")
     assert trigger.notify(to("hook", "after")).json["results"] == {"hook": True}
     assert [json.loads(request["body"])["message"] for request in site.standin.requests(HOOK)] == ["after"]
@@ -162,11 +162,11 @@ def test_a_request_with_its_own_destination_is_refused_without_an_encryption_key
     site.change('outbox_key = { env = "OUTBOX_KEY" }\n', "")
     _, trigger = site.start()
     own = {"http": {"http_webhook_url": f"{site.standin.url}/hook/own"}}
-    answer = trigger.notify({"notification_text": "hi", "senders_config": own, "receivers": ["hook"]})
-    assert answer.status == 503
-    assert answer.json["error"]["code"] == "outbox_key_missing"
-    assert "outbox_key" in answer.json["error"]["hint"]
-    assert "receivers" in answer.json["error"]["hint"]
+    response = trigger.notify({"notification_text": "hi", "senders_config": own, "receivers": ["hook"]})
+    assert response.status == 503
+    assert response.json["error"]["code"] == "outbox_key_missing"
+    assert "outbox_key" in response.json["error"]["hint"]
+    assert "receivers" in response.json["error"]["hint"]
     assert site.standin.requests() == []
     assert trigger.notify(to("hook")).json["results"] == {"hook": True}
 
@@ -182,10 +182,10 @@ def test_a_request_with_its_own_destination_is_refused_without_an_encryption_key
 def test_an_unusable_key_is_named_with_its_location(site: Site, key: str, what: str) -> None:
     site.change('{ env = "OUTBOX_KEY" }', key)
     _, trigger = site.start(environment={"SHORT_KEY": "short"})
-    answer = trigger.notify(to("hook"))
-    assert answer.status == 503
-    assert what in answer.json["message"]
-    assert "settings.outbox_key" in answer.json["message"]
+    response = trigger.notify(to("hook"))
+    assert response.status == 503
+    assert what in response.json["message"]
+    assert "settings.outbox_key" in response.json["message"]
 
 
 def test_nothing_in_the_file_is_a_secret(site: Site) -> None:

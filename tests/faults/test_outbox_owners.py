@@ -78,8 +78,8 @@ def test_wall_clocks_that_jump_all_the_time_make_nothing_late_and_nothing_twice(
     _, other = site.start(SLOW, environment=jumping_clock)
     wake(other)
     for receiver in ("hook", "phone"):
-        answer = trigger.notify(to(receiver, idempotency_key=receiver)).json
-        assert answer["results"] == {receiver: "pending"}
+        response = trigger.notify(to(receiver, idempotency_key=receiver)).json
+        assert response["results"] == {receiver: "pending"}
     eventually(lambda: texts(site.standin) == ["hi"] and sent(site.standin), "both are delivered")
     # Both look every second for what is nobody's.
     time.sleep(2.5)
@@ -196,12 +196,12 @@ def test_a_full_disk_stores_outcomes_and_drops_and_then_recovers(site: Site, sma
     _, trigger = site.start({"response_timeout": "0s", "initial_backoff": "1h", "max_backoff": "1h"})
     accepted = 0
     for n in range(200):
-        answer = trigger.notify(to("hook", f"{n}" + "x" * 20_000))
-        if answer.status != 200:
+        response = trigger.notify(to("hook", f"{n}" + "x" * 20_000))
+        if response.status != 200:
             break
         accepted += 1
-    assert answer.status == 503, answer.text
-    assert answer.json["error"]["code"] == "outbox"
+    assert response.status == 503, response.text
+    assert response.json["error"]["code"] == "outbox"
     assert accepted >= 5
     # Nothing more fits, whatever is tried.
     for _ in range(5):

@@ -45,10 +45,10 @@ def test_the_process_ends_with_a_thousand_deliveries_in_the_background(
         trigger = Triggers(engine, stack).create({**FAST, "response_timeout": "0s", "delivery_timeout": "1min"})
         silent, refuse = standin.fault("silent")["url"], standin.fault("refuse")["url"]
         urls = [f"{url}hook/{n}" for n in range(500) for url in (silent, refuse)]
-        answer = trigger.notify(
+        response = trigger.notify(
             {"notification_text": "x", "senders_config": {"http": [{"http_webhook_url": url} for url in urls]}}
         )
-        assert answer.json["results"] == {"http": "pending"}
+        assert response.json["results"] == {"http": "pending"}
         trigger.wait_for_log("connect")
         started = time.monotonic()
         if end == "SIGTERM":
@@ -87,8 +87,8 @@ def test_a_logger_that_raises_fails_neither_the_response_nor_the_next_call(
 ) -> None:
     body = json.dumps(_to(f"{standin.url}/hook/log")).encode()
     for _ in range(2):
-        answer: Any = influxdb3_notifier.process_request(1, _Hostile(error), {}, {}, body, {})
-        assert answer[0]["results"] == {"http": True}
+        response: Any = influxdb3_notifier.process_request(1, _Hostile(error), {}, {}, body, {})
+        assert response[0]["results"] == {"http": True}
     # A line of later: the thread that writes it must live on.
     silent = standin.fault("silent")["url"]
     arguments = {**FAST, "response_timeout": "0s", "max_attempts": "1"}
@@ -115,14 +115,14 @@ def test_a_forked_child_answers_503_and_the_parent_goes_on(standin: Standin) -> 
     script = [sys.executable, "-W", "ignore", "-m", "tests.faults.forked", standin.url, silent["url"]]
     ended = subprocess.run(script, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 0, ended.stderr
-    answers = {line["who"]: line for line in map(json.loads, ended.stdout.splitlines())}
-    child = answers["child"]
+    responses = {line["who"]: line for line in map(json.loads, ended.stdout.splitlines())}
+    child = responses["child"]
     assert (child["status"], child["body"]["error"]["code"]) == (503, "forked")
     assert child["body"]["results"] == {}
-    assert (child["rows"], len(answers["after"]["rows"])) == ([], 1), "the history is the parent's"
-    assert answers["child's end"]["status"] == 0
+    assert (child["rows"], len(responses["after"]["rows"])) == ([], 1), "the history is the parent's"
+    assert responses["child's end"]["status"] == 0
     for who in ("before", "after"):
-        assert answers[who]["body"]["results"] == {"http": True}
+        assert responses[who]["body"]["results"] == {"http": True}
     sent = standin.requests("/hook/fork")
     assert [json.loads(request["body"])["message"] for request in sent] == ["before", "after"]
     assert len({request["connection"] for request in sent}) == 1, "the child has not closed the parent's connection"
@@ -182,9 +182,9 @@ def test_two_triggers_with_other_arguments_do_not_mix(standin: Standin, triggers
 
     def ask(n: int) -> None:
         trigger = (one, three, dry, denied)[n % 4]
-        answer = trigger.notify(_to(f"{refuse}hook/{n // 4}"))
-        [entry] = answer.json["deliveries"]
-        seen = (answer.status, entry["outcome"], entry["reason"], entry["attempts"])
+        response = trigger.notify(_to(f"{refuse}hook/{n // 4}"))
+        [entry] = response.json["deliveries"]
+        seen = (response.status, entry["outcome"], entry["reason"], entry["attempts"])
         expected = [
             (502, "failed", "connect", 1),
             (200, "failed", "connect", 3),
@@ -210,11 +210,11 @@ def test_a_jumping_clock_loses_no_retry_and_makes_no_wait_endless(
             standin.rule(f"/hook/{n}", reply={"status": 503}, times=3)
             standin.rule(f"/hook/limited/{n}", reply=limited, times=2)
         urls = [f"{standin.url}/hook/{n}" for n in range(10)] + [f"{standin.url}/hook/limited/{n}" for n in range(10)]
-        answer = trigger.notify(_to(*urls))
-        assert {entry["outcome"] for entry in answer.json["deliveries"]} == {"delivered"}, answer.text
-        attempts = [entry["attempts"] for entry in answer.json["deliveries"]]
+        response = trigger.notify(_to(*urls))
+        assert {entry["outcome"] for entry in response.json["deliveries"]} == {"delivered"}, response.text
+        attempts = [entry["attempts"] for entry in response.json["deliveries"]]
         assert attempts == [4] * 10 + [3] * 10
-        assert all(120 <= entry["elapsed_ms"] < 3000 for entry in answer.json["deliveries"])
+        assert all(120 <= entry["elapsed_ms"] < 3000 for entry in response.json["deliveries"])
         standin.rule("/hook/hang", hang=True)
         pending = triggers.create({"response_timeout": "1s"}).notify(_to(f"{standin.url}/hook/hang"))
         assert pending.json["results"] == {"http": "pending"}
@@ -234,7 +234,7 @@ def test_an_sms_never_uses_a_possibly_dead_connection(isolation: IsolationCheck,
 
 
 @best_of_three
-def test_a_webhook_whose_kept_connection_died_is_sent_again_on_another(isolation: IsolationCheck) -> None:
+def test_a_webhook_is_resent_on_a_new_connection_after_a_pooled_one_closed(isolation: IsolationCheck) -> None:
     opened = isolation.standin.fault("dead_after_first")
     trigger = isolation.triggers.create(FAST)
     first, second = (trigger.notify(_to(f"{opened['url']}hook/kept")).json["deliveries"][0] for _ in range(2))

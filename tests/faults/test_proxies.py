@@ -110,11 +110,11 @@ def test_the_address_policy_applies_before_the_proxy_is_used(behind: Behind, sta
         rows = [row for row in REFUSED if row[1] == policy]
         trigger = isolation.triggers.create({**FAST, "private_addresses": policy})
         senders = {"http": [{"http_webhook_url": url + MARK} for url, *_ in rows]}
-        answer = trigger.notify({"notification_text": "x", "senders_config": senders})
-        for (url, _, reason, sentence), entry in zip(rows, answer.json["deliveries"], strict=True):
+        response = trigger.notify({"notification_text": "x", "senders_config": senders})
+        for (url, _, reason, sentence), entry in zip(rows, response.json["deliveries"], strict=True):
             assert (entry["outcome"], entry["reason"]) == ("failed", reason), f"{url}: {entry}"
             assert sentence in entry["detail"], f"{url}: {entry}"
-        isolation.check_no_secret_shown(trigger, answer)
+        isolation.check_no_secret_shown(trigger, response)
     assert standin.requests() == []
 
 
@@ -151,7 +151,7 @@ def test_wrong_proxy_credentials_are_reported_without_showing_them(behind: Behin
     result = isolation.check({"http": {"http_webhook_url": "http://elsewhere.invalid/hook/407"}})
     assert (result.entry["outcome"], result.entry["reason"]) == ("failed", "rejected")
     assert "HTTP_PROXY" in result.entry["hint"]
-    assert BASIC.split()[1] not in result.answer.text
+    assert BASIC.split()[1] not in result.response.text
 
 
 def test_a_proxy_that_does_not_reply_is_named(behind: Behind, standin: Standin) -> None:

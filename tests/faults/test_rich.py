@@ -17,11 +17,11 @@ def send(isolation: IsolationCheck, request: dict[str, Any]) -> tuple[Trigger, R
     """Send to one destination of every channel; nothing is refused, and nobody is called."""
     trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, "max_attempts": "1"})
     senders = {sender: isolation.working_destination(sender) for sender in SENDERS}
-    answer = trigger.notify({"notification_text": "row", **request, "senders_config": senders})
-    assert answer.json["results"] == dict.fromkeys(SENDERS, True), answer.text
+    response = trigger.notify({"notification_text": "row", **request, "senders_config": senders})
+    assert response.json["results"] == dict.fromkeys(SENDERS, True), response.text
     assert [request["problem"] for request in isolation.standin.requests() if request["problem"]] == []
     assert [message["mentions"] for message in isolation.standin.messages() if message["mentions"]] == []
-    return trigger, answer
+    return trigger, response
 
 
 def bodies(isolation: IsolationCheck, path: str) -> list[Any]:
@@ -72,7 +72,7 @@ def test_markup_in_a_rich_form_is_shown_as_text(isolation: IsolationCheck, marku
     request: dict[str, Any] = {"level": "error", place: markup}
     if place != "title":
         request = {"title": "title", "fields": {markup: "value"} if place == "name" else {"name": markup}}
-    trigger, answer = send(isolation, request)
+    trigger, response = send(isolation, request)
 
     [slack] = bodies(isolation, "/services/")
     assert any(markup in text for text in text_objects(slack, "plain_text"))
@@ -98,13 +98,13 @@ def test_markup_in_a_rich_form_is_shown_as_text(isolation: IsolationCheck, marku
         r"(?<!\w)[*_~`](?=\S)|^>", phones["whatsapp"].partition("row")[2 if place != "title" else 0], re.M
     )
     assert len(phones["whatsapp"]) == len(phones["sms"])
-    follows_up(isolation, trigger, answer)
+    follows_up(isolation, trigger, response)
 
 
 @pytest.mark.parametrize("markup", MARKUP)
 @pytest.mark.parametrize("host", ["evil.example", "evil"])
 def test_markup_in_a_link_stays_in_the_link(isolation: IsolationCheck, markup: str, host: str) -> None:
-    trigger, answer = send(isolation, {"link": f"https://{host}/|{markup}"})
+    trigger, response = send(isolation, {"link": f"https://{host}/|{markup}"})
     [slack] = bodies(isolation, "/services/")
     [_, link] = text_objects(slack, "mrkdwn")
     assert re.fullmatch(rf"<https://{host}/%7C[^<>|]*\|Open {host}>", link)
@@ -113,7 +113,7 @@ def test_markup_in_a_link_stays_in_the_link(isolation: IsolationCheck, markup: s
     address = embed.get("url") or embed["fields"][0]["value"][1:-1]
     assert address.startswith(f"https://{host}/|")
     assert not re.search(r"[<>\s]", address)
-    follows_up(isolation, trigger, answer)
+    follows_up(isolation, trigger, response)
 
 
 # Too much of everything
@@ -233,8 +233,8 @@ ROWS = [
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
 def test_limits_are_kept_and_cuts_get_a_warning(isolation: IsolationCheck, row: TooMuch) -> None:
-    trigger, answer = send(isolation, row.request)
-    warnings = answer.json["warnings"]
+    trigger, response = send(isolation, row.request)
+    warnings = response.json["warnings"]
     for sender in SENDERS:
         mine = [w for w in warnings if w.startswith(f"senders_config.{sender}: ")]
         expected = row.said.get(sender, [])
@@ -248,7 +248,7 @@ def test_limits_are_kept_and_cuts_get_a_warning(isolation: IsolationCheck, row: 
         sender for sender in SENDERS if sender not in row.shown and re.search("more fields?|too long", first[sender])
     ]
     assert unsaid == []
-    follows_up(isolation, trigger, answer)
+    follows_up(isolation, trigger, response)
 
 
 def first_messages(isolation: IsolationCheck) -> dict[str, str]:
@@ -271,15 +271,15 @@ def first_messages(isolation: IsolationCheck) -> dict[str, str]:
 
 
 def test_ten_thousand_fields_of_wrong_types_are_left_out_with_a_warning(isolation: IsolationCheck) -> None:
-    trigger, answer = send(isolation, {"title": "t", "fields": {f"n{n}": [] for n in range(10_000)}})
-    assert len(answer.json["warnings"]) < 200
-    assert answer.json["warnings"][-1].startswith("and 9")
-    follows_up(isolation, trigger, answer)
+    trigger, response = send(isolation, {"title": "t", "fields": {f"n{n}": [] for n in range(10_000)}})
+    assert len(response.json["warnings"]) < 200
+    assert response.json["warnings"][-1].startswith("and 9")
+    follows_up(isolation, trigger, response)
 
 
 def test_a_link_with_another_scheme_is_not_a_link(isolation: IsolationCheck) -> None:
     for link in ["javascript:alert(1)", "file:///etc/passwd", "//evil.example", quote("https://a.example/")]:
-        _, answer = send(isolation, {"title": "t", "link": link})
-        assert [warning.partition(":")[0] for warning in answer.json["warnings"]] == ["link"]
+        _, response = send(isolation, {"title": "t", "link": link})
+        assert [warning.partition(":")[0] for warning in response.json["warnings"]] == ["link"]
         assert not [request for request in isolation.standin.requests() if link in request["body"]]
         isolation.standin.clear()

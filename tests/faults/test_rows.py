@@ -196,7 +196,7 @@ def test_writers_wait_for_no_servers_that_are_away(table: Table, tmp_path: Path)
 
 
 @best_of_three
-def test_writers_wait_for_no_servers_whose_replies_are_held(table: Table, tmp_path: Path) -> None:
+def test_writers_do_not_wait_for_servers_without_replies(table: Table, tmp_path: Path) -> None:
     with ExitStack() as stack:
         server = stack.enter_context(NatsServer(tmp_path / str(time.monotonic_ns())))
         cable = stack.enter_context(Cable(server.port))

@@ -59,11 +59,11 @@ def mails(server: MailServer, *recipients: str) -> dict[str, Any]:
 def delivered_soon(trigger: Trigger, *requests: dict[str, Any]) -> None:
     """All of these are delivered, and soon."""
     for request in requests:
-        answer = trigger.notify(request)
-        outcomes = {entry["outcome"] for entry in answer.json["deliveries"]}
-        if answer.elapsed > SOON or "pending" in outcomes:
-            raise TooLateError(f"{answer.elapsed:.3f} s: {answer.text[:300]}")
-        assert outcomes == {"delivered"}, answer.text
+        response = trigger.notify(request)
+        outcomes = {entry["outcome"] for entry in response.json["deliveries"]}
+        if response.elapsed > SOON or "pending" in outcomes:
+            raise TooLateError(f"{response.elapsed:.3f} s: {response.text[:300]}")
+        assert outcomes == {"delivered"}, response.text
 
 
 @best_of_three
@@ -86,8 +86,8 @@ def test_640_destinations_that_hang_delay_no_other_notification(start: Start, st
         assert standin.fault_report(silent["port"])["connections"] > 0
     if hosts == "one":
         # One request, of which one destination works.
-        answer = trigger.notify(to(*urls, f"http://other.test:{port(standin.url)}/hook/other", text="both"))
-        assert answer.json["deliveries"][-1]["outcome"] == "delivered"
+        response = trigger.notify(to(*urls, f"http://other.test:{port(standin.url)}/hook/other", text="both"))
+        assert response.json["deliveries"][-1]["outcome"] == "delivered"
 
 
 @best_of_three

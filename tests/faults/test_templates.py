@@ -99,11 +99,11 @@ def sends_the_plain_text(template: str, triggers: Triggers, standin: Standin) ->
     before = resident_bytes(engine_pid(trigger))
     standin.clear()
     started = time.monotonic()
-    answer = trigger.notify(HI | {"receivers": ["text", "body", "other"]})
+    response = trigger.notify(HI | {"receivers": ["text", "body", "other"]})
     elapsed = time.monotonic() - started
-    assert answer.json["results"] == {"text": True, "body": True, "other": True}
+    assert response.json["results"] == {"text": True, "body": True, "other": True}
     assert sorted(message["text"] for message in standin.messages()) == ["the plain text"] * 3
-    text, body = answer.json["warnings"]
+    text, body = response.json["warnings"]
     assert text.startswith("template t: ")
     assert text.endswith("; the text goes as it is")
     assert body.startswith("receivers.body: body_template: ")
@@ -132,11 +132,11 @@ def test_a_deeply_nested_template_ends_no_thread_of_the_database(
     standin.rule("/hook/*", any_content_type=True)
     file = write_config(triggers.engine.plugin_dir, config(standin, template))
     trigger = triggers.create({"config_file_path": str(file)})
-    answer = trigger.notify(HI | {"receivers": ["text", "body", "other"]})
-    if answer.status == 503:
-        assert re.search(r"line 2, column 8: templates\.t\.text: ", answer.json["message"])
+    response = trigger.notify(HI | {"receivers": ["text", "body", "other"]})
+    if response.status == 503:
+        assert re.search(r"line 2, column 8: templates\.t\.text: ", response.json["message"])
     else:
-        assert answer.json["results"] == {"text": True, "body": True, "other": True}
+        assert response.json["results"] == {"text": True, "body": True, "other": True}
 
 
 def test_a_request_with_a_looping_template_and_ten_thousand_fields_is_answered(
@@ -167,7 +167,7 @@ def test_ten_thousand_receivers_with_looping_templates_delay_nobody(
     ]
     trigger = triggers.create({"config_file_path": str(write_config(tmp_path, "".join(receivers)))})
     started = time.monotonic()
-    answer = trigger.notify(HI | {"receivers": [f"r{n}" for n in range(200)], "dry_run": True}).json
-    assert set(answer["results"].values()) == {"dry_run"}
+    response = trigger.notify(HI | {"receivers": [f"r{n}" for n in range(200)], "dry_run": True}).json
+    assert set(response["results"].values()) == {"dry_run"}
     assert time.monotonic() - started < 10
-    assert "have taken too long already" in answer["warnings"][50]
+    assert "have taken too long already" in response["warnings"][50]

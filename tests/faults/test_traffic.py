@@ -47,7 +47,7 @@ KINDS: list[dict[str, Any]] = [
 class Sent:
     """What the caller knows."""
 
-    answers: Counter[str] = field(default_factory=Counter)
+    responses: Counter[str] = field(default_factory=Counter)
     """Deliveries by the outcome that their answer gave."""
     texts: set[str] = field(default_factory=set)
     """Of the messages that must arrive once."""
@@ -85,9 +85,9 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
         eventually(lambda: status(well)["in_flight"] == 0, "every delivery has ended", timeout=20)
 
         ended = deliveries_by_outcome(well) - before
-        assert sum(ended.values()) == sum(sent.answers.values()), f"{ended} of {sent.answers}"
+        assert sum(ended.values()) == sum(sent.responses.values()), f"{ended} of {sent.responses}"
         for outcome in ("delivered", "failed", "ambiguous"):
-            assert ended[outcome] >= sent.answers[outcome] > 0
+            assert ended[outcome] >= sent.responses[outcome] > 0
         assert set(ended) == {"delivered", "failed", "ambiguous"}
         received = Counter(message["text"] for message in standin.messages())
         if len(received) < 100_000:  # beyond that the stand-in has forgotten the first ones
@@ -98,7 +98,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
         assert grown.memory < 24 * MIB, grown
         assert grown.descriptors <= 16, grown
         assert grown.threads <= 0, grown
-        if sent.late > sum(sent.answers.values()) * 0.01:
+        if sent.late > sum(sent.responses.values()) * 0.01:
             raise TooLateError(f"{sent.late} late answers")
 
 
@@ -145,12 +145,12 @@ async def ask(session: aiohttp.ClientSession, trigger: Trigger, body: dict[str, 
     async with session.post(trigger.url, json=body, headers=authenticated(trigger.engine)) as response:
         text = await response.text()
         assert response.status == 200, text
-        answer = await response.json()
+        response = await response.json()
     sent.late += time.monotonic() - started > 0.6
     assert MARK not in text
-    for entry in answer["deliveries"]:
+    for entry in response["deliveries"]:
         assert entry["reason"] != "internal"
-        sent.answers[entry["outcome"]] += 1
+        sent.responses[entry["outcome"]] += 1
 
 
 def status(trigger: Trigger) -> Any:

@@ -130,6 +130,6 @@ class ProcessEngine:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        answer = self._client.request(method, f"/_host/{what}", content)
-        assert answer.status == 200, answer.text
-        return answer.json
+        response = self._client.request(method, f"/_host/{what}", content)
+        assert response.status == 200, response.text
+        return response.json

@@ -95,10 +95,10 @@ class ForkServer:
         with self._lock:
             sent = socket.send_fds(self._socket, [message], descriptors)
             self._socket.sendall(message[sent:])
-            answer, _ = receive(self._socket)
-        if answer is None:
+            response, _ = receive(self._socket)
+        if response is None:
             raise RuntimeError(f"the fork server has ended with status {self._process.wait(10)}")
-        return answer["done"]
+        return response["done"]
 
     def stop(self) -> None:
         """End the server. What it has forked goes on."""

@@ -89,10 +89,10 @@ class RealServer:
         if trigger is not None:
             sql += f" WHERE trigger_name = '{trigger}'"
         parameters = urlencode({"db": self.DATABASE, "q": sql + " ORDER BY event_time", "format": "json"})
-        answer = self._get(f"/api/v3/query_sql?{parameters}")
-        if answer.status != 200:
-            raise RuntimeError(f"query: {answer.status} {answer.text}")
-        return list(answer.json)
+        response = self._get(f"/api/v3/query_sql?{parameters}")
+        if response.status != 200:
+            raise RuntimeError(f"query: {response.status} {response.text}")
+        return list(response.json)
 
     def stop(self) -> None:
         """End the server and remove its directory."""

@@ -94,10 +94,10 @@ class Standin:
 
     def _control(self, method: str, what: str, body: object = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        answer = self._client.request(method, f"/_standin/{what}", content)
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} /_standin/{what}: {answer.status} {answer.text}")
-        return answer.json
+        response = self._client.request(method, f"/_standin/{what}", content)
+        if response.status >= 300:
+            raise RuntimeError(f"{method} /_standin/{what}: {response.status} {response.text}")
+        return response.json
 
 
 def _text(pem: bytes | str) -> str:

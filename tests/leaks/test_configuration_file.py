@@ -157,10 +157,10 @@ def test_no_secret_of_the_configuration_file_is_shown(
     with ExitStack() as stack:
         trigger = Triggers(engine_of_files, stack).create(arguments)
         for more in ({}, {"dry_run": True}):
-            answer = trigger.notify({"notification_text": "x", "receivers": given.receivers, **more})
-            outputs.add("answer", answer.text)
-            deliveries = answer.json["deliveries"]
-            assert len(deliveries) == len(given.receivers), answer.text
+            response = trigger.notify({"notification_text": "x", "receivers": given.receivers, **more})
+            outputs.add("answer", response.text)
+            deliveries = response.json["deliveries"]
+            assert len(deliveries) == len(given.receivers), response.text
             if not more:
                 assert {entry["http_status"] for entry in deliveries} == {400}, "each has seen its echo"
         outputs.of(trigger, engine_of_files)
@@ -220,9 +220,9 @@ def test_no_error_of_the_configuration_file_quotes_a_value(
         file = tmp_path / f"n{n}.toml"
         file.write_text(bad_files(secret)[n])
         trigger = own_triggers.create({"config_file_path": str(file)})
-        answer = trigger.notify({"notification_text": "x", "receivers": ["r"]})
-        assert answer.status == 503, (file.read_text(), answer.text)
-        assert re.search(r"line \d+, column \d+: ", answer.json["message"]), answer.text
-        outputs.add(f"answer to {n}", answer.text)
+        response = trigger.notify({"notification_text": "x", "receivers": ["r"]})
+        assert response.status == 503, (file.read_text(), response.text)
+        assert re.search(r"line \d+, column \d+: ", response.json["message"]), response.text
+        outputs.add(f"answer to {n}", response.text)
         outputs.of(trigger, engine, sends=False)
     outputs.show_none(secrets)

@@ -70,14 +70,14 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(
     body = {"notification_text": "the text is no secret", "senders_config": request.senders}
     outputs = Outputs()
     trigger = own_triggers.create({**FAST, "twilio_base_url": standin.url})
-    answer = trigger.notify(body, headers={"X-Api-Key": new_word()})
-    deliveries = answer.json["deliveries"]
+    response = trigger.notify(body, headers={"X-Api-Key": new_word()})
+    deliveries = response.json["deliveries"]
     assert len(deliveries) == len(request)
     assert {entry["http_status"] for entry in deliveries} == {status}, "each has seen its echo"
     if status != 200:
         shown = [entry["detail"] for entry in deliveries if entry["detail"] != "Twilio 50035: Invalid"]
         assert all("***" in detail for detail in shown), "it is masked, not left out"
-    outputs.add("answer", answer.text)
+    outputs.add("answer", response.text)
     outputs.of(trigger, engine)
     outputs.show_none(request.secrets | {"the caller's token": str(engine.token)})
 
@@ -99,9 +99,9 @@ def test_no_secret_is_shown_in_background_lines_or_by_a_dry_run(
     eventually(lambda: ends() == len(request), "every delivery's end is logged", timeout=30)
     outputs.of(late, engine)
     dry = own_triggers.create({**FAST, "twilio_base_url": standin.url, "dry_run": "true"})
-    answer = dry.notify(body)
-    assert {entry["outcome"] for entry in answer.json["deliveries"]} == {"dry_run"}
-    outputs.add("preview", answer.text)
+    response = dry.notify(body)
+    assert {entry["outcome"] for entry in response.json["deliveries"]} == {"dry_run"}
+    outputs.add("preview", response.text)
     outputs.of(dry, engine)
     outputs.show_none(request.secrets)
 
@@ -114,12 +114,12 @@ def test_no_stored_secret_is_shown(
     outbox, config = tmp_path / "outbox.db", tmp_path / "n.toml"
     config.write_text(f'[settings]\noutbox = "{outbox}"\noutbox_key = {{ file = "key" }}\n')
     trigger = own_triggers.create({**FAST, "twilio_base_url": standin.url, "config_file_path": str(config)})
-    answer = trigger.notify({"notification_text": "x", "senders_config": request.senders})
-    assert len(answer.json["deliveries"]) == len(request)
+    response = trigger.notify({"notification_text": "x", "senders_config": request.senders})
+    assert len(response.json["deliveries"]) == len(request)
     outputs = Outputs()
-    outputs.add("answer", answer.text)
+    outputs.add("answer", response.text)
     outputs.of(trigger, engine)
-    task = answer.json["task_id"]
+    task = response.json["task_id"]
     for verb, *options in (["list", "--limit", "1000"], ["list", "--format", "json"], ["show", task], ["stats"]):
         shown = run("outbox", verb, outbox, *options)
         assert shown.status == 0, shown.err
@@ -149,10 +149,10 @@ def test_no_secret_of_a_failing_destination_is_shown(
         trigger = own_triggers.create(
             {**FAST, "twilio_base_url": base, "attempt_timeout": "300ms", "on_ambiguous": "report"}
         )
-        answer = trigger.notify({"notification_text": "x", "senders_config": senders})
-        outcomes = {entry["outcome"] for entry in answer.json["deliveries"]}
+        response = trigger.notify({"notification_text": "x", "senders_config": senders})
+        outcomes = {entry["outcome"] for entry in response.json["deliveries"]}
         assert outcomes <= {"failed", "ambiguous"}, f"{fault}: {outcomes}"
-        outputs.add(f"answer of {fault}", answer.text)
+        outputs.add(f"answer of {fault}", response.text)
         outputs.of(trigger, engine)
     outputs.show_none(secrets)
 
@@ -168,9 +168,9 @@ def test_no_secret_for_a_denied_address_is_shown(
                 secrets[f"{place.sender}, {place.name}, {arguments}"] = secret = place.make()
                 senders.setdefault(place.sender, []).append(place.plant(secret, f"{standin.url}/"))
         trigger = own_triggers.create({**FAST, **arguments})
-        answer = trigger.notify({"notification_text": "x", "senders_config": senders})
-        assert {entry["reason"] for entry in answer.json["deliveries"]} == {"address_denied"}
-        outputs.add("answer", answer.text)
+        response = trigger.notify({"notification_text": "x", "senders_config": senders})
+        assert {entry["reason"] for entry in response.json["deliveries"]} == {"address_denied"}
+        outputs.add("answer", response.text)
         outputs.of(trigger, engine)
     outputs.show_none(secrets)
 
@@ -189,9 +189,9 @@ def test_no_secret_of_the_environment_is_shown(
         for path, text in (("/hook/a", environment["proxy"]), ("/hook/b", credentials)):
             standin.rule(path, reply={"status": 407, "body": f"you sent {echo(text)} to this proxy"})
         http = [{"http_webhook_url": f"http://elsewhere.invalid/hook/{name}"} for name in "ab"]
-        answer = trigger.notify({"notification_text": "x", "senders_config": {"sms": numbers, "http": http}})
-        assert [entry["http_status"] for entry in answer.json["deliveries"]] == [400, 407, 407], answer.text
-        outputs.add("answer", answer.text)
+        response = trigger.notify({"notification_text": "x", "senders_config": {"sms": numbers, "http": http}})
+        assert [entry["http_status"] for entry in response.json["deliveries"]] == [400, 407, 407], response.text
+        outputs.add("answer", response.text)
     outputs.of(trigger, engine)
     outputs.show_none({f"environment's {name}": secret for name, secret in environment.items()})
 
@@ -275,10 +275,10 @@ def test_no_error_and_no_warning_quotes_a_value(
         secrets[f"bad request {n}"] = secret = new_secret()
         # Another idempotency key than the body's.
         headers = {"Idempotency-Key": new_word()}
-        answer = trigger.notify(bad_requests(secret)[n], headers=headers, query={"q": new_word()})
-        assert answer.status in (200, 400), answer.text
-        assert isinstance(answer.json["results"], dict)
-        outputs.add(f"answer to {n}", answer.text)
+        response = trigger.notify(bad_requests(secret)[n], headers=headers, query={"q": new_word()})
+        assert response.status in (200, 400), response.text
+        assert isinstance(response.json["results"], dict)
+        outputs.add(f"answer to {n}", response.text)
     for query in ({"view": new_word()}, {"view": "status", "token": new_word()}):
         outputs.add("view", trigger.notify(b"", query=query, method="GET").text)
     outputs.of(trigger, engine)
@@ -293,11 +293,11 @@ def test_an_argument_with_a_password_is_refused_and_not_quoted(
     for form in ("https://{}@host/", "https://user:{}@host", "nats://a:4222 nats://u:{}@host:4222", "x https://a:{}@h"):
         secrets[form] = secret = new_word()
         trigger = own_triggers.create({name: form.format(secret)})
-        answer = trigger.notify({"notification_text": "x", "senders_config": {}})
-        assert answer.status == 503
-        assert answer.json["error"]["code"] == "secret_in_argument", answer.text
-        assert "configuration file" in answer.json["error"]["hint"]
-        outputs.add("answer", answer.text)
+        response = trigger.notify({"notification_text": "x", "senders_config": {}})
+        assert response.status == 503
+        assert response.json["error"]["code"] == "secret_in_argument", response.text
+        assert "configuration file" in response.json["error"]["hint"]
+        outputs.add("answer", response.text)
         outputs.of(trigger, engine, sends=False)
     outputs.show_none(secrets)
 
@@ -311,8 +311,8 @@ def test_labels_are_stable_and_reveal_nothing_of_the_secret(
         body["senders_config"].setdefault(sender, []).append(configuration)
 
     def labels(triggers: Triggers) -> list[str]:
-        answer = triggers.create().notify(body)
-        return [entry["destination"] for entry in answer.json["deliveries"]]
+        response = triggers.create().notify(body)
+        return [entry["destination"] for entry in response.json["deliveries"]]
 
     before = labels(own_triggers)
     with ProcessEngine(tmp_path) as restarted, ExitStack() as stack:
@@ -334,12 +334,12 @@ def test_no_url_in_an_invalid_value_is_quoted(
     outputs = Outputs()
     trigger = own_triggers.create({**FAST, f"https://{secrets['the name of one']}": "1"})
     given = {member: form.format(secrets[member]) for member in members}
-    answer = trigger.notify(
+    response = trigger.notify(
         {"notification_text": "x", "senders_config": {"http": {"http_webhook_url": f"{standin.url}/hook/q"}}, **given}
     )
-    assert answer.json["results"] == {"http": True}, answer.text
-    assert len(answer.json["warnings"]) >= len(members) - 1, answer.text
-    outputs.add("answer", answer.text)
+    assert response.json["results"] == {"http": True}, response.text
+    assert len(response.json["warnings"]) >= len(members) - 1, response.text
+    outputs.add("answer", response.text)
     outputs.of(trigger, engine)
     refused = own_triggers.create({**FAST, "delivery_timeout": form.format(secrets["an argument"])})
     outputs.add("refusal", refused.notify({"notification_text": "x"}).text)

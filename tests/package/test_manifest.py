@@ -28,7 +28,7 @@ def test_the_manifest_has_these_tables_and_keys_and_no_others(manifest: dict[str
     assert set(manifest["dependencies"]) == {"database_version", "python"}
 
 
-def test_the_name_is_not_the_one_taken_in_the_registry(manifest: dict[str, Any]) -> None:
+def test_the_name_differs_from_the_registered_package(manifest: dict[str, Any]) -> None:
     assert manifest["plugin"]["name"] == "influxdb3-notifier"
 
 

@@ -129,7 +129,7 @@ def test_no_package_is_imported_when_the_file_is_executed() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_form_shows_what_most_triggers_need(kind: str) -> None:
+def test_the_form_shows_the_common_parameters(kind: str) -> None:
     assert [entry["name"] for entry in metadata()[f"{kind}_args_config"]] == ARGUMENTS[kind]
 
 
@@ -194,13 +194,13 @@ def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | Non
 def check_unfit(engine: ProcessEngine, code: str) -> None:
     """A 503 in the contract's shape, and one error line in the log with the command that mends it."""
     command = f"influxdb3 install package 'influxdb3-notifier=={constant('WHEEL_VERSION')}'"
-    answer = post(engine, b"{}")
-    assert answer.status == 503
-    assert answer.header("Content-Type") == "application/json"
-    assert answer.json.pop("message")
-    hint = answer.json["error"].pop("hint")
+    response = post(engine, b"{}")
+    assert response.status == 503
+    assert response.header("Content-Type") == "application/json"
+    assert response.json.pop("message")
+    hint = response.json["error"].pop("hint")
     assert command in hint
-    assert answer.json == {
+    assert response.json == {
         "status": "failed",
         "task_id": None,
         "results": {},
@@ -235,7 +235,7 @@ def test_a_missing_wheel_is_a_503_that_says_how_to_install_it(tmp_path: Path) ->
     ],
     ids=["import", "os", "native", "dependency", "name", "exception", "syntax", "panic"],
 )
-def test_a_wheel_that_does_not_load_is_a_503_that_says_which_one_fits(tmp_path: Path, package: str) -> None:
+def test_a_wheel_that_does_not_load_is_a_503_with_the_name_of_the_right_wheel(tmp_path: Path, package: str) -> None:
     with host_whose_wheel_is(tmp_path, package=package) as engine:
         check_unfit(engine, "wheel_incompatible")
 
@@ -246,5 +246,5 @@ def test_a_wheel_installed_after_the_first_call_works_without_a_restart(tmp_path
         package = tmp_path / "shadow" / "influxdb3_notifier" / "__init__.py"
         others = "process_scheduled_call = process_writes = print"
         package.write_text(f"def process_request(*given): return {{'api': given[0], 'args': given[5]}}\n{others}")
-        answer = post(engine, b"")
-        assert (answer.status, answer.json) == (200, {"api": 1, "args": None})
+        response = post(engine, b"")
+        assert (response.status, response.json) == (200, {"api": 1, "args": None})

@@ -102,7 +102,7 @@ def test_a_wheel_of_another_version_or_platform_is_refused(wheel: Path, name: st
     assert any(said.startswith(problem) for said in check.problems(other))
 
 
-def test_a_wheel_without_what_it_must_have_is_refused(wheel: Path, tmp_path: Path) -> None:
+def test_an_incomplete_wheel_is_rejected(wheel: Path, tmp_path: Path) -> None:
     stripped = tmp_path / "stripped" / wheel.name
     stripped.parent.mkdir()
     with ZipFile(wheel) as source, ZipFile(stripped, "w") as target:

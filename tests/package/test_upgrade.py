@@ -59,8 +59,8 @@ def test_an_older_file_works_with_a_newer_wheel(engine_host: EngineHost, standin
     older = f'WHEEL_VERSION = "{OLDER}"'
     changed(engine_host, (f'WHEEL_VERSION = "{__version__}"', older), ("".join(later), ""))
     engine_host.create_trigger("notify")
-    answer = send(engine_host, f"{standin.url}/hook/older")
-    assert (answer.status, answer.json["results"], answer.json["warnings"]) == (200, {"http": True}, [])
+    response = send(engine_host, f"{standin.url}/hook/older")
+    assert (response.status, response.json["results"], response.json["warnings"]) == (200, {"http": True}, [])
     assert status_view(engine_host)["status"] == "ok"
 
 
@@ -70,9 +70,9 @@ def test_an_incompatible_plugin_file_is_a_503_with_both_solutions(
 ) -> None:
     changed(engine_host, ("(1, *call)", f"({number}, *call)"))
     engine_host.create_trigger("notify")
-    answer = send(engine_host, f"{standin.url}/hook/other")
-    check_incompatible(answer)
-    hint = answer.json["error"]["hint"]
+    response = send(engine_host, f"{standin.url}/hook/other")
+    check_incompatible(response)
+    hint = response.json["error"]["hint"]
     assert f"the file of this package, {__version__}, with: influxdb3-notifier install-plugin --force" in hint
     assert "influxdb3 install package" in hint
     assert "restart the server" in hint
@@ -90,16 +90,20 @@ def test_a_newer_plugin_file_names_the_wheel_that_it_needs(engine_host: EngineHo
         ('"process_writes"', '"process_request_of_later"'),
     )
     engine_host.create_trigger("notify")
-    answer = send(engine_host, f"{standin.url}/hook/newer")
-    check_incompatible(answer)
-    hint = answer.json["error"]["hint"]
+    response = send(engine_host, f"{standin.url}/hook/newer")
+    check_incompatible(response)
+    hint = response.json["error"]["hint"]
     assert hint.startswith("Run: influxdb3 install package 'influxdb3-notifier==9.9.9'")
     assert "restart the server after an upgrade" in hint
     assert standin.requests("/hook/") == []
 
 
-def check_incompatible(answer: Response) -> None:
-    assert (answer.status, answer.json["results"], answer.json["error"]["code"]) == (503, {}, "wheel_incompatible")
+def check_incompatible(response: Response) -> None:
+    assert (response.status, response.json["results"], response.json["error"]["code"]) == (
+        503,
+        {},
+        "wheel_incompatible",
+    )
 
 
 # The wheel: installed into the environment of a running server, as its own command does.
@@ -137,8 +141,8 @@ class UpgradeHost:
 
     def answered_by(self, to: str) -> tuple[Any, str | None]:
         """Send something; gives the results and which wheel answered."""
-        answer = send(self, to)
-        return answer.json["results"], answer.header("X-Wheel")
+        response = send(self, to)
+        return response.json["results"], response.header("X-Wheel")
 
 
 @pytest.fixture(scope="module")

@@ -49,13 +49,13 @@ class Table:
 
     def write(self, *lines: str) -> None:
         """Write rows, and flush them, so that the trigger is called."""
-        answer = harness.http_request(
+        response = harness.http_request(
             "POST",
             f"{self.engine.url}/api/v3/write_lp?db=notifications&no_sync=true&precision=nanosecond",
             body="\n".join(lines).encode(),
             headers=harness.authenticated(self.engine),
         )
-        assert answer.status == 204, answer.text
+        assert response.status == 204, response.text
         self.engine.flush()
 
     def lines(self, trigger: str = "w") -> list[tuple[str, str]]:

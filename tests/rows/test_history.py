@@ -33,16 +33,16 @@ def columns(line: str) -> dict[str, object]:
 
 def test_a_delivery_is_a_row_before_the_call_is_answered(table: Table) -> None:
     requests(table)
-    answer = notify(table, {"level": "critical"}).json
+    response = notify(table, {"level": "critical"}).json
     [line] = table.history()
     row = columns(line)
     assert row.pop("elapsed_ms") in range(5_000)
     assert row == {
         "sender": "http",
-        "destination": answer["deliveries"][0]["destination"],
+        "destination": response["deliveries"][0]["destination"],
         "outcome": "delivered",
         "level": "critical",
-        "task_id": answer["task_id"],
+        "task_id": response["task_id"],
         "attempts": 1,
         "text_bytes": 9,
         "http_status": 200,

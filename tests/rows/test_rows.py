@@ -35,7 +35,7 @@ def test_a_row_is_a_notification_of_its_text_and_its_other_columns_are_fields(ta
     assert ("INFO", "alerts: 1 row: 1 notification") in table.lines()
 
 
-def test_columns_say_what_else_a_notification_has(table: Table) -> None:
+def test_columns_set_the_other_fields_of_a_notification(table: Table) -> None:
     table.trigger(**COLUMNS)
     table.write(
         'alerts,host=db1,level=crit message="m",title="Disk",status="firing",id="d1",runbook="https://w.example/d"'

@@ -198,8 +198,8 @@ def test_copies_and_blind_copies_are_in_their_mailboxes(
     )
     (tmp_path / "copies.toml").write_text(f"[receivers.r]\nemail = {toml(own)}\n", encoding="utf-8")
     trigger = request_sender.trigger({"config_file_path": str(tmp_path / "copies.toml")})
-    answer = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
-    assert [entry["outcome"] for entry in answer["deliveries"]] == ["delivered"] * 3, answer
+    response = trigger.notify({"notification_text": "hi", "receivers": ["r"]}).json
+    assert [entry["outcome"] for entry in response["deliveries"]] == ["delivered"] * 3, response
     found = [mail for name in ("oncall", "team", "archive") for mail in postfix.mails(f"{name}@example.com")]
     assert len(found) == 3
     assert {(mail["To"], mail["Cc"], mail["Bcc"]) for mail in found} == {

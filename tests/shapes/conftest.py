@@ -1,4 +1,4 @@
-"""One engine for all answers, with a configuration file that can cause each of them."""
+"""Fixtures: one engine for a module, with a configuration file for all shapes of responses."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -40,14 +40,14 @@ class Caller:
         self.engine = engine
         self.standin = standin
         self._triggers = Triggers(engine, stack)
-        self._known: dict[tuple[tuple[str, str], ...], Trigger] = {}
+        self._by_arguments: dict[tuple[tuple[str, str], ...], Trigger] = {}
 
     def trigger(self, arguments: Mapping[str, str]) -> Trigger:
         """The trigger with these arguments and the configuration file."""
         key = tuple(sorted(arguments.items()))
-        if key not in self._known:
-            self._known[key] = self._triggers.create({"config_file_path": "notifier.toml", **arguments})
-        return self._known[key]
+        if key not in self._by_arguments:
+            self._by_arguments[key] = self._triggers.create({"config_file_path": "notifier.toml", **arguments})
+        return self._by_arguments[key]
 
     def create(self, *, source: str) -> Trigger:
         """A trigger with another plugin file."""
@@ -57,23 +57,23 @@ class Caller:
         """Send a request."""
         return self.trigger(arguments).notify(body)
 
-    def answer(self, *receivers: str, **more: object) -> Any:
-        """The answer to a notification that the caller makes complete."""
+    def response(self, *receivers: str, **more: object) -> Any:
+        """The JSON response to a notification, by default with the text ``disk full``."""
         arguments = more.pop("arguments", {})
         assert isinstance(arguments, Mapping)
         body = {"notification_text": "disk full", **({"receivers": receivers} if receivers else {}), **more}
-        answer = self.notify(body, **arguments)
-        assert answer.status == 200, answer.text
-        return answer.json
+        response = self.notify(body, **arguments)
+        assert response.status == 200, response.text
+        return response.json
 
     def view(self, name: str, **arguments: str) -> Response:
-        """A view."""
+        """Get a view."""
         return self.trigger(arguments).notify(b"", query={"view": name}, method="GET")
 
 
 @pytest.fixture(scope="module")
 def caller_process(tmp_path_factory: pytest.TempPathFactory, standin_process: Standin) -> Iterator[Caller]:
-    """The engine of a module."""
+    """The caller and the engine of a module."""
     directory: Path = tmp_path_factory.mktemp("shapes")
     with ExitStack() as stack:
         engine = stack.enter_context(ProcessEngine(directory))
@@ -83,6 +83,6 @@ def caller_process(tmp_path_factory: pytest.TempPathFactory, standin_process: St
 
 @pytest.fixture
 def caller(caller_process: Caller, standin: Standin) -> Caller:
-    """The same, with a stand-in that has no rules."""
+    """The module's caller, with a cleared stand-in."""
     assert caller_process.standin is standin
     return caller_process

@@ -85,9 +85,9 @@ class Requests:
 
     def _notify(self, more: dict[str, Any], until: str) -> str:
         """Send a request and wait for a line of its log; gives the task."""
-        answer = self._trigger.notify({"notification_text": "disk full", "receivers": ["hook"], **more})
-        assert answer.status == 200, answer.text
-        task = str(answer.json["task_id"])
+        response = self._trigger.notify({"notification_text": "disk full", "receivers": ["hook"], **more})
+        assert response.status == 200, response.text
+        task = str(response.json["task_id"])
         eventually(
             lambda: [line for _, line in self._trigger.log_lines() if task in line and until in line],
             f"{until}: {self._trigger.log_lines()}",

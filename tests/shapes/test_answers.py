@@ -12,72 +12,72 @@ HOOK = "/hook/golden"
 
 
 def test_delivered(caller: Caller) -> None:
-    answer = caller.answer("hook", "chat", "phone", level="error", title="db1")
-    compare("answers/delivered", answer)
+    response = caller.response("hook", "chat", "phone", level="error", title="db1")
+    compare("answers/delivered", response)
 
 
 def test_failed(caller: Caller) -> None:
     caller.standin.rule(HOOK, reply={"status": 404, "body": "no such hook"})
     senders = {"slack": {"slack_webhook_url": "ftp://127.0.0.1/"}, "carrier_pigeon": {}}
-    compare("answers/failed", caller.answer("hook", "nobody", senders_config=senders))
+    compare("answers/failed", caller.response("hook", "nobody", senders_config=senders))
 
 
 def test_ambiguous(caller: Caller) -> None:
     caller.standin.rule(MESSAGES, method="POST", accept_first=True, hang=True, times=1)
     arguments = {"on_ambiguous": "report", "attempt_timeout": "200ms"}
-    compare("answers/ambiguous", caller.answer("phone", arguments=arguments))
+    compare("answers/ambiguous", caller.response("phone", arguments=arguments))
 
 
 def test_pending(caller: Caller) -> None:
     caller.standin.rule(HOOK, reply={"status": 503, "body": ""}, times=1)
-    compare("answers/pending", caller.answer("hook"))
+    compare("answers/pending", caller.response("hook"))
 
 
 def test_suppressed(caller: Caller) -> None:
-    compare("answers/suppressed", caller.answer("hook", level="ok"))
+    compare("answers/suppressed", caller.response("hook", level="ok"))
 
 
 def test_dry_run(caller: Caller) -> None:
-    compare("answers/dry_run", caller.answer("hook", "phone", dry_run=True))
+    compare("answers/dry_run", caller.response("hook", "phone", dry_run=True))
 
 
 def test_ignored(caller: Caller) -> None:
     arguments = {"request_destinations": "ignore", "default_receivers": "hook"}
     senders = {"http": {"http_webhook_url": "http://127.0.0.1/"}}
-    compare("answers/ignored", caller.answer(senders_config=senders, arguments=arguments))
+    compare("answers/ignored", caller.response(senders_config=senders, arguments=arguments))
 
 
 def test_replayed(caller: Caller) -> None:
-    caller.answer("hook", idempotency_key="golden")
-    compare("answers/replayed", caller.answer("hook", idempotency_key="golden"))
+    caller.response("hook", idempotency_key="golden")
+    compare("answers/replayed", caller.response("hook", idempotency_key="golden"))
 
 
 def test_joined(caller: Caller) -> None:
     caller.standin.rule(HOOK, delay_ms=300)
     arguments = {"response_timeout": "0s"}
-    caller.answer("hook", title="joined", arguments=arguments)
+    caller.response("hook", title="joined", arguments=arguments)
     eventually(lambda: caller.standin.requests(HOOK), "the attempt has begun")
-    compare("answers/joined", caller.answer("hook", title="joined", arguments=arguments))
+    compare("answers/joined", caller.response("hook", title="joined", arguments=arguments))
     caller.standin.wait_for(HOOK)
 
 
 def test_warnings(caller: Caller) -> None:
-    compare("answers/warnings", caller.answer("hook", titel="db1", level="urgent", link=7))
+    compare("answers/warnings", caller.response("hook", titel="db1", level="urgent", link=7))
 
 
 def test_nobody_is_named(caller: Caller) -> None:
-    compare("answers/nothing_to_do", caller.answer(senders_config={}))
+    compare("answers/nothing_to_do", caller.response(senders_config={}))
 
 
-def error(answer: Response) -> dict[str, Any]:
+def error(response: Response) -> dict[str, Any]:
     """What belongs to an error's answer."""
-    return {"status": answer.status, "Retry-After": answer.header("Retry-After"), "body": answer.json}
+    return {"status": response.status, "Retry-After": response.header("Retry-After"), "body": response.json}
 
 
 def test_errors(caller: Caller) -> None:
     text = {"notification_text": "disk full"}
     own = {**text, "senders_config": {"http": {"http_webhook_url": "http://127.0.0.1/"}}}
-    caller.answer("hook", title="one", idempotency_key="conflict")
+    caller.response("hook", title="one", idempotency_key="conflict")
     compare("errors/no_body", error(caller.notify(b"")))
     compare("errors/no_json", error(caller.notify(b"{")))
     compare("errors/missing_field", error(caller.notify({"title": "db1"})))
@@ -105,23 +105,23 @@ def test_no_wheel(caller: Caller) -> None:
 def test_too_much_in_flight(caller: Caller) -> None:
     caller.standin.rule(HOOK, delay_ms=300, times=1)
     arguments = {"max_in_flight": "1", "response_timeout": "0s"}
-    caller.answer("hook", title="first", arguments=arguments)
-    answer = caller.notify({"notification_text": "second", "receivers": ["hook"]}, **arguments)
-    compare("errors/too_much_in_flight", error(answer))
+    caller.response("hook", title="first", arguments=arguments)
+    response = caller.notify({"notification_text": "second", "receivers": ["hook"]}, **arguments)
+    compare("errors/too_much_in_flight", error(response))
     caller.standin.wait_for(HOOK)
 
 
 # Views
 
 
-def view(answer: Response) -> dict[str, Any]:
+def view(response: Response) -> dict[str, Any]:
     """What a status view shows, with its first error alone."""
-    status = dict(answer.json)
+    status = dict(response.json)
     return {**status, "last_errors": status["last_errors"][:1]}
 
 
 def test_status(caller: Caller) -> None:
-    caller.answer("nobody")
+    caller.response("nobody")
     words = {"in_flight": "<count>", "pending": "<count>", "paused": "<count>", "version": "<version>"}
     compare("views/status_ok", view(caller.view("status", max_atempts="1")), words)
     compare("views/status_unusable", view(caller.view("status", max_attempts="many")), words)
@@ -139,7 +139,7 @@ def test_status(caller: Caller) -> None:
 
 def test_metrics(caller: Caller) -> None:
     """Families with their help, and the series of each by their labels' names."""
-    caller.answer("hook", "nobody")
+    caller.response("hook", "nobody")
     families = {}
     for family in text_string_to_metric_families(caller.view("metrics").text):
         series = {f"{sample.name}{{{', '.join(sample.labels)}}}" for sample in family.samples}
@@ -154,6 +154,6 @@ def test_rows_of_the_history(caller: Caller) -> None:
     refusal = {"status": 400, "body": '{"code": 21211, "message": "no"}'}
     caller.standin.rule(MESSAGES, method="POST", reply=refusal, times=1)
     before = len(caller.engine.lines())
-    caller.answer("phone", level="critical")
-    caller.answer("phone", level="critical")
+    caller.response("phone", level="critical")
+    caller.response("phone", level="critical")
     compare("history/rows", caller.engine.lines()[before:])
