@@ -1,1 +1,1 @@
-"""The benchmark: ours and every peer side by side, in one run on one machine. ``make bench`` runs it."""
+"""The benchmark of the notifier and its peers, in one run on one machine: ``make bench``."""

@@ -37,7 +37,7 @@ MEASURES: dict[str, list[Callable[[Run], None]]] = {
     "history": [tables.history],
     "core": [core.steps],
 }
-"""By the first row that each fills: P4 and P12 come with P3, P5 with P1."""
+"""The measurements by their first row. P3 also measures P4 and P12, and P1 measures P5."""
 
 
 def main() -> int:
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def measure(run: Run, steps: list[Callable[[Run], None]]) -> None:
-    """Every step once a round, so that what disturbs the machine for a while disturbs all alike."""
+    """Run every step once per round, so that temporary load of the machine affects all steps equally."""
     for number in range(run.effort.rounds):
         run.round = number
         for step in steps:
@@ -77,7 +77,7 @@ def measure(run: Run, steps: list[Callable[[Run], None]]) -> None:
 
 
 def publish(run: Run, found: dict[str, Any], lines: dict[str, TimeLine], text: str) -> None:
-    """Write the results, the table and the pictures; a quick look leaves those of the last whole run."""
+    """Write the results, the table and the pictures. A quick run does not overwrite those of a complete run."""
     # Not before there is something to draw: it brings matplotlib.
     from bench import pictures
 
@@ -88,7 +88,7 @@ def publish(run: Run, found: dict[str, Any], lines: dict[str, TimeLine], text: s
 
 
 def verdict(run: Run) -> int:
-    """A target that is missed is for docs/performance.md to explain; growth of P11 is an error."""
+    """The exit status: growth of P11 is an error. docs/performance.md explains other missed targets."""
     if run.rows["P11"].is_met() is False:
         report.say("P11 has grown by more than 5 %: make it smaller, or record what it costs now with BENCH_RECORD=1")
         return 1

@@ -1,12 +1,12 @@
-"""What must hold before a figure is reported: a benchmark of messages that did not arrive measures nothing."""
+"""Checks before a figure is reported: all messages must have arrived."""
 
 
 class RefusedError(Exception):
-    """A measurement that may not be reported; its text says what was measured and what was wrong."""
+    """An invalid measurement. The text names the measurement and the error."""
 
 
 def check_answers(what: str, contender: str, expected: int, delivered: list[int]) -> None:
-    """Each call's answer must say that every one of its messages was delivered.
+    """Every call must report that all its messages were delivered.
 
     :param what: the row that is measured.
     :param expected: messages a call.
@@ -21,7 +21,7 @@ def check_answers(what: str, contender: str, expected: int, delivered: list[int]
 
 
 def check_arrivals(what: str, contender: str, expected: int, arrived: int) -> None:
-    """The sink must have seen as many messages as were sent."""
+    """The sink must have received all messages."""
     if arrived != expected:
         raise RefusedError(
             f"{what}: {contender} sent {expected} messages and the sink saw {arrived}: nothing of this run is reported"
@@ -29,7 +29,7 @@ def check_arrivals(what: str, contender: str, expected: int, arrived: int) -> No
 
 
 def check_same_bytes(what: str, contender: str, expected: int, arrived: int) -> None:
-    """The bodies must be those that the others sent, to the byte."""
+    """The bodies must be equal to the other contenders'."""
     if arrived != expected:
         raise RefusedError(
             f"{what}: {contender} sent bodies of {arrived} bytes in all, the same messages have {expected}: "

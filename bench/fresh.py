@@ -1,4 +1,4 @@
-"""What a fresh interpreter pays: ``python -m bench.fresh``.
+"""The import time of a new interpreter: ``python -m bench.fresh``.
 
 Prints nanoseconds of the import, and of the import with what the first call starts.
 """

@@ -1,4 +1,4 @@
-"""What a process has in memory, as Linux tells; elsewhere nothing is known."""
+"""The memory of a process, on Linux only."""
 
 import threading
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 AVAILABLE = Path("/proc/self/status").exists()
 SAMPLE_INTERVAL = 0.02
-"""Seconds between two looks at a process."""
+"""The sampling interval in seconds."""
 
 
 def resident(pid: int | str) -> int:
@@ -19,7 +19,7 @@ def resident(pid: int | str) -> int:
 
 
 class Peak:
-    """The most that was seen."""
+    """The maximum of the samples."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -27,7 +27,7 @@ class Peak:
 
 @contextmanager
 def peak_resident(pid: int) -> Iterator[Peak]:
-    """Looks at a process again and again until the block ends."""
+    """Samples a process until the block ends."""
     peak, ended = Peak(), threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""The notifications that are sent: as a request to the notifier, and as the requests on the wire that come of it."""
+"""The notifications of the benchmark, as a request to the notifier and as the resulting provider requests."""
 
 import json
 from base64 import b64encode
@@ -31,12 +31,12 @@ class Notification:
 
     @property
     def count(self) -> int:
-        """Messages that it is."""
+        """The number of messages."""
         return len(self.wire)
 
     @property
     def body_bytes(self) -> int:
-        """Bytes of all bodies on the wire."""
+        """The bytes of all request bodies."""
         return sum(len(request["body"].encode()) for request in self.wire)
 
     @property
@@ -46,7 +46,7 @@ class Notification:
 
 
 def webhooks(sink: str, latency_ms: int, count: int, text: str = TEXT) -> Notification:
-    """So many webhooks, each at a path of its own."""
+    """``count`` webhooks with different paths."""
     return to_webhooks([f"{sink}/sink/{latency_ms}/hook/{number}" for number in range(count)], text)
 
 

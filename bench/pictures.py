@@ -30,7 +30,7 @@ PLAIN = FuncFormatter(lambda figure, _: f"{figure:,g}")
 """0.1 and 1,000 in place of powers of ten."""
 TAKEN, REFUSED = "#2a9d5c", "#c0392b"
 CALLER_WAITS = 5
-"""Seconds after which official callers give up and send again."""
+"""The timeout of official callers, after which they send again, in seconds."""
 
 
 def draw(run: Run, lines: dict[str, TimeLine], directory: Path) -> list[Path]:
@@ -49,7 +49,7 @@ def _save(figure: Any, path: Path) -> Path:
 
 
 def _fan_out(run: Run) -> Any:
-    """P1: wall time against destinations, every peer."""
+    """P1: wall time by number of destinations, for every peer."""
     figure, axes = plt.subplots(figsize=(7, 4.2))
     for name, colour in COLOURS.items():
         points = [(count, run.rows[f"P1 {count} warm"].samples.get(name)) for count in FAN_OUT]
@@ -64,7 +64,7 @@ def _fan_out(run: Run) -> Any:
 
 
 def _growth(run: Run) -> Any:
-    """P10: CPU time against size, ours and the limit."""
+    """P10: CPU time by size, for the notifier and the limit."""
     figure, panels = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for axes, what, label in zip(panels, ("destinations", "body"), ("destinations", "bytes of text"), strict=True):
         for name, points in run.series[what].items():
@@ -82,7 +82,7 @@ def _growth(run: Run) -> Any:
 
 
 def _time_lines(lines: dict[str, TimeLine]) -> Any:
-    """One request to four channels, as the providers saw it."""
+    """One request to four channels, as the providers received it."""
     figure, panels = plt.subplots(len(lines), 1, figsize=(8, 5), sharex=True)
     for axes, (name, line) in zip(panels, lines.items(), strict=True):
         for attempt in line.attempts:

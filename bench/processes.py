@@ -25,7 +25,7 @@ PLUGIN_FILES = {
 
 
 def program(name: str) -> Path:
-    """A native program, as ``make bench`` has built it."""
+    """The path of a native program of ``make bench``."""
     path = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / name
     if not path.exists():
         raise RuntimeError(f"{path} is not there: make bench")
@@ -33,14 +33,14 @@ def program(name: str) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would lead requests astray."""
+    """This process's environment without proxy settings and similar variables."""
     astray = ("_proxy", "_PROXY", "TWILIO_", "PYTHON")
     kept = {key: value for key, value in os.environ.items() if not any(part in key for part in astray)}
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
 class Program:
-    """A process that is told what to do by lines of JSON, and ends when its standard input does."""
+    """A process that reads jobs as lines of JSON, and exits at the end of its standard input."""
 
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Program:
         return self._process.pid
 
     def read(self) -> Any:
-        """The next line that it prints."""
+        """Read the next line of its output."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -61,14 +61,14 @@ class Program:
         return json.loads(line)
 
     def ask(self, job: dict[str, Any]) -> Any:
-        """Have a job done."""
+        """Send a job, and wait for its result."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         return self.read()
 
     def stop(self) -> None:
-        """End the process, with whatever it has under way."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
@@ -81,21 +81,21 @@ class Program:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call took. ``cpu_ns`` is user and system time of all threads of the contender's process."""
+    """The cost of one call. ``cpu_ns`` is user and system time of all threads of the contender's process."""
 
     wall_ns: int
     cpu_ns: int
     delivered: int
     delivered_ns: list[int | None]
-    """When each message was delivered, in the order of the notification; None where it was not or nobody says."""
+    """The delivery times of the messages, in the order of the notification; None: undelivered or unknown."""
     resident_before: int = 0
-    """Bytes of resident memory before the call, of a worker that sends in vain."""
+    """The resident memory of the worker before the call, in bytes."""
     counted: float = 0
-    """What a thread of the same process counted a second meanwhile, where it was to count."""
+    """The counts per second of a thread of the same process during the call."""
 
 
 class Contender(Program):
-    """Somebody who delivers, in a fresh process."""
+    """A contender in a new process."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -104,15 +104,15 @@ class Contender(Program):
         super().__init__([str(program("limit"))] if is_native else [*worker, str(PLUGIN_FILES[name])])
 
     def send(self, notification: Notification, times: int = 1) -> list[Call]:
-        """Send a notification, so often, one after another."""
+        """Send a notification ``times`` times in sequence."""
         return self._send(notification, times, {}, {})
 
     def send_counting(self, notification: Notification, times: int) -> list[Call]:
-        """Send a notification, so often, with a thread that counts in the same process meanwhile."""
+        """Send a notification ``times`` times, while a thread of the same process counts."""
         return self._send(notification, times, {}, {"count": True})
 
     def send_in_vain(self, notification: Notification, timeout_ms: int) -> Call:
-        """Send what nobody answers; the limit gives up after the timeout, the others by rules of their own."""
+        """Send a notification to silent destinations. The limit has this timeout; other contenders have their own."""
         return self._send(notification, 1, {"timeout_ms": timeout_ms}, {"read": False})[0]
 
     def _send(
@@ -127,13 +127,13 @@ class Contender(Program):
 
 @dataclass(frozen=True)
 class EngineHostProcess:
-    """The tests' engine host, in a process of its own, with our plugin file."""
+    """The tests' engine host in a separate process, with the plugin file."""
 
     pid: int
     url: str
 
     def create_trigger(self, route: str, file: str, arguments: dict[str, str] | None = None) -> str:
-        """A trigger for requests; gives its address."""
+        """Create a request trigger; returns its address."""
         trigger = {
             "name": route,
             "path": file,

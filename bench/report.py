@@ -1,4 +1,4 @@
-"""The table, and the same for machines."""
+"""The results as a table and as JSON."""
 
 import json
 import os
@@ -65,14 +65,14 @@ def spread(figures: list[float], digits: int = 3) -> str:
 
 
 def number(figure: float, digits: int = 3) -> str:
-    """So many significant digits, whole where there are more."""
+    """A figure with three significant digits, without decimals from 100."""
     if abs(figure) >= 10 ** (digits - 1):
         return f"{figure:.0f}"
     return f"{figure:.{digits}g}"
 
 
 def conditions(run: Run, descriptors_before: int, seconds: float) -> dict[str, Any]:
-    """What the figures depend on."""
+    """The conditions of the run."""
     return {
         "date": time.strftime("%Y-%m-%d"),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -88,7 +88,7 @@ def conditions(run: Run, descriptors_before: int, seconds: float) -> dict[str, A
 
 
 def footnotes(run: Run, found: dict[str, Any]) -> str:
-    """The conditions in words, and the rows' notes."""
+    """The conditions as text, and the rows' notes."""
     raised = "" if found["ulimit -n"] == found["ulimit -n as found"] else f", raised from {found['ulimit -n as found']}"
     lines = [
         f"Medians of {found['rounds']} rounds (least-most) on {found['processors']} processors, {found['system']}, "
@@ -101,7 +101,7 @@ def footnotes(run: Run, found: dict[str, Any]) -> str:
 
 
 def results(run: Run, found: dict[str, Any]) -> dict[str, Any]:
-    """Everything for machines: each row's figures of each round, and the curves."""
+    """All results as JSON: the figures of each row and round, and the curves."""
     return {
         "conditions": found,
         "rows": {
@@ -124,7 +124,7 @@ def results(run: Run, found: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_results(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all."""
+    """Write a file atomically."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)

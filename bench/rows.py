@@ -6,9 +6,9 @@ from statistics import median
 
 OURS, LIMIT, HTTPX, APPRISE, NOOP = "ours", "limit", "httpx+twilio", "apprise", "no-op"
 RECORDED = "recorded"
-"""The figure of P11 that stands in the repository."""
+"""The figure of P11 in the repository."""
 MEMORY = "in memory"
-"""Ours without an outbox."""
+"""The notifier without an outbox."""
 
 
 class Compare(Enum):
@@ -21,13 +21,13 @@ class Compare(Enum):
 
 @dataclass(frozen=True)
 class Target:
-    """``figure`` is the most, or with ``at_least`` the least, that is wanted."""
+    """``figure`` is the maximum, or with ``at_least`` the minimum."""
 
     figure: float
     at_least: bool = False
 
     def is_met(self, value: float) -> bool:
-        """Whether a figure is within it."""
+        """Whether a figure meets the target."""
         return value >= self.figure if self.at_least else value <= self.figure
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Target:
 
 @dataclass
 class Row:
-    """One row; ``samples`` has a figure a round for each contender."""
+    """One row. ``samples`` has one figure per round for each contender."""
 
     id: str
     what: str
@@ -44,10 +44,10 @@ class Row:
     target: Target | None = None
     compare: Compare = Compare.VALUE
     peer: str | None = None
-    """The contender that ours is compared with."""
+    """The contender for the comparison."""
     samples: dict[str, list[float]] = field(default_factory=dict)
     not_run: str | None = None
-    """Why there is no figure."""
+    """The reason why there is no figure."""
     note: str = ""
 
     def add(self, contender: str, figure: float) -> None:
@@ -73,18 +73,18 @@ class Row:
 
 
 def within(figure: float) -> Target:
-    """At most so much."""
+    """At most ``figure``."""
     return Target(figure)
 
 
 def at_least(figure: float) -> Target:
-    """At least so much."""
+    """At least ``figure``."""
     return Target(figure, at_least=True)
 
 
 RATIO, DIFFERENCE = Compare.RATIO, Compare.DIFFERENCE
 FAN_OUT = {3: 1.05, 10: 1.05, 100: 1.05, 1000: 1.2}
-"""Destinations of P1, and how much longer than the limit ours may take."""
+"""The numbers of destinations of P1, and the target ratios to the limit."""
 
 
 def all_rows() -> dict[str, Row]:

@@ -1,4 +1,4 @@
-"""One run: the sink, the rows, and the measuring of a call with all that must hold for it to count."""
+"""One run: the sink, the rows, and checked measurements of calls."""
 
 import os
 import resource
@@ -14,7 +14,7 @@ from bench.rows import LIMIT, OURS, Row, all_rows
 from tests.harness import Standin
 
 DESCRIPTORS = 20_000
-"""What 10,000 connections and the rest need; more are not asked for, since the notifier's bounds follow the limit."""
+"""The descriptors for 10,000 connections. Not more, because the notifier's bounds depend on the limit."""
 
 T = TypeVar("T")
 Series = dict[str, dict[int, list[float]]]
@@ -22,18 +22,18 @@ Series = dict[str, dict[int, list[float]]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured in each round."""
+    """The amount of measurements per round."""
 
     rounds: int
     destinations: Sequence[int]
     peers_up_to: int
-    """Destinations beyond which the peers are not asked: one after another they take their time."""
+    """The maximum number of destinations for peers, which send in sequence."""
     warm_calls: int
     single_calls: int
     load_requests: int
     slow_ms: int
     is_whole: bool
-    """Whether the results may stand in the repository."""
+    """Whether the results are complete enough for the repository."""
 
 
 FULL = Effort(
@@ -68,18 +68,18 @@ class Run:
         return self.standin.url
 
     def order(self, *contenders: T) -> list[T]:
-        """The contenders, each round beginning with another: none has always the same neighbour."""
+        """The contenders in rotated order: each round begins with another one."""
         turn = self.round % len(contenders)
         return [*contenders[turn:], *contenders[:turn]]
 
     def send(self, what: str, contender: Contender, notification: Notification, times: int = 1) -> list[Call]:
-        """Have a contender send a notification so often; refuse if anything of it did not arrive or was no success."""
+        """Let a contender send a notification ``times`` times. Raises if a message did not arrive or failed."""
         return self.checked(what, contender, notification, times, lambda: contender.send(notification, times))
 
     def checked(
         self, what: str, contender: Contender, notification: Notification, times: int, send: Callable[[], list[Call]]
     ) -> list[Call]:
-        """What was sent, if all of it arrived and was a success."""
+        """The calls, if all messages arrived and succeeded."""
         self.standin.clear()
         calls = send()
         check_answers(what, contender.name, notification.count, [call.delivered for call in calls])
@@ -89,7 +89,7 @@ class Run:
     def alternate(
         self, what: str, contenders: Sequence[Contender], notification: Notification, turns: int, times: int = 1
     ) -> dict[str, list[Call]]:
-        """Have contenders send in turns, so that what disturbs the machine for a while disturbs all of them."""
+        """Let contenders send in alternating turns, so that temporary load affects all of them."""
         calls: dict[str, list[Call]] = {contender.name: [] for contender in contenders}
         for _ in range(turns):
             for contender in self.order(*contenders):
@@ -97,14 +97,14 @@ class Run:
         return calls
 
     def arrived(self, expected: int, seconds: float) -> int:
-        """How many requests the sink has seen, once it has had so long to see what is expected."""
+        """Wait for the expected requests at the sink, and return their number."""
         deadline = time.monotonic() + seconds
         while (seen := int(self.standin.sink()["requests"])) < expected and time.monotonic() < deadline:
             time.sleep(0.05)
         return seen
 
     def check_sink(self, what: str, contender: str, notification: Notification, times: int) -> None:
-        """Refuse if the sink saw anything else than this notification, so often."""
+        """Raise if the sink received other requests than this notification ``times`` times."""
         report = self.standin.sink()
         check_arrivals(what, contender, notification.count * times, report["requests"])
         if contender in (OURS, LIMIT):
@@ -112,7 +112,7 @@ class Run:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit of open files, as far as needed and allowed; returns it as it was."""
+    """Raise the soft limit of open files to the needed or allowed number; returns the previous limit."""
     before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     after = max(before, DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS))
     resource.setrlimit(resource.RLIMIT_NOFILE, (after, hard))
@@ -130,7 +130,7 @@ def max_connections() -> int:
 
 
 def effort() -> Effort:
-    """``BENCH_QUICK=1`` for a look, ``ROUNDS=5`` for more; three rounds otherwise."""
+    """The scale from the variables ``BENCH_QUICK=1`` and ``ROUNDS=5``; by default three rounds."""
     chosen = QUICK if os.environ.get("BENCH_QUICK", "") not in ("", "0") else FULL
     rounds = os.environ.get("ROUNDS", "")
     if rounds and not (rounds.isdecimal() and int(rounds) > 0):

@@ -15,7 +15,7 @@ from tests.recording_local import RecordingLocal
 
 
 class Counter:
-    """A thread that counts, as any other plugin's thread would want to get on with its work."""
+    """A thread that counts, in place of another plugin's thread."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -29,7 +29,7 @@ class Counter:
             self._count += 1
 
     def stop(self) -> float:
-        """Counts a second."""
+        """Stop counting, and return the counts per second."""
         elapsed = time.perf_counter() - self._started
         count = self._count
         self._running = False
@@ -38,7 +38,7 @@ class Counter:
 
 
 class PluginRunner:
-    """The plugin, executed once, and the commands for it."""
+    """Runs the plugin, which it has executed once."""
 
     def __init__(self, plugin: Path) -> None:
         self._source = plugin.read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ class PluginRunner:
         ]
 
     def write(self, rows: int, arguments: dict[str, str]) -> list[int]:
-        """Nanoseconds of a call with so many rows that were written to a table."""
+        """The duration of a write trigger's call with ``rows`` rows, in nanoseconds."""
         start = time.time_ns()
         table = [
             {
@@ -111,13 +111,13 @@ class PluginRunner:
         self._counter = Counter()
 
     def counted(self) -> float:
-        """Stop counting; counts a second."""
+        """Stop counting, and return the counts per second."""
         assert self._counter is not None
         return self._counter.stop()
 
 
 def _read(answer: Any) -> dict[str, Any]:
-    """How many messages an answer calls delivered, and when each was; None where it was not, or nobody says."""
+    """The number of delivered messages in a response, and their times; None: undelivered or unknown."""
     if answer is None:
         return {"delivered": 0, "delivered_ns": []}
     body = answer[0] if isinstance(answer, tuple) else answer
@@ -132,7 +132,7 @@ def _read(answer: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do jobs until standard input ends."""
+    """Run jobs until standard input ends."""
     worker = PluginRunner(Path(sys.argv[1]))
     for line in sys.stdin:
         job = json.loads(line)

@@ -37,7 +37,7 @@ LAYERS: Final[dict[str, dict[str, str]]] = {
     },
     "text": {"text": "cuts, splits, cleans", "warnings": "a bounded list"},
 }
-"""From the top; each uses those below it."""
+"""The layers from the top. Each layer uses those below it."""
 WIDTH, LABEL, GAP, BOX, STEP = 880, 150, 12, 62, 84
 INK, LINE, FILL, FAINT = "#1b2a41", "#7a8ba6", "#eaf0f9", "#5b6b84"
 FONT = "Lato, 'Segoe UI', Helvetica, Arial, sans-serif"

@@ -1,4 +1,4 @@
-"""One request to ten destinations, nine of which give trouble: what the answer and the log say of each.
+"""One request to ten destinations, of which nine fail or are slow, with the response and the log lines of each.
 
 Run it after ``make build``: ``.venv/bin/python -m examples.ten_destinations``. Everything happens on loopback: the
 destinations are stand-ins, the engine is that of the tests, or a real server when ``INFLUXDB3`` names its program.
@@ -27,7 +27,7 @@ ARGUMENTS = {
 
 @dataclass
 class Destination:
-    """One of the ten, and what is to become of it."""
+    """One destination, and its expected result."""
 
     trouble: str
     sender: str
@@ -38,12 +38,12 @@ class Destination:
     attempts: int = 1
 
     def configuration(self) -> dict[str, str]:
-        """Its place in ``senders_config``."""
+        """Its path in ``senders_config``."""
         return {f"{self.sender}_webhook_url": self.url}
 
 
 def destinations(standin: Standin) -> list[Destination]:
-    """Ten destinations; the stand-in is told how each of them behaves."""
+    """Create ten destinations, and set the stand-in's rules for them."""
     at = standin.url
     standin.rule("/hook/slow", delay_ms=200)
     standin.rule("/hook/twice", reply={"status": 503}, times=1)

@@ -1,1 +1,1 @@
-"""What makes a release: wheels, their checks, and the version where it must stand in words."""
+"""The release: wheels, their checks, and the version in documents."""

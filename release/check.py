@@ -1,4 +1,4 @@
-"""Checks wheels before they are published: ``python -m release.check WHEEL …``; says what is wrong, if anything."""
+"""Checks wheels before they are published, and prints errors: ``python -m release.check WHEEL …``."""
 
 import json
 import re
@@ -17,11 +17,11 @@ PLATFORMS = re.compile(r"manylinux2014_(\w+)\.manylinux_2_17_\1|macosx_11_0_arm6
 CRATES = (".", "core", "jetstream")
 """Those of the wheel."""
 MAX_BYTES = 12_000_000
-"""More than that is a mistake, such as symbols that were not stripped."""
+"""The maximum size. A larger file is a mistake, such as unstripped symbols."""
 
 
 def problems(wheel: Path) -> Iterator[str]:
-    """What is wrong with a wheel's file."""
+    """The errors of a wheel's file."""
     name = NAME.fullmatch(wheel.name)
     version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["workspace"]["package"]["version"]
     if not name or not PLATFORMS.fullmatch(name["platform"]):
@@ -48,7 +48,7 @@ def problems(wheel: Path) -> Iterator[str]:
 
 
 def of_components(content: bytes | None) -> Iterator[str]:
-    """What is wrong with the list of components."""
+    """The errors of the list of components."""
     if content is None:
         yield "it has no list of its components (SBOM)"
         return
@@ -67,7 +67,7 @@ def of_components(content: bytes | None) -> Iterator[str]:
 
 
 def places(files: dict[str, bytes]) -> Iterator[str]:
-    """Where a wheel tells on which machine it was built."""
+    """The places in a wheel that contain a path of the build machine."""
     told = [str(ROOT).encode(), str(Path.home()).encode() + b"/"]
     for name, content in files.items():
         for place in told:

@@ -34,19 +34,19 @@ print(json.dumps([status, json.loads(body) if isinstance(body, str) else body]))
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes every message."""
+    """Accepts every message."""
 
     taken: list[bytes]
 
     def do_POST(self) -> None:
-        """Keep the body."""
+        """Record the body."""
         self.taken.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 def wheel_for_this_machine(place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The version is Cargo.toml's; this writes it where it must stand in words: ``python -m release.version``.
+"""Writes the version of Cargo.toml into other files: ``python -m release.version``.
 
 After a change of Cargo.toml's. ``--check`` changes nothing, and exits with 1 where a place has another; ``--print``
 says which it is.
@@ -18,7 +18,7 @@ PLACES = {
     "manifest.toml": [r'(\n\[plugin\]\nname = "influxdb3-notifier"\nversion = ")[^"]+', REQUIREMENT],
     "README.md": [REQUIREMENT],
 }
-"""What must be there at least; in the pages of docs/ it may."""
+"""Files that must contain the version. Pages of docs/ may contain it."""
 LOCKS = ("Cargo.toml", "fuzz/Cargo.toml")
 
 

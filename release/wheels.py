@@ -37,7 +37,7 @@ def build(out: Path, target: str | None = None, *, root: Path = ROOT) -> None:
 
 
 def environment(root: Path) -> dict[str, str]:
-    """The environment of a build: nothing in it says when or where."""
+    """The environment of a reproducible build, without times and paths."""
     cargo_home = os.environ.get("CARGO_HOME", str(Path.home() / ".cargo"))
     remapped = {cargo_home: "/cargo", str(root): "/influxdb3-notifier"}
     flags = [f"--remap-path-prefix={place}={name}" for place, name in remapped.items()]
@@ -50,14 +50,14 @@ def environment(root: Path) -> dict[str, str]:
 
 
 def committed(root: Path) -> int:
-    """When the sources were committed, in seconds since 1970."""
+    """The commit time of the sources, in seconds since 1970."""
     command = ["git", "log", "-1", "--format=%ct"]
     process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     return int(process.stdout) if process.returncode == 0 else BEFORE_ZIP
 
 
 def without_place(wheel: Path) -> None:
-    """Take out of a wheel's list of components where the sources were, which maturin writes there."""
+    """Remove the path of the sources, which maturin writes, from a wheel's list of components."""
     with ZipFile(wheel) as archive:
         entries = [(entry, archive.read(entry)) for entry in archive.infolist()]
     changed: dict[str, bytes] = {}
@@ -95,7 +95,7 @@ def copied(entry: ZipInfo) -> ZipInfo:
 
 
 def lacks(target: str) -> bool:
-    """Whether Rust has no standard library for the target here."""
+    """Whether Rust's standard library for the target is missing."""
     command = ["rustc", "--print", "target-libdir", "--target", target]
     process = subprocess.run(command, capture_output=True, text=True, check=True)
     return not Path(process.stdout.strip()).is_dir()

@@ -1,4 +1,4 @@
-"""Fixtures: one stand-in and one engine for the whole run, a fresh trigger for each test."""
+"""Fixtures: one stand-in and one engine for the whole run, new triggers for each test."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from tests.harness import Engine, Notify, Response, Standin, Trigger, Triggers
 from tests.rows.table import Table
 
 collect_ignore = [] if os.environ.get("TEST_SERVERS") else ["servers"]
-"""Real servers are not on every machine: ``make test-servers``."""
+"""Tests with real servers run only with ``make test-servers``."""
 
 
 def pytest_report_header() -> str:
-    """Say which engine the end-to-end tests run on."""
+    """Name the engine of the end-to-end tests."""
     program = harness.real_server_program()
     if program is None:
         return "engine: the engine host of these tests (INFLUXDB3=/path/to/influxdb3 runs them on a real server)"
@@ -49,7 +49,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture
 def engine_host(tmp_path: Path) -> Iterator[EngineHost]:
-    """An engine host of the test's own, with the plugin file in its directory, also when there is a real server."""
+    """A new engine host with the plugin file in its directory, even if ``INFLUXDB3`` names a server."""
     plugin_dir = tmp_path / "plugins"
     plugin_dir.mkdir()
     shutil.copy(harness.PLUGIN, plugin_dir)
@@ -59,7 +59,7 @@ def engine_host(tmp_path: Path) -> Iterator[EngineHost]:
 
 @pytest.fixture
 def table(tmp_path: Path, standin: Standin) -> Iterator[Table]:
-    """A table with nothing in it, and no trigger yet."""
+    """An empty table without a trigger."""
     (tmp_path / "notifier_plugin.py").write_text(harness.PLUGIN.read_text())
     with EngineHost(tmp_path, flush_interval=3600) as engine:
         table = Table(engine, standin)
@@ -69,7 +69,7 @@ def table(tmp_path: Path, standin: Standin) -> Iterator[Table]:
 
 @pytest.fixture
 def triggers(engine: Engine) -> Iterator[Triggers]:
-    """Makes triggers on the shared engine: ``triggers.create({"dry_run": "true"})``."""
+    """Creates triggers on the shared engine: ``triggers.create({"dry_run": "true"})``."""
     with ExitStack() as stack:
         yield Triggers(engine, stack)
 
@@ -78,14 +78,14 @@ def triggers(engine: Engine) -> Iterator[Triggers]:
 def notify(triggers: Triggers) -> Notify:
     """``notify(body, args=…, headers=…, query=…)``: one request to a trigger with these arguments.
 
-    Equal arguments within a test are the same trigger.
+    Calls with equal arguments within a test share a trigger.
     """
-    made: dict[tuple[tuple[str, str], ...], Trigger] = {}
+    by_arguments: dict[tuple[tuple[str, str], ...], Trigger] = {}
 
     def notify(body: object, *, args: Mapping[str, str] | None = None, **request: object) -> Response:
         key = tuple(sorted((args or {}).items()))
-        if key not in made:
-            made[key] = triggers.create(args)
-        return made[key].notify(body, **request)  # type: ignore[arg-type]
+        if key not in by_arguments:
+            by_arguments[key] = triggers.create(args)
+        return by_arguments[key].notify(body, **request)  # type: ignore[arg-type]
 
     return notify

@@ -18,7 +18,7 @@ ACCOUNT = "AC" + "0" * 32
 
 
 def request(url: str) -> dict[str, Any]:
-    """One notification for five channels, at the stand-ins' address."""
+    """A notification for five channels at the stand-in."""
     twilio = {"twilio_sid": ACCOUNT, "twilio_token": "0" * 32}
     return {
         "notification_text": "CPU usage of db1 is 97 %",
@@ -33,7 +33,7 @@ def request(url: str) -> dict[str, Any]:
 
 
 def run(engine: Engine, standin: Standin) -> list[str]:
-    """Create the trigger, post, show; returns what was not delivered."""
+    """Create the trigger, send the request, show the results; returns undelivered messages."""
     engine.create_trigger("notify", arguments={"twilio_base_url": standin.url})
     body = request(standin.url)
     show_request(engine, body)
@@ -45,7 +45,7 @@ def run(engine: Engine, standin: Standin) -> list[str]:
 
 
 def show_request(engine: Engine, body: dict[str, Any]) -> None:
-    """The call, as it could be typed."""
+    """The request as a curl command."""
     heading("Request")
     print(f"curl -X POST {engine.url}/api/v3/engine/notify \\")
     print("  -H 'Authorization: Bearer TOKEN' -H 'Content-Type: application/json' -d '")
@@ -53,13 +53,13 @@ def show_request(engine: Engine, body: dict[str, Any]) -> None:
 
 
 def show_answer(response: Response) -> None:
-    """Status, time and JSON of the answer."""
+    """The status, duration and JSON of the response."""
     heading(f"Response: HTTP {response.status} after {response.elapsed * 1000:.0f} ms")
     print(response.text if response.json is None else json.dumps(response.json, indent=2, ensure_ascii=False))
 
 
 def show_providers(standin: Standin) -> None:
-    """What arrived at each provider, on the wire."""
+    """The requests that each provider received."""
     heading("What the providers received")
     for got in standin.requests():
         verdict = "accepted" if got["accepted"] else f"not accepted: {got['problem']}"
@@ -75,7 +75,7 @@ def show_logs(engine: Engine) -> None:
 
 
 def undelivered(response: Response, senders: list[str], standin: Standin) -> list[str]:
-    """What the answer or the providers know of that did not arrive; empty when all is well."""
+    """The messages that did not arrive, according to the response or the providers."""
     if response.status != 200 or not isinstance(response.json, dict):
         return [f"the request: HTTP {response.status}"]
     results = response.json.get("results", {})
@@ -87,7 +87,7 @@ def undelivered(response: Response, senders: list[str], standin: Standin) -> lis
 
 
 def heading(text: str) -> None:
-    """A line that the eye finds."""
+    """A heading."""
     print(f"\n=== {text}")
 
 

@@ -1,4 +1,4 @@
-"""A process that has imported a program and forks processes that run it: their starts cost no imports.
+"""A process that imports a program, and forks processes that run it without another import.
 
 ``python -m tests.fork_server MODULE DESCRIPTOR`` has one thread, imports the module, and reads requests from the socket
 that it has inherited: ``start`` brings the standard streams of the new process along, ``poll`` asks for an exit status.
@@ -58,7 +58,7 @@ def _poll(pid: int) -> int | None:
 
 
 def _prepare(module: str, request: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Give a forked process what a new one starts with."""
+    """Reset the state of a forked process to that of a new one."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)

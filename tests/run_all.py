@@ -29,7 +29,7 @@ class Suite:
 
 @dataclass
 class Outcome:
-    """What came of a suite."""
+    """The result of a suite."""
 
     passed: int = 0
     failed: int = 0
@@ -59,12 +59,12 @@ def docs() -> Suite:
 
 
 def python() -> Suite:
-    """The package, the plugin file, and everything end to end, a file of tests at a time in each of two processes."""
+    """The package, the plugin file and all end-to-end tests, in two processes."""
     return Suite([sys.executable, "-m", "pytest", "-q", "-n2", "--dist=loadfile", "--no-loadscope-reorder"])
 
 
 def embedding() -> Suite:
-    """The wheel in an interpreter that a Rust program embeds."""
+    """The wheel in an embedded interpreter of a Rust program."""
     if not (ROOT / "tests" / "embedding" / "Cargo.toml").is_file():
         return Suite(not_run="the test is not in this tree")
     library = shared_libpython()
@@ -93,7 +93,7 @@ SUITES = {"rust": rust, "docs": docs, "python": python, "embedding": embedding}
 
 
 def run(suite: Suite) -> Outcome:
-    """Run a suite, show its output as it comes, count what it says."""
+    """Run a suite, show its output, and count its tests."""
     if suite.not_run:
         return Outcome(not_run=suite.not_run)
     print("+", *suite.command, flush=True)
@@ -117,7 +117,7 @@ def run(suite: Suite) -> Outcome:
 
 
 def count(line: str, outcome: Outcome) -> None:
-    """Add the numbers of a line that sums up."""
+    """Add the numbers of a summary line."""
     for number, word in COUNT.findall(line):
         if word == "passed":
             outcome.passed += int(number)
@@ -128,7 +128,7 @@ def count(line: str, outcome: Outcome) -> None:
 
 
 def main() -> int:
-    """Run all suites, also after one has failed; 0 when all of them passed."""
+    """Run all suites, even after a failure; returns 0 if all passed."""
     outcomes = {name: run(SUITES[name]()) for name in sys.argv[1:]}
     total = Outcome()
     print()

@@ -1,4 +1,4 @@
-"""P11 and the core's steps: without Python, network and other threads."""
+"""P11 and the core's steps, without Python, network and other threads."""
 
 import json
 import platform
@@ -12,15 +12,15 @@ from bench.rows import OURS, RECORDED
 from bench.run import Run
 
 RECORD = ROOT / "bench" / "instructions.json"
-"""The figure that P11 is compared with, and by which compiler it was made."""
+"""The recorded figure of P11, and its compiler."""
 TIMES = 100
 FIRST = 10
-"""Runs that are left out: they set things up."""
+"""The number of warm-up runs."""
 STEPS = {
     **dict.fromkeys(("answer", "route", "template", "guard"), 1e3),
     **dict.fromkeys(("cut", "load", "duplicates", "rejects", "recipients", "titles", "texts"), 1e6),
 }
-"""Steps of ``micro`` that have a row, and how many nanoseconds its unit has."""
+"""The steps of ``micro`` with a row, and the nanoseconds per unit."""
 
 
 def steps(run: Run) -> None:
@@ -30,7 +30,7 @@ def steps(run: Run) -> None:
 
 
 def instructions(run: Run) -> None:
-    """Instructions of the plan, by callgrind, over the recorded figure."""
+    """The instructions of the plan by callgrind, relative to the recorded figure."""
     row = run.rows["P11"]
     if not shutil.which("valgrind"):
         row.not_run = "valgrind is not installed"
@@ -46,7 +46,7 @@ def instructions(run: Run) -> None:
 
 
 def record(run: Run) -> None:
-    """Write this run's figure down, for the next to be compared with."""
+    """Record this run's figure for later comparisons."""
     samples = run.rows["P11"].samples.get(OURS)
     if samples:
         entry: dict[str, Any] = {"built_by": built_by(), "thousand_instructions": round(min(samples), 1)}
@@ -54,7 +54,7 @@ def record(run: Run) -> None:
 
 
 def built_by() -> str:
-    """Compiler and processor: other ones count differently."""
+    """The compiler and the processor, which affect the figure."""
     return f"{_output('rustc', '--version').strip()}, {platform.machine()}"
 
 

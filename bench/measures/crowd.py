@@ -15,7 +15,7 @@ FAST, FAST_MS = 9, 100
 RESPONSE_TIMEOUT_MS = 2000
 """The notifier's default."""
 LIMIT_WAITS_MS = 8000
-"""How long the bare client waits for what never comes: long enough to open all its connections."""
+"""The limit's timeout for silent destinations: long enough to open all connections."""
 ARRIVAL_SECONDS = 5
 SILENT, SILENT_MS = 10_000, 3_600_000
 RESERVED_CONNECTIONS = 2 * 12
@@ -59,7 +59,7 @@ def silent(run: Run) -> None:
 
 
 def beside_a_slow_one(run: Run) -> None:
-    """When the last of nine fast destinations is delivered, with a slow one named first and without it."""
+    """The delivery time of the last of nine fast destinations, with and without a slow one before them."""
     row, ratio = run.rows["P8"], run.rows["P8 ratio"]
     fast = webhooks(run.sink, FAST_MS, FAST)
     slow = webhooks(run.sink, run.effort.slow_ms, 1)
@@ -79,14 +79,14 @@ def beside_a_slow_one(run: Run) -> None:
 
 
 def _last(what: str, name: str, delivered_ns: list[int | None]) -> float:
-    """When the last of the fast ones was delivered, in milliseconds."""
+    """The delivery time of the last fast destination, in milliseconds."""
     delivered = [end for end in delivered_ns if end is not None]
     check_answers(what, name, FAST, [len(delivered)])
     return max(delivered) / 1e6
 
 
 def beside_python(run: Run) -> None:
-    """How far a Python thread gets with its own work, in our process and in one beside the limit."""
+    """The progress of a Python thread in the notifier's process, and in a process beside the limit."""
     row = run.rows["P9"]
     notification = webhooks(run.sink, FAST_MS, 1000)
     counts: dict[str, list[float]] = {OURS: [], LIMIT: []}

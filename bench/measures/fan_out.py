@@ -1,4 +1,4 @@
-"""P1 and P5: one notification to many destinations, and what a delivery costs."""
+"""P1 and P5: one notification to many destinations, and the CPU time of a delivery."""
 
 from statistics import median
 
@@ -13,7 +13,7 @@ CPU_AT = 100
 
 
 def fan_out(run: Run) -> None:
-    """All contenders over all numbers of destinations. Cold is the first call of a fresh process."""
+    """All contenders with all numbers of destinations. A cold call is the first call of a new process."""
     for count in run.effort.destinations:
         cold, warm = run.rows[f"P1 {count} cold"], run.rows[f"P1 {count} warm"]
         notification = webhooks(run.sink, LATENCY_MS, count)

@@ -37,14 +37,14 @@ def _curve(run: Run, what: str, notifications: dict[int, Notification]) -> None:
 
 
 def exponent(points: dict[int, float]) -> float:
-    """The b of cost = a · size^b over the upper half of the sizes: below it the call's own cost hides the growth."""
+    """The exponent b of cost = a · size^b over the upper half of the sizes. Below it the fixed cost dominates."""
     upper = sorted(points.items())[len(points) // 2 :]
     sizes = [math.log(size) for size, _ in upper]
     return linear_regression(sizes, [math.log(cost) for _, cost in upper]).slope
 
 
 def receivers(run: Run) -> None:
-    """A call that takes up a file of so many receivers and sends to the last of them."""
+    """A call that loads a file of ``count`` receivers and sends to the last one."""
     points: dict[int, float] = {}
     text = "CPU 97 %"
     for count in RECEIVERS:

@@ -19,7 +19,7 @@ from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
 OWN_FILE, PAUSE = "own file", "pause"
-"""Also measured: our file, with a function in place of the wheel that returns at once or after 0.1 ms."""
+"""The plugin file with a function in place of the wheel, which returns immediately or after 0.1 ms."""
 ROUTES = {OURS: "notify", NOOP: "ten", OWN_FILE: "own", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
 LOADING = """wheel = modules.get("influxdb3_notifier")
 if not hasattr(wheel, "process_writes"):
@@ -30,16 +30,16 @@ IN_PLACE = {
     OWN_FILE: f"class wheel: process_request = lambda *_: {ANSWER}",
     PAUSE: f"from time import sleep\nclass wheel: process_request = lambda *_: sleep(0.0001) or {ANSWER}",
 }
-"""What stands in our file where the wheel is loaded."""
+"""The lines of the plugin file that load the wheel."""
 SLOW_REQUESTS = 80
-"""Requests to plugins that take milliseconds each."""
+"""The number of requests to plugins that take milliseconds per request."""
 TURNS = 10
-"""So often the others take turns in a round."""
+"""The number of turns of the other plugins in a round."""
 
 
 @contextmanager
 def triggers() -> Iterator[str]:
-    """An engine host with a trigger for each plugin; gives the address of all."""
+    """Start an engine host with a trigger for each plugin; yields the triggers' addresses."""
     with tempfile.TemporaryDirectory() as directory, engine_host(Path(directory)) as host:
         for name, route in ROUTES.items():
             if name != OURS:
@@ -58,7 +58,7 @@ def _source(name: str) -> str:
 
 
 def throughput(run: Run) -> None:
-    """One caller and 16, each sending its next request when it has the answer to the last."""
+    """Measure with 1 and with 16 callers. A caller waits for each response before its next request."""
     with triggers() as engine, Contender(LIMIT) as caller:
         for callers in (1, 16):
             # The peers take milliseconds a request: fewer will do, in one turn.

@@ -1,4 +1,4 @@
-"""P2 and P15: one Slack notification, from the call of ``process_request`` to its return, and the plugin's file."""
+"""P2 and P15: a ``process_request`` call with one Slack notification, and the loading of the plugin file."""
 
 import time
 import timeit
@@ -11,15 +11,15 @@ from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
 BLOCKS = 10
-"""Ours and the limit take turns so often in a round."""
+"""The number of alternating turns of the notifier and the limit in a round."""
 SLOW_CALLS = 60
-"""Calls of peers that take milliseconds each."""
+"""The number of calls of peers that take milliseconds per call."""
 COMPILE_TURNS, COMPILATIONS = 25, 20
-"""So often both files are compiled in turns, so many times each; the fastest turn counts."""
+"""The number of alternating turns, and of compilations in each turn. The fastest turn counts."""
 
 
 def single(run: Run) -> None:
-    """The median of many calls, connections kept."""
+    """The median of many calls with pooled connections."""
     row = run.rows["P2"]
     notification = slack(run.sink, 0)
     with Contender(OURS) as ours, Contender(LIMIT) as limit:
@@ -38,7 +38,7 @@ def single(run: Run) -> None:
 
 
 def execute(run: Run) -> None:
-    """What the engine pays for each plugin's file before it calls the function."""
+    """The engine's cost of loading each plugin file."""
     for name in run.order(OURS, HTTPX, APPRISE, NOOP):
         with Contender(name) as contender:
             taken = contender.ask({"do": "execute", "times": 200})
@@ -46,7 +46,7 @@ def execute(run: Run) -> None:
 
 
 def compiling(run: Run) -> None:
-    """What the engine pays at each call for the size of our file: processor time, in turns with a file of ten lines."""
+    """The processor time for loading the plugin file at each call, alternating with a file of ten lines."""
     sources = {name: PLUGIN_FILES[name].read_text(encoding="utf-8") for name in (OURS, NOOP)}
     taken: dict[str, list[float]] = {name: [] for name in sources}
     for _ in range(COMPILE_TURNS):

@@ -1,4 +1,4 @@
-"""P6 and P13: what the wheel costs before it has delivered much."""
+"""P6 and P13: import time, memory and size of the wheel."""
 
 import json
 import subprocess
@@ -20,20 +20,20 @@ from tests.harness import http_request
 
 MIB = 1024 * 1024
 INTERPRETERS = 10
-"""Fresh interpreters a round; the median counts."""
+"""The number of new interpreters per round. The median counts."""
 HOST_CALLS = 50
-"""Calls of a plugin of ten lines after which the engine host has all that its own calls need."""
+"""Warm-up calls of a plugin of ten lines."""
 
 
 def start(run: Run) -> None:
-    """Import and readiness, each in a fresh interpreter."""
+    """Import and readiness, each in a new interpreter."""
     pairs = sorted(_fresh() for _ in range(INTERPRETERS))
     run.rows["P6 import"].add(OURS, pairs[INTERPRETERS // 2][0] / 1e6)
     run.rows["P6 ready"].add(OURS, sorted(ready for _, ready in pairs)[INTERPRETERS // 2] / 1e6)
 
 
 def first_memory(run: Run) -> None:
-    """What the first notification adds to the engine host's process: library, threads, a TLS connection, roots."""
+    """The memory growth of the engine host by its first notification, which loads the library and connects by TLS."""
     row = run.rows["P6 memory"]
     if not memory.AVAILABLE:
         row.not_run = "this system has no /proc/PID/status"
@@ -57,7 +57,7 @@ def first_memory(run: Run) -> None:
 
 
 def _tls_receiver(run: Run, directory: Path) -> str:
-    """A receiver behind TLS, whose authority is in a file; what the system trusts is read as well."""
+    """A TLS receiver with a certificate authority in a file. The system's certificates are loaded too."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
     server = authority.issue_cert("localhost")

@@ -1,4 +1,4 @@
-"""P12 and P14: notifications that are kept before they are sent, and workers that deliver what a stream holds."""
+"""P12 and P14: notifications with an outbox, and workers that deliver from a stream."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ from tests.harness import eventually, free_port, http_request
 CALLERS = 16
 WORKERS = (1, 2, 4)
 LATENCIES = {"fast": 0, "slow": 100}
-"""Milliseconds that the destination of P14 takes."""
+"""The latency of the destination of P14, in milliseconds."""
 NATS_SERVER = Path(sysconfig.get_path("scripts")) / "nats-server"
 
 
@@ -60,7 +60,7 @@ def trigger(directory: Path, settings: str, hook: str) -> Iterator[str]:
 
 
 def accepted(run: Run) -> None:
-    """P12: 16 callers, each with its next notification when it has the answer to the last, all of them delivered."""
+    """P12: 16 callers. Each waits for the response before its next notification. All notifications are delivered."""
     count = run.effort.load_requests
     without = 0.0
     for row, outbox in (("P12", None), ("P12 file", "{directory}/outbox.db"), ("P12 streams", "{nats}")):
@@ -96,7 +96,7 @@ def _job(engine: str, count: int, expect: str) -> dict[str, object]:
 
 
 def workers(run: Run) -> None:
-    """P14: what a stream holds, delivered by one, two and four workers to one destination."""
+    """P14: one, two and four workers deliver the messages of a stream to one destination."""
     for name, latency in LATENCIES.items():
         for number in run.order(*WORKERS):
             with ExitStack() as stack:

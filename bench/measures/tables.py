@@ -1,4 +1,4 @@
-"""Rows of a table, and the history: what a write waits for, and what a row of the history costs a delivery."""
+"""Rows of a table and the history: the blocking time of a write, and the cost of a history row."""
 
 import tempfile
 import time
@@ -25,7 +25,7 @@ receivers = ["sink"]
 
 
 def rows(run: Run) -> None:
-    """How long a write of 10,000 rows keeps the database's writers, each row a message of its own."""
+    """The blocking time of a write of 10,000 rows, each of which is a separate message."""
     with tempfile.TemporaryDirectory() as directory, Contender(OURS) as contender:
         file = Path(directory) / "notifier.toml"
         file.write_text(FILE.format(url=_hook(run)), encoding="utf-8")
@@ -70,7 +70,7 @@ def _hook(run: Run) -> str:
 
 
 def history(run: Run) -> None:
-    """One Slack notification with a history and without, in turns."""
+    """One Slack notification, alternating with and without a history."""
     row = run.rows["history"]
     # One argument each: what an argument costs is no cost of the history.
     plain = replace(slack(run.sink, 0), arguments={"allow_mentions": "true"})

@@ -26,7 +26,7 @@ ATTEMPTS = {SLOW: 1, FAILING: 1 + FAILURES, "sms": 1, "whatsapp": 1}
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request at a provider; times in seconds from the beginning of the call."""
+    """One request to a provider. Times are in seconds from the beginning of the call."""
 
     channel: str
     begin: float
@@ -36,14 +36,14 @@ class Attempt:
 
 @dataclass(frozen=True)
 class TimeLine:
-    """All attempts of a call, and when it was answered."""
+    """All attempts of a call, and the time of its response."""
 
     attempts: list[Attempt]
     answered: float
 
 
 def time_lines(run: Run) -> dict[str, TimeLine]:
-    """The same request by ours and by the Python plugin."""
+    """The same request by the notifier and by the Python plugin."""
     return {name: _time_line(run, name) for name in (OURS, HTTPX)}
 
 

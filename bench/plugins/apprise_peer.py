@@ -1,4 +1,4 @@
-"""Notifications by apprise, with its asynchronous notify: each destination as one of its JSON webhooks."""
+"""Notifications by apprise's asynchronous notify, with each destination as a JSON webhook."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ def process_request(
     request_body: bytes,
     args: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Deliver a notification to all webhooks at once; apprise only says whether all of them worked."""
+    """Deliver a notification to all webhooks in parallel. Apprise only reports whether all succeeded."""
     request = json.loads(request_body)
     results: dict[str, bool] = {}
     count = 0

@@ -61,7 +61,7 @@ async def post(url: str, payload: dict[str, Any]) -> bool:
 
 
 def send_message(sender: str, configuration: dict[str, str], text: str, args: dict[str, str]) -> bool:
-    """Send an SMS or a WhatsApp message; success is that Twilio takes it."""
+    """Send an SMS or a WhatsApp message. Success means that Twilio accepts it."""
     prefix = "whatsapp:" if sender == "whatsapp" else ""
     for attempt in range(TRIES):
         if attempt:
@@ -84,7 +84,7 @@ def send_message(sender: str, configuration: dict[str, str], text: str, args: di
 
 
 class Redirected(TwilioHttpClient):  # type: ignore[misc]
-    """Twilio's own client, with the sink in the place of Twilio's API."""
+    """Twilio's client with the sink in place of Twilio's API."""
 
     def __init__(self, base_url: str) -> None:
         super().__init__()

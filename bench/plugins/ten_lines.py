@@ -1,4 +1,4 @@
-"""A plugin that does nothing: what the engine itself costs."""
+"""A plugin that does nothing, to measure the engine's cost."""
 
 
 def process_request(influxdb3_local, query_parameters, request_headers, request_body, args=None):

@@ -1,4 +1,4 @@
-"""``python -m docs.pictures``: draws all pictures anew."""
+"""``python -m docs.pictures``: draws all pictures."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def draw(chromium: str, page: str, picture: Path) -> None:
-    """A page in a PNG of just its size."""
+    """Render a page as a PNG of its size."""
     with tempfile.TemporaryDirectory() as directory:
         html = Path(directory) / "page.html"
         html.write_text(page, encoding="utf-8")
@@ -49,7 +49,7 @@ def draw(chromium: str, page: str, picture: Path) -> None:
 
 
 def run(command: list[str]) -> str:
-    """What the command prints; its own complaints are shown only when it fails."""
+    """The output of a command. Its error output is shown only if it fails."""
     process = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if process.returncode:
         print(process.stderr, file=sys.stderr)

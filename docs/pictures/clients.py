@@ -1,4 +1,4 @@
-"""What a reader sees: the payloads of the channels as pages that look like the providers' clients.
+"""The channels' payloads as pages that look like the providers' clients.
 
 As much of each provider's markup is understood as the notifier writes.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 READER = timezone(timedelta(hours=1))
-"""Where the reader is: in Berlin, in winter."""
+"""The reader's time zone: Berlin in winter."""
 TODAY = "2026-11-25"
 
 MEASURE = """<script>
@@ -34,7 +34,7 @@ def div(kind: str, content: str, style: str = "") -> str:
 
 
 def clock(moment: datetime) -> str:
-    """As the reader's client writes the time of a day."""
+    """The time of day in the reader's client."""
     return f"{moment.astimezone(READER):%H:%M}"
 
 
@@ -56,7 +56,7 @@ def slack_blocks(blocks: list[dict[str, Any]]) -> str:
 
 
 def slack_block(block: dict[str, Any]) -> str:
-    """One of the kinds that the notifier uses."""
+    """A block of one of the kinds that the notifier uses."""
     match block:
         case {"type": "header", "text": text}:
             return div("header", slack_text(text))

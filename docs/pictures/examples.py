@@ -1,4 +1,4 @@
-"""The rich example of docs/channels.md, and what each channel would send of it."""
+"""The rich example of docs/channels.md, and each channel's message for it."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ DOCS = Path(__file__).resolve().parent.parent
 IMAGES = DOCS / "images"
 DRAWN = IMAGES / "drawn.json"
 DRAWN_SENDERS = ("slack", "discord", "sms", "whatsapp")
-"""Those that have a picture: what an http webhook's receiver makes of it is its own."""
+"""The channels with a picture. An http webhook has none, because its receiver decides the appearance."""
 
 
 def section(sender: str) -> str:
@@ -35,7 +35,7 @@ def _requests(heading: str) -> list[dict[str, Any]]:
 
 
 def payloads(senders: tuple[str, ...]) -> dict[str, str]:
-    """By channel, the body of the one message that its rich example becomes: a dry run's preview."""
+    """The body of the rich example's message by channel, from a dry run."""
     with tempfile.TemporaryDirectory() as plugin_dir:
         shutil.copy(harness.PLUGIN, plugin_dir)
         with EngineHost(Path(plugin_dir)) as engine:
@@ -51,5 +51,5 @@ def _preview(engine: EngineHost, sender: str) -> str:
 
 
 def digest(payload: str) -> str:
-    """What :data:`DRAWN` keeps of a payload."""
+    """The part of a payload for the picture, from :data:`DRAWN`."""
     return hashlib.sha256(payload.encode()).hexdigest()

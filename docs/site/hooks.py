@@ -1,4 +1,4 @@
-"""What the site needs beside the pages of docs/: the documents and examples that lie above, and links that fit.
+"""The site's additional pages, which are outside docs/, and the conversion of links.
 
 Links are written so that they work where the repository is read; here they become those of the site.
 """
@@ -19,7 +19,7 @@ DOCUMENTS = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-"""What lies above docs/, and its name on the site."""
+"""Documents outside docs/, and their names on the site."""
 LINK = re.compile(r"\[([^\]]*)\]\((?!\w+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 PIPED_CODE = re.compile(r"`([^`\n]*\\\|[^`\n]*)`")
 """Code in a table with a pipe, which GitHub wants to have a backslash, and which would show here."""
@@ -36,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Make the links those of the site, code aside, and pipes in tables' code what they are."""
+    """Convert links outside code to the site's, and unescape pipes in tables' code."""
     documents = {name: source for source, name in DOCUMENTS.items()}
     source = PurePosixPath(documents.get(page.file.src_uri, f"docs/{page.file.src_uri}"))
 
@@ -60,7 +60,7 @@ def piped(found: re.Match[str]) -> str:
 
 
 def from_root(source: PurePosixPath, target: str) -> str:
-    """Where a link of a document leads, seen from the root of the repository."""
+    """The target of a document's link, relative to the repository's root."""
     parts: list[str] = []
     for part in (source.parent / target).parts:
         if part == "..":

@@ -1,1 +1,1 @@
-"""The benchmark: it reports nothing that is not so."""
+"""The benchmark reports only valid measurements."""

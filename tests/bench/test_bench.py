@@ -1,4 +1,4 @@
-"""The benchmark reports nothing of messages that did not arrive or that were answered with anything but success."""
+"""The benchmark rejects measurements with undelivered messages or error responses."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from tests.harness import ROOT, Standin, http_request
 
 
 class FakeContender:
-    """Sends so many of a notification's messages, each with ``body`` if given, and claims what it is told to."""
+    """A contender that sends ``count`` messages, and reports a given result."""
 
     def __init__(self, sends: int, claims: int, body: str | None = None, name: str = LIMIT) -> None:
         self.name = name
@@ -70,7 +70,7 @@ def test_a_measurement_with_too_many_messages_is_refused(check: Callable[[], Non
 
 
 class Stub:
-    """A stand-in that only has to be there."""
+    """A stand-in without behaviour."""
 
     url = "http://127.0.0.1:1"
 
@@ -84,7 +84,7 @@ class Stub:
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
-    """The program with one measurement in place of all, and nothing real around it."""
+    """The program with a single fake measurement."""
 
     def run_with(step: Callable[[Run], None], **environment: str) -> int:
         for name, value in environment.items():
@@ -189,7 +189,7 @@ def test_the_growth_exponent_comes_from_the_larger_sizes() -> None:
 
 
 def test_the_limit_sends_the_same_requests_as_the_notifier(standin: Standin) -> None:
-    """Body by body to the byte, with the same headers."""
+    """Compares exact bodies and headers."""
     import influxdb3_notifier
     from tests.recording_local import RecordingLocal
 
@@ -204,7 +204,7 @@ def test_the_limit_sends_the_same_requests_as_the_notifier(standin: Standin) -> 
 
 
 def as_recorded(notification: Notification) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """What the limit would send, and the trigger's arguments, at providers that record in place of the sink."""
+    """The limit's requests and the trigger arguments, with recording providers in place of the sink."""
     wire = [
         (json.dumps(sorted(request["headers"])), request["body"].replace("/sink/0", ""))
         for request in notification.wire
@@ -213,7 +213,7 @@ def as_recorded(notification: Notification) -> tuple[list[tuple[str, str]], dict
 
 
 def essence(record: dict[str, Any]) -> tuple[str, str]:
-    """Names of the headers that were set, and the body."""
+    """The names of the headers, and the body."""
     names = sorted(name for name, _ in record["headers"] if name not in ("host", "content-length"))
     return json.dumps(names), record["body"]
 

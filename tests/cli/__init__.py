@@ -1,1 +1,1 @@
-"""The command line, as it is installed."""
+"""The installed command line."""

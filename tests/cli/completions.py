@@ -15,7 +15,7 @@ from influxdb3_notifier.cli.completion import SHELLS
 PLACE = Path(__file__).resolve().parents[2] / "python" / "influxdb3_notifier" / "cli" / "completions"
 CHANNELS = shtab.cmd("influxdb3-notifier channels | cut -d ' ' -f 1")
 BY_METAVAR = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "CHANNEL": CHANNELS}
-"""What stands for each word of the help."""
+"""The completion for each placeholder of the help."""
 
 
 def script(shell: str) -> str:
@@ -28,7 +28,7 @@ def script(shell: str) -> str:
 
 
 def actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """All arguments, those of commands too."""
+    """All arguments, including those of commands."""
     for action in parser._actions:
         yield action
         if isinstance(action, argparse._SubParsersAction):

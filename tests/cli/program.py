@@ -20,7 +20,7 @@ MODULE = [sys.executable, "-m", "influxdb3_notifier"]
 
 @dataclass
 class Done:
-    """What came of a command."""
+    """The result of a command."""
 
     status: int
     out: str
@@ -37,7 +37,7 @@ class Done:
 
 
 def heed_interrupts() -> None:
-    """Have a program die of SIGINT, which whoever runs the tests in the background may have them and it ignore."""
+    """Let SIGINT end a program, even if the tests run with SIGINT ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -48,7 +48,7 @@ def run(
     stdin: bytes = b"",
     cwd: Path | None = None,
 ) -> Done:
-    """Run a command line to its end.
+    """Run a command line, and wait for its end.
 
     :param program: what is executed; None: a process that has imported the program already, and is forked for this.
     :param environment: variables besides this process's own.

@@ -1,4 +1,4 @@
-"""``check``: the whole report, with places that editors understand."""
+"""``check``: the complete report, with locations for editors."""
 
 import os
 import re
@@ -338,7 +338,7 @@ def test_a_toml_syntax_error_has_its_line(content: bytes, line: str, tmp_path: P
 
 
 def test_the_endpoints_hint_names_this_command(tmp_path: Path) -> None:
-    """What the log says to run can be run: the path stands as it is in the argument."""
+    """The command in the log line works: the path is the argument's."""
     source = (ROOT / "core" / "src" / "config" / "load.rs").read_text(encoding="utf-8")
     assert "`influxdb3-notifier {check} {name}` shows everything." in source
     assert set(re.findall(r'"(check[^"]*)"', source)) == {"check", "check --resolve"}

@@ -1,4 +1,4 @@
-"""``completion``: what the shells offer, and that the scripts are those of the parser."""
+"""``completion``: the shells' suggestions, and scripts that match the parser."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What holds for every command: help, exit statuses, and what importing costs."""
+"""Common properties of all commands: help, exit statuses, import time."""
 
 import re
 import shlex
@@ -15,13 +15,13 @@ OUTBOX = [["outbox", verb] for verb in ("list", "show", "retry", "drop", "stats"
 ALONE = [[name] for name in ("install-plugin", "channels", "check", "routes", "render", "send")]
 COMMANDS = [*ALONE, ["templates", "check"], *OUTBOX, ["worker"], ["completion"]]
 NO_DATA = (["worker"], ["completion"])
-"""Those whose output is log lines, or a program."""
+"""The commands whose output is log lines or a program."""
 GROUPS: list[list[str]] = [[], ["templates"], ["outbox"]]
 STATUSES = {"0", "1", "2", "3", "130"}
 
 
 def commands() -> list[str]:
-    """Those that the help names."""
+    """The commands in the help."""
     listed = run("--help").out.partition("positional arguments:")[2].partition("options:")[0]
     return re.findall(r"^    (\S+)", listed, re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""``outbox``: looked into and mended while a server works with it."""
+"""``outbox``: inspection and repair while a server uses the outbox."""
 
 import json
 import sqlite3
@@ -16,7 +16,7 @@ from tests.harness import Standin, eventually
 
 
 class Desk:
-    """An operator beside a server that works."""
+    """An operator's commands while a server runs."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -28,13 +28,13 @@ class Desk:
         return run("outbox", verb, self.site.outbox, *arguments)
 
     def look(self) -> None:
-        """Have the server look into its outbox, as a schedule does."""
+        """Let the server check its outbox, as a schedule does."""
         arguments = {"config_file_path": CONFIG["config_file_path"]}
         self.server.create_trigger("look", spec="every:3600s", arguments=arguments)
         self.server.run_schedule("look")
 
     def dead(self, text: str, receiver: str = "hook", **more: object) -> str:
-        """Make a dead letter; gives its task."""
+        """Create a dead letter, and return its task id."""
         before = self.site.states().count("dead")
         task = str(self.trigger.notify(to(receiver, text, **more)).json["task_id"])
         eventually(lambda: self.site.states().count("dead") > before, "a dead letter")

@@ -1,4 +1,4 @@
-"""``render``: what each channel would send is what it sends."""
+"""``render``: the output is equal to the sent messages."""
 
 import json
 import re
@@ -88,7 +88,7 @@ def test_json_is_shown_with_line_breaks_and_a_form_as_its_fields() -> None:
 
 
 def seen(*flags: str) -> dict[str, str]:
-    """What people see of each channel's messages, without the line before them."""
+    """The readable messages of each channel, without the title line."""
     done = run("render", *flags)
     assert done.err == ""
     parts = re.split(r"^(\w+) \(.*\)\n", done.out, flags=re.MULTILINE)[1:]

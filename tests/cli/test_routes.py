@@ -1,4 +1,4 @@
-"""``routes``: who would get a notification, and why; silences at any time."""
+"""``routes``: the receivers of a notification and the reasons, and silences at a given time."""
 
 import json
 from pathlib import Path

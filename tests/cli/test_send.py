@@ -1,4 +1,4 @@
-"""``send``: as the endpoint would, and to the end."""
+"""``send``: delivers as the endpoint, and waits for the end."""
 
 import json
 import signal
@@ -15,10 +15,10 @@ ANSWER = ["status", "message", "task_id", "results", "deliveries", "warnings"]
 
 
 class Lines:
-    """Takes log lines."""
+    """Receives log lines."""
 
     def info(self, line: str) -> None:
-        """Not looked at."""
+        """Ignored."""
 
     warn = error = info
 

@@ -1,4 +1,4 @@
-"""``templates check``: every template of a file, whatever else is wrong with it."""
+"""``templates check``: every template of a file, even if the file has other errors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What people at a terminal see, and programs do not: colours, and a sign of life."""
+"""Output at a terminal: colours and a progress indicator."""
 
 import os
 import pty
@@ -32,7 +32,7 @@ class Terminal:
         self.text = ""
 
     def until(self, words: str | None = None) -> str:
-        """What the terminal has got by the time that it shows ``words``, or by the end."""
+        """The output until the terminal shows ``words``, or until the end."""
         while words is None or words not in self.text:
             try:
                 some = os.read(self._ours, 4096)

@@ -1,4 +1,4 @@
-"""``worker``: what keeps it from beginning, and that it is started as the examples say."""
+"""``worker``: errors at the start, and the commands of the examples."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""A double of the official plugins that alert: their loop around one POST, and what they cannot survive.
+"""A double of the official alerting plugins: their retry loop around one POST, and the errors that end it.
 
 threshold_deadman_checks, state_change, stateless_adtk_detector, forecast_error_evaluator and prophet_forecasting try
 three times; mad_check tries once.
@@ -14,25 +14,25 @@ from typing import Any
 import requests
 
 TIMEOUT = 5.0
-"""Seconds that a caller waits for the connection and for each part of the answer."""
+"""The caller's timeout for the connection and for each part of the response, in seconds."""
 
 
 @dataclass
 class Report:
-    """What came of one notification."""
+    """The result of one notification."""
 
     posts: int = 0
     results: Any = None
-    """What the caller logged as success; None where no try succeeded."""
+    """The caller's log line about success; None: no attempt succeeded."""
     failures: list[str] = field(default_factory=list)
-    """What the caller logged of each try that failed."""
+    """The caller's log lines about failed attempts."""
     slowest: float = 0.0
-    """Seconds of the longest try."""
+    """The duration of the longest attempt, in seconds."""
 
 
 @dataclass
 class CallerDouble:
-    """One caller. ``sleep`` stands in for ``time.sleep`` between two tries, so that a test need not wait as long."""
+    """One caller. ``sleep`` replaces ``time.sleep`` between attempts, so that tests are fast."""
 
     url: str
     tries: int = 3
@@ -41,12 +41,12 @@ class CallerDouble:
     token: str | None = None
 
     def alert(self, text: object, senders_config: object) -> Report:
-        """Send an alert as the callers do. Raises what would end a caller's whole run."""
+        """Send an alert as the callers do. Raises the errors that end a caller's run."""
         payload = {"notification_text": text, "senders_config": senders_config}
         return self.post(json.dumps(payload))
 
     def post(self, data: str) -> Report:
-        """The loop itself, around a payload that is already JSON."""
+        """Send a JSON payload in the retry loop."""
         report = Report()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
         while True:

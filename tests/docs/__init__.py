@@ -1,1 +1,1 @@
-"""The documents: what they show is tried, and what they name is there."""
+"""The documents: their examples work, and the names in them exist."""

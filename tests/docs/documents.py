@@ -1,4 +1,4 @@
-"""Documents that tests follow: their fenced blocks, and what an answer in them has in common with a real one."""
+"""The documents' fenced blocks, and the comparison of their responses with real ones."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests import harness
 
 @dataclass
 class Block:
-    """A fenced block: its language, its text, and the heading that it stands under."""
+    """A fenced block: its language, its text and its heading."""
 
     language: str
     text: str
@@ -59,7 +59,7 @@ VOLATILE = {"task_id", "destination", "elapsed_ms", "message_id"}
 
 
 def shape(value: Any, name: str = "") -> Any:
-    """An answer with what differs from run to run replaced by its type."""
+    """A response, with varying values replaced by their types."""
     if isinstance(value, dict):
         return {key: shape(inner, key) for key, inner in value.items()}
     if isinstance(value, list):

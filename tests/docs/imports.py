@@ -1,4 +1,4 @@
-"""Which file of a crate uses which: each path in the sources, resolved to the file that defines what it names.
+"""The dependencies between a crate's files, from the paths in the sources.
 
 Read as text, without the compiler: tests, comments and strings are left out, paths in macros are not seen.
 """
@@ -15,7 +15,7 @@ DEFINED = re.compile(r"\b(?:fn|struct|enum|trait|type|const|static|union|mod|mac
 
 
 def without_tests(source: str) -> str:
-    """Rust source without comments, strings and whatever is compiled for tests alone."""
+    """Rust source without comments, strings and test code."""
     text = IGNORED.sub(" ", source)
     while match := TEST.search(text):
         text = text[: match.start()] + text[_end_of_item(text, match.end()) :]
@@ -23,7 +23,7 @@ def without_tests(source: str) -> str:
 
 
 def _end_of_item(text: str, start: int) -> int:
-    """Where the item ends that begins at ``start``: behind its semicolon or its closing brace."""
+    """The end of the item that begins at ``start``: after its semicolon or its closing brace."""
     depth = 0
     for place in range(start, len(text)):
         if text[place] == ";" and depth == 0:
@@ -75,7 +75,7 @@ class Crate:
         return {"::".join(other) for other in found if other is not None and other != module}
 
     def _exported(self, module: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """What a module hands on from others, by the name that it has here."""
+        """The items that a module re-exports, by their names in this module."""
         for match in USE.finditer(self._texts[module]):
             for path in paths(match[2]) if match[1] else ():
                 absolute = self._absolute(module, path.split("::"))
@@ -97,7 +97,7 @@ class Crate:
         return (*here, *path)
 
     def _definer(self, path: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        """The module that defines what a path names."""
+        """The module that defines the item of a path."""
         for _ in range(9):
             if not path:
                 return None
@@ -118,7 +118,7 @@ def _module(file: Path) -> tuple[str, ...]:
 
 
 def circles(edges: dict[str, set[str]]) -> list[list[str]]:
-    """Groups of modules of which each reaches each other."""
+    """Cycles: groups of modules that all depend on each other."""
     reached = {module: _reached(module, edges) for module in edges}
     groups = {
         tuple(sorted(other for other in reached[module] if module in reached.get(other, set()))) for module in edges

@@ -1,4 +1,4 @@
-"""A reader who follows a document word for word: an empty home, an engine host for the server, stand-ins."""
+"""A reader who runs all commands of a document, with an empty home, an engine host and stand-ins."""
 
 import json
 import os
@@ -14,18 +14,18 @@ from tests.engine_host.command import served
 from tests.harness import ROOT, Standin
 
 HOME = "/home/me"
-"""Whose home the documents' outputs show."""
+"""The user in the documents' outputs."""
 
 FIRST_STEPS = [
     block
     for block in blocks((ROOT / "docs" / "five-minutes.md").read_text(encoding="utf-8"))
     if block.heading.startswith(("## 1.", "## 2."))
 ]
-"""The steps of docs/five-minutes.md with which other pages begin: the server, then the notifier."""
+"""The steps of docs/five-minutes.md that other pages need: the server, then the notifier."""
 
 
 class Reader:
-    """Someone who types what the page says, in an empty home.
+    """Runs the commands of a page in an empty home.
 
     :param others: programs that the page uses besides, by their names.
     """
@@ -55,7 +55,7 @@ class Reader:
         path.chmod(0o755)
 
     def types(self, block: Block) -> str:
-        """Run a block to its end; gives its output. What a block exports is there for those that follow."""
+        """Run a block, and return its output. Later blocks have its exported variables."""
         process = subprocess.run(
             self._command(block, f"env -0 > {self._exported}"),
             capture_output=True,
@@ -71,12 +71,12 @@ class Reader:
 
     @contextmanager
     def keeps_running(self, block: Block) -> Iterator[None]:
-        """Run a block in a terminal of its own until the end."""
+        """Run a block in a separate terminal until the end of the test."""
         with served(self._command(block), self.environment, self.home) as self.url:
             yield
 
     def compare_all(self, rest: list[Block]) -> list[str]:
-        """Type every block, and hold each output against the one that the page shows behind it."""
+        """Run every block, and compare its output with the page's."""
         outputs: list[str] = []
         for block in rest:
             if block.language == "bash":

@@ -1,4 +1,4 @@
-"""docs/alert-tables.md, followed word for word on an engine host."""
+"""docs/alert-tables.md: its commands run on an engine host."""
 
 from functools import partial
 from pathlib import Path

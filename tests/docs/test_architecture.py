@@ -1,4 +1,4 @@
-"""The layers that docs/architecture.md shows are those of the sources: each module uses what is below it alone."""
+"""The layers in docs/architecture.md are those of the sources: each module uses only lower modules."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ LAYER = {module: number for number, modules in enumerate(diagram.LAYERS.values()
 
 
 def uses(module: str) -> set[str]:
-    """The other modules that a module names, tests aside."""
+    """The modules that a module uses, without its tests."""
     folder = CRATES.get(module, CORE / module)
     files = sorted(folder.rglob("*.rs")) if folder.is_dir() else [CORE / f"{module}.rs"]
     root = "notifier_core" if module in CRATES else "crate"
@@ -97,7 +97,7 @@ def test_the_imports_of_a_file_are_found(tmp_path: Path) -> None:
 
 MAX_FILE, MAX_FUNCTION = 400, 60
 TABLES = {"level_and_text", "hint", "misreply"}
-"""Functions that are one match: a line for each event, each trouble of a store, each fault."""
+"""Functions with a single match: a line for each event, each store error, each fault."""
 
 
 def production(file: Path) -> list[str]:
@@ -108,7 +108,7 @@ def production(file: Path) -> list[str]:
 
 
 def is_test(file: Path) -> bool:
-    """Whether it is compiled for tests alone."""
+    """Whether it is compiled only for tests."""
     if "tests" in (*file.relative_to(ROOT).parts, file.stem):
         return True
     declared = re.compile(rf"#\[cfg\(test\)\]\n(?:pub )?mod {file.stem};")
@@ -117,7 +117,7 @@ def is_test(file: Path) -> bool:
 
 
 def functions(lines: list[str]) -> Iterator[tuple[str, int]]:
-    """The name and the number of lines of each function, as rustfmt lays them out."""
+    """The name and the number of lines of each function."""
     for start, line in enumerate(lines):
         head = re.match(r"(\s*)(?:pub(?:\([^)]*\))? )?(?:const |async |unsafe )*fn (\w+)", line)
         if head and not line.endswith((";", "}")):

@@ -1,4 +1,4 @@
-"""docs/channels.md: every example is sent, and every error that it lists comes true."""
+"""docs/channels.md: every example is delivered, and every listed error has its reason."""
 
 import json
 import re
@@ -29,7 +29,7 @@ def examples(text: str) -> list[str]:
 
 
 def at_the_standin(channel: ChannelSpec, configuration: Mapping[str, Any], standin: Standin) -> dict[str, Any]:
-    """The same destination, but for where it is: a place that no other test has."""
+    """The same destination at a unique path of the stand-in."""
     number = next(NUMBERS)
     own = channel.at(standin, number)
     place = standin.url + channel.path_of(number).removesuffix(channel.path)
@@ -96,7 +96,7 @@ def test_every_channel_has_the_date_of_its_last_check() -> None:
 
 @dataclass
 class ErrorListEntry:
-    """A line of a list of errors: a reply that some channel gives, and the reason that comes of it."""
+    """An entry of a list of errors: a provider's reply, and its reason."""
 
     sender: str
     status: int
@@ -129,7 +129,7 @@ def entries_of(name: str, reply: str, reasons: list[str]) -> list[ErrorListEntry
 
 
 def full_body(name: str, words: str) -> str:
-    """The reply of which the list shows the one member that matters."""
+    """The complete reply for the member in the list."""
     if name == "telegram":
         moved = {"parameters": {words: -1001234567891}} if words == "migrate_to_chat_id" else {}
         return json.dumps({"ok": False, "description": words, **moved})
@@ -156,4 +156,4 @@ def test_a_reply_gives_the_reason_in_the_list(
 
 
 ENDS_AT_ONCE = {"delivery_timeout": "1s", "initial_backoff": "2s"}
-"""The next attempt would come too late: nothing of one test is left when the next begins."""
+"""The retry would be after the deadline, so no delivery outlasts its test."""

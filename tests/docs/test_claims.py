@@ -1,4 +1,4 @@
-"""Claims of the pages that no other test of the documents holds."""
+"""Statements of the pages that no other test checks."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def page(name: str) -> str:
-    """A page's text, its line ends as blanks."""
+    """A page's text with blanks in place of line ends."""
     return " ".join((ROOT / name).read_text(encoding="utf-8").split())
 
 

@@ -1,4 +1,4 @@
-"""docs/configuration.md: its list of arguments, which the code writes, against the plugin's docstring and triggers."""
+"""docs/configuration.md: its generated list of arguments matches the plugin's docstring and triggers."""
 
 import json
 import re
@@ -22,7 +22,7 @@ class Argument:
     values: str
 
     def examples(self) -> set[str]:
-        """The bounds, the words, or the one example."""
+        """The bounds, the possible values, or the example."""
         return set(re.findall(r"`([^`]+)`", self.values)) or set(self.values.split(" to "))
 
 
@@ -40,7 +40,7 @@ def docstring() -> dict[str, dict[str, Any]]:
 
 
 def size(text: str) -> float | None:
-    """A number, or a duration in seconds; None for what is neither."""
+    """A number, or a duration in seconds; None: neither."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|min|h|d)?", text)
     return float(found[1]) * UNITS.get(found[2], 1) if found else None
 
@@ -55,7 +55,7 @@ def test_the_list_is_parsed() -> None:
 
 
 def in_the_form() -> list[Argument]:
-    """Those that the docstring names: most triggers need no other."""
+    """The common arguments, which the docstring names."""
     return [argument for argument in documented() if argument.name in docstring()]
 
 

@@ -1,4 +1,4 @@
-"""The documents of the configuration file and the command line: every file in them is one, every command too."""
+"""The documents of the configuration file and the command line: all files and commands in them are valid."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ FILE_PAGE = (ROOT / "docs" / "configuration-file.md").read_text(encoding="utf-8"
 
 
 def toml(document: Path) -> str:
-    """All of a document's TOML, which makes up one file."""
+    """The document's TOML blocks, joined to one file."""
     return "\n".join(block.text for block in blocks(document.read_text(encoding="utf-8")) if block.language == "toml")
 
 
@@ -58,7 +58,7 @@ def test_an_example_is_valid_has_a_purpose_and_is_linked(example: Path) -> None:
 
 
 def commands() -> list[str]:
-    """Every command line of ours that a document shows."""
+    """The notifier's command lines in a document."""
     found = []
     for document in DOCUMENTS:
         for block in blocks(document.read_text(encoding="utf-8")):
@@ -90,7 +90,7 @@ def fields(entries: str) -> set[str]:
 
 
 def of_the_file(sender: str) -> set[str]:
-    """The parameters of a sender that only the file may set."""
+    """The parameters of a sender that only a configuration file may set."""
     return {one["name"] for one in REGISTRY[sender]["parameters"] if one["operator_only"]}
 
 

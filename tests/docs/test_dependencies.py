@@ -32,7 +32,7 @@ IN_THE_WHEEL = ["Cargo.toml", "core/Cargo.toml", "jetstream/Cargo.toml"]
 
 
 def members() -> list[str]:
-    """The crates of the workspace, and the fuzz targets, which are not."""
+    """The workspace's crates and the fuzz targets."""
     return ["Cargo.toml", *(f"{member}/Cargo.toml" for member in [*toml("Cargo.toml")["workspace"]["members"], "fuzz"])]
 
 
@@ -86,7 +86,7 @@ def test_every_python_package_has_a_row_and_every_row_a_package(requirements: st
 
 
 def is_allowed(expression: str, allowed: set[str]) -> bool:
-    """Whether an SPDX expression can be met: AND binds more tightly than OR."""
+    """Whether the allowed licences satisfy an SPDX expression. AND has precedence over OR."""
     expression = expression.replace("/", " OR ")
     while group := re.search(r"\(([^()]*)\)", expression):
         name = "allowed" if is_allowed(group[1], allowed) else "refused"

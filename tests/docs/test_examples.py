@@ -1,4 +1,4 @@
-"""Every example runs, and comes out as it says."""
+"""Every example runs with the documented result."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""docs/history.md and the files it names: every query is run over rows that a history really has."""
+"""docs/history.md and its files: every query runs on real history rows."""
 
 import json
 import re
@@ -26,7 +26,7 @@ PANELS = {panel["title"]: panel["targets"][0]["rawSql"] for panel in DASHBOARD["
 
 @pytest.fixture
 def history(table: Table) -> list[str]:
-    """Rows of all kinds, as the plugin has written them."""
+    """Rows of all kinds that the plugin wrote."""
     table.standin.rule("/hook/team", reply={"status": 503, "body": ""}, times=1)
     table.standin.rule("/hook/team", reply={"status": 404, "body": "no"}, times=1)
     silence = "[[silences]]\nname = 'night'\nmatch = { level = 'info' }\nuntil = 2099-01-01T00:00:00Z\n"
@@ -50,7 +50,7 @@ def history(table: Table) -> list[str]:
 
 
 def run(database: datafusion.SessionContext, sql: str) -> list[dict[str, Any]]:
-    """The rows of a query; times are left out, as Python has none of nanoseconds."""
+    """The rows of a query, without times, because Python has no nanoseconds."""
     table = database.sql(sql).to_arrow_table()
     times = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
     found: list[dict[str, Any]] = table.drop_columns(times).to_pylist()

@@ -1,4 +1,4 @@
-"""The promises and differences that the documents state, and the tests that hold them."""
+"""The promises and differences in the documents, and the tests that verify them."""
 
 import re
 
@@ -65,7 +65,7 @@ MIGRATION = {
     ),
     "needs `httpx` and `twilio`": ("test_the_wheel_needs_no_other_package",),
 }
-"""For each row of the table in docs/migration.md, by its first column, the tests that hold it."""
+"""The tests for each row of the table in docs/migration.md, by its first column."""
 
 
 PROMISES = {

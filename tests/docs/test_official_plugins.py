@@ -1,4 +1,4 @@
-"""docs/official-plugins.md: its file is the example, and the texts of the plugins are routed by it as the page says."""
+"""docs/official-plugins.md: its file is the example, and routes the plugins' texts as documented."""
 
 import re
 import shlex
@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def receivers(file: Path, text: str) -> tuple[list[str], str | None]:
-    """Who gets an official plugin's text, and the silence that stops it."""
+    """The receivers of an official plugin's text, and the silence that mutes it."""
     routing = run("routes", file, "--text", text, "--at", "2026-12-01T00:00:00Z", "--format", "json").json
     return [reached["name"] for reached in routing["receivers"]], routing["suppressed_by"]
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/channels.md are of what the notifier sends today, and so is the body that is shown for http."""
+"""The pictures of docs/channels.md and the body for http are those of the current code."""
 
 import json
 import re
@@ -15,7 +15,7 @@ OVERVIEW = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 @pytest.fixture(scope="module")
 def bodies() -> dict[str, str]:
-    """What each channel would be sent of its rich example."""
+    """The rich example's message of each channel."""
     return payloads((*DRAWN_SENDERS, "http"))
 
 

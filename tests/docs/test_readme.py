@@ -1,4 +1,4 @@
-"""README.md: every rule of the plugin registry's validator, and every curl example, run."""
+"""README.md: the rules of the plugin registry's validator, and the curl examples."""
 
 import json
 import os
@@ -28,11 +28,11 @@ SECTIONS = [
     "## Troubleshooting",
     "## Questions/Comments",
 ]
-"""In the order in which the validator wants their first occurrences, be it inside a longer heading."""
+"""In the order of their first occurrences, which the validator requires. A longer heading may contain them."""
 
 
 def section(name: str) -> str:
-    """What stands under a heading of the second level."""
+    """The text under a heading of the second level."""
     _, _, rest = README.partition(f"\n## {name}\n")
     return rest.partition("\n## ")[0]
 
@@ -164,7 +164,7 @@ def test_the_installed_version_is_cargos() -> None:
 
 @pytest.fixture
 def endpoint(engine_host: EngineHost, standin: Standin, monkeypatch: pytest.MonkeyPatch) -> EngineHost:
-    """The trigger as the README creates it, its Twilio the stand-in, the credentials in the environment."""
+    """The README's trigger, with the stand-in as Twilio and credentials in the environment."""
     monkeypatch.setenv("INFLUXDB3_AUTH_TOKEN", str(engine_host.token))
     monkeypatch.setenv("TWILIO_SID", "AC" + "0" * 32)
     monkeypatch.setenv("TWILIO_TOKEN", "0" * 32)
@@ -173,7 +173,7 @@ def endpoint(engine_host: EngineHost, standin: Standin, monkeypatch: pytest.Monk
 
 
 def run(example: str, engine: EngineHost, standin: Standin) -> Any:
-    """Run a block with the hosts replaced by ours, by curl where there is one, and read the answer."""
+    """Run a block with the stand-in's hosts, with curl if it is installed, and return the response."""
     command = example.replace("http://localhost:8181", engine.url)
     for host in ("hooks.slack.com", "discord.com", "api.twilio.com"):
         command = command.replace(f"https://{host}", standin.url)

@@ -1,4 +1,4 @@
-"""docs/ten-minutes.md, followed word for word: an empty home, a server, and two stand-ins that get a message each."""
+"""docs/ten-minutes.md: its commands run in an empty home, and two stand-ins each get a message."""
 
 import json
 from pathlib import Path

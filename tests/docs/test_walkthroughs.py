@@ -1,4 +1,4 @@
-"""The pages of the beginning, followed word for word, and what each page of commands has in it."""
+"""The introductory pages: their commands run, and each page is complete."""
 
 import json
 import re
@@ -111,7 +111,7 @@ def test_troubleshooting_has_every_error_code_and_no_other() -> None:
 
 
 def error_codes() -> set[str]:
-    """Those that the sources give: of a request's error, and of the plugin file."""
+    """The codes in the sources: of request errors, and of the plugin file."""
     found = {"wheel_missing"}
     for place in ("core/src/api", "core/src/plugin", "src", "core/src/routing", "core/src/config"):
         for file in (ROOT / place).rglob("*.rs"):

@@ -15,7 +15,7 @@ from tests.harness.preload import preloaded
 
 @pytest.fixture
 def isolation(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture[str]) -> Iterator[IsolationCheck]:
-    """Sends to what is hostile and looks whether it holds; no panic may have happened by the test's end."""
+    """The shared check of the fault tests. At the end of the test it checks that there was no panic."""
     yield IsolationCheck(triggers, standin)
     printed = capfd.readouterr()
     assert "internal error at" not in printed.err
@@ -23,7 +23,7 @@ def isolation(triggers: Triggers, standin: Standin, capfd: pytest.CaptureFixture
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Ends what was begun."""
+    """Cleans up at the end of the test."""
     with ExitStack() as stack:
         yield stack
 
@@ -43,5 +43,5 @@ def site(tmp_path: Path, standin: Standin, stack: ExitStack) -> Site:
 
 @pytest.fixture
 def jumping_clock(tmp_path: Path) -> Mapping[str, str]:
-    """The environment of a process whose wall clock jumps by hours all the time."""
+    """Environment variables for a process whose wall clock jumps by hours."""
     return preloaded(ROOT / "tests" / "faults" / "clock.c", tmp_path)

@@ -25,13 +25,13 @@ FIRST, SECOND = "10.14.0", "10.15.0"
 
 
 def ip(*words: object) -> None:
-    """``ip`` of iproute2."""
+    """Run ``ip`` of iproute2."""
     subprocess.run(["ip", *map(str, words)], check=True)
 
 
 @pytest.fixture
 def there(stack: ExitStack) -> list[str]:
-    """What lets a command run in the server's network."""
+    """The command prefix for the server's network namespace."""
     here = os.readlink("/proc/self/ns/net")
     holder = stack.enter_context(subprocess.Popen(["unshare", "--net", "sleep", "600"]))
     stack.callback(holder.kill)
@@ -48,7 +48,7 @@ def there(stack: ExitStack) -> list[str]:
 
 @pytest.fixture
 def distant(tmp_path: Path, there: list[str]) -> Iterator[NatsServer]:
-    """The NATS server, as it is reached by the second link."""
+    """The NATS server, with its address on the second link."""
     everywhere = "0.0.0.0"  # noqa: S104 - of a network that ends with the test
     with NatsServer(tmp_path / "nats", host=everywhere, address=f"{SECOND}.2", inside=there) as server:
         yield server
@@ -58,7 +58,7 @@ def distant(tmp_path: Path, there: list[str]) -> Iterator[NatsServer]:
 def test_a_process_with_lost_packets_to_nats_sends_no_sms_twice(
     tmp_path: Path, standin: Standin, stack: ExitStack, there: list[str], distant: NatsServer
 ) -> None:
-    """The one test of this file; its name says it."""
+    """Drops the packets of the connection to NATS after the first SMS."""
     site = Streams(tmp_path, standin, stack, distant)
     (tmp_path / "other").mkdir()
     other = Streams(tmp_path / "other", standin, stack, distant)
@@ -67,7 +67,7 @@ def test_a_process_with_lost_packets_to_nats_sends_no_sms_twice(
     _, trigger = site.start({"response_timeout": "100ms"})
     keep_waiting(trigger, standin, texts)
     link = [*there, "ip", "link", "set", "far0"]
-    # From here on nothing closes a connection, and nothing refuses one.
+    # From here on packets are dropped: no connection is closed or refused.
     subprocess.run([*link, "down"], check=True)
     time.sleep(6)
     assert counts(standin)[1] == Counter(), "it cannot note its attempts"

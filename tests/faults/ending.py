@@ -1,6 +1,6 @@
-"""Ends while a log line is being written: ``python -m tests.faults.ending URL``; nobody answers at the URL.
+"""Exits while a log line is being written: ``python -m tests.faults.ending URL``, where no server listens at the URL.
 
-The thread that writes wants the interpreter back when the line is written, and the interpreter takes a second to end.
+The log thread needs the interpreter after it has written the line, and the interpreter takes a second to exit.
 """
 
 import json
@@ -13,7 +13,7 @@ import influxdb3_notifier
 
 
 class Lingering:
-    """Takes its time when it goes."""
+    """Takes 1 s to be deleted."""
 
     def __init__(self) -> None:
         self._sleep = time.sleep
@@ -38,10 +38,10 @@ class SlowLocal:
 
 
 def main(url: str) -> None:
-    """Have a delivery end after its call was answered, and end while that is logged."""
+    """Start a delivery that ends after the response, and exit while its end is logged."""
     module = types.ModuleType("lingering")
     module.lingering = Lingering()  # type: ignore[attr-defined]
-    # Of all objects, those of modules go once the interpreter has begun to end.
+    # Only objects in modules are deleted after the interpreter has begun to exit.
     sys.modules["lingering"] = module
     local = SlowLocal()
     body = {"notification_text": "x", "senders_config": {"http": {"http_webhook_url": url}}}

@@ -1,6 +1,6 @@
-"""Notifies, forks, and notifies again from both: ``python -m tests.faults.forked URL SILENT_URL``.
+"""Notifies, forks, and notifies again from both processes: ``python -m tests.faults.forked URL SILENT_URL``.
 
-Prints a line of JSON for each answer: ``who``, ``status``, ``body``, ``rows`` of the history that the call has written.
+Prints a line of JSON for each response: ``who``, ``status``, ``body``, ``rows`` of the history that the call wrote.
 """
 
 import json
@@ -24,7 +24,7 @@ def notify(who: str, url: str, arguments: dict[str, str]) -> None:
 
 
 def in_flight() -> int:
-    """How many deliveries have not ended, by a call of another configuration file: it writes no row of ours."""
+    """The number of unfinished deliveries. The call has another configuration file, so it does not write a row."""
     view: tuple[Any, ...] = influxdb3_notifier.process_request(
         1, RecordingLocal(), {"view": "status"}, {}, b"", {"config_file_path": "/another"}
     )
@@ -32,7 +32,7 @@ def in_flight() -> int:
 
 
 def main(url: str, silent: str) -> None:
-    """Have a kept connection, a delivery under way and a row of the history that waits, then fork."""
+    """Fork with a pooled connection, a delivery in flight and a waiting history row."""
     background = {"response_timeout": "0s", "attempt_timeout": "1s", "max_attempts": "1"}
     notify("before", f"{url}/hook/fork", {})
     notify("background", silent, background)

@@ -1,4 +1,4 @@
-"""Callers that go on while processes are killed, and the account of what they were told."""
+"""Callers that send requests while processes are killed, and checks of all accepted notifications."""
 
 import http.client
 import json
@@ -17,18 +17,18 @@ from tests.harness import Process, Response, Standin, eventually
 
 CALLERS = 4
 ARGUMENTS = {"response_timeout": "200ms", "max_in_flight": "200"}
-"""Of a trigger whose process is killed."""
+"""The arguments of a trigger whose process is killed."""
 
 
 class Load:
-    """Callers that send one notification after the other to whichever process there is."""
+    """Callers that send notifications one by one to the running process."""
 
     def __init__(self, name: str = "message") -> None:
         self._name = name
         self.accepted: list[str] = []
-        """Texts of which the caller was told that they were accepted."""
+        """The texts of accepted notifications."""
         self.unexpected: list[Response] = []
-        """Answers that say neither that nor that it is to come later."""
+        """Responses with another status than 200 and 503."""
         self.trigger: Any = None
         self._numbers = iter(range(1_000_000))
         self._lock = threading.Lock()
@@ -47,7 +47,7 @@ class Load:
         assert [response.text for response in self.unexpected] == []
 
     def has_more_than(self, count: int) -> bool:
-        """Whether so many have been accepted."""
+        """Whether more than ``count`` notifications were accepted."""
         return len(self.accepted) > count
 
     def _run(self) -> None:
@@ -58,7 +58,7 @@ class Load:
             try:
                 response = self.trigger.notify(body, timeout=5)
             except (OSError, http.client.HTTPException, AttributeError):
-                # Nobody is there, or it was killed before it had answered: nothing is known of this one.
+                # No process runs, or it was killed before its response. The notification may be accepted.
                 time.sleep(0.02)
                 continue
             if response.status == 200:
@@ -70,7 +70,7 @@ class Load:
 
 
 def each_has_one_key(standin: Standin) -> None:
-    """However often a webhook was called with a message, it was under one idempotency key."""
+    """Check that all webhook requests with one message have one idempotency key."""
     keys: dict[str, set[str]] = {}
     for request in standin.requests(HOOK):
         key = dict(map(tuple, request["headers"]))["idempotency-key"]
@@ -79,7 +79,7 @@ def each_has_one_key(standin: Standin) -> None:
 
 
 class Notifier:
-    """A process, with callers of its own if it is loaded."""
+    """A process, with callers if ``loaded``."""
 
     def __init__(self, site: Streams, stack: ExitStack, name: str = "message", *, loaded: bool = True) -> None:
         self.site = site
@@ -90,13 +90,13 @@ class Notifier:
             stack.enter_context(self.load)
 
     def again(self) -> None:
-        """Kill it, and start another."""
+        """Kill the process, and start a new one."""
         self.engine.kill()
         self.engine, self.load.trigger = self.site.start(ARGUMENTS)
 
 
 class WorkerProcess:
-    """A process that takes over."""
+    """A worker process, which recovers deliveries of killed processes."""
 
     def __init__(self, site: Streams) -> None:
         self.site = site
@@ -106,14 +106,14 @@ class WorkerProcess:
         return self.site.worker(log=subprocess.DEVNULL)
 
     def again(self) -> None:
-        """Kill it, and start another."""
+        """Kill the process, and start a new one."""
         self.process.kill()
         self.process.wait()
         self.process = self._start()
 
 
 def accounted_for(site: Streams, accepted: list[str], place: str) -> None:
-    """Each was delivered; an SMS at most once, and where it was not, nobody knows and it is a dead letter."""
+    """Check that every webhook was delivered, and every SMS once or is an ambiguous dead letter."""
     hooks = Counter(json.loads(request["body"])["message"] for request in site.standin.requests(HOOK))
     sent = Counter(message["text"] for message in site.standin.messages() if message["provider"] == "twilio")
     done = command("outbox", "list", "--state", "dead", "--limit", "100000", "--format", "json", place)
@@ -130,12 +130,12 @@ def accounted_for(site: Streams, accepted: list[str], place: str) -> None:
 
 
 def until_all_have_ended(place: str, lapse: Callable[[], object] = lambda: None) -> None:
-    """Wait until no delivery waits any more."""
+    """Wait until no delivery is waiting."""
 
     def is_empty() -> bool:
         lapse()
         waiting = command("outbox", "list", "--state", "waiting", "--format", "json", place)
-        # While there is no leader it says that it cannot look.
+        # Without a leader the command fails.
         return bool(waiting.json.get("deliveries") == [])
 
     eventually(is_empty, "all have ended", timeout=120)

@@ -21,13 +21,13 @@ TURNS = 3
 
 
 def ip(*words: object) -> None:
-    """``ip`` of iproute2."""
+    """Run ``ip`` of iproute2."""
     subprocess.run(["ip", *map(str, words)], check=True)
 
 
 @pytest.fixture
 def places() -> Iterator[list[tuple[str, list[str]]]]:
-    """Three namespaces on a bridge."""
+    """Three network namespaces on a bridge."""
     ip("link", "add", "notifier", "type", "bridge")
     ip("addr", "add", "10.14.0.1/24", "dev", "notifier")
     ip("link", "set", "notifier", "up")
@@ -50,7 +50,7 @@ def places() -> Iterator[list[tuple[str, list[str]]]]:
 def test_a_server_that_is_cut_off_and_comes_back_loses_nothing(
     tmp_path: Path, standin: Standin, places: list[tuple[str, list[str]]]
 ) -> None:
-    """The one test of this file; its name says it."""
+    """Disconnects one server of the cluster, and reconnects it."""
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster(tmp_path / "cluster", places))
         site = Streams(tmp_path, standin, stack, cluster.servers[0])

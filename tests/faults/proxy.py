@@ -1,4 +1,4 @@
-"""A proxy on loopback that tunnels, and notes what it was asked for."""
+"""A loopback proxy for tunnels that records its requests."""
 
 import socket
 import threading
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class TunnelProxy:
-    """Answers ``CONNECT`` for any host by a connection to ``port`` on loopback.
+    """Connects each ``CONNECT`` request to ``port`` on loopback, for any host.
 
     :param status: what it answers instead, such as ``407 Proxy Authentication Required``.
     """

@@ -1,4 +1,4 @@
-"""A plugin directory with an outbox, the processes that use it, and who ends them."""
+"""A plugin directory with an outbox, and the processes that use it."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ PATIENT = {
     "max_attempts": "100",
     "attempt_timeout": "5s",
 }
-"""Arguments of a trigger whose deliveries outlast a restart."""
+"""Trigger arguments with which deliveries continue after a restart."""
 
 DESTINATIONS = """
 [settings]
@@ -45,7 +45,7 @@ CONFIG = {"config_file_path": "notifier.toml", **PATIENT}
 
 
 class Site:
-    """A plugin directory with an outbox in it, and engines that use it one after the other, or at once."""
+    """A plugin directory with an outbox, and engine processes that use it in sequence or at the same time."""
 
     def __init__(self, directory: Path, standin: Standin, stack: ExitStack) -> None:
         self.directory = directory
@@ -69,7 +69,7 @@ class Site:
         self.config.write_text(text)
 
     def change(self, old: str, new: str) -> None:
-        """Put something else in the configuration file."""
+        """Replace a text in the configuration file."""
         text = self.config.read_text()
         assert old in text
         self.configure(text.replace(old, new))
@@ -81,29 +81,29 @@ class Site:
         environment: Mapping[str, str] | None = None,
         privileged: bool = True,
     ) -> tuple[ProcessEngine, Trigger]:
-        """A new process with one trigger."""
+        """Start a process with one trigger."""
         engine = self._stack.enter_context(
             ProcessEngine(self.directory, environment={"OUTBOX_KEY": KEY, **(environment or {})}, privileged=privileged)
         )
         return engine, Triggers(engine, self._stack).create({**CONFIG, **(arguments or {})})
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What the file holds."""
+        """The result of an SQL statement on the outbox file."""
         with closing(sqlite3.connect(self.outbox)) as db, db:
             return db.execute(sql).fetchall()
 
     def lapse(self) -> None:
-        """As if no process had been heard of for a lease."""
+        """Expire the leases of all processes."""
         self.rows("DELETE FROM owners")
 
     def states(self) -> list[str]:
-        """Of all deliveries, in order."""
+        """The states of all deliveries, in order."""
         return [state for (state,) in self.rows("SELECT state FROM deliveries ORDER BY request, delivery_index")]
 
     def killed_and_started_again(
         self, engine: ProcessEngine, arguments: Mapping[str, str] | None = None, **environment: str
     ) -> Trigger:
-        """Kill the process; start another, which finds that its owner is dead."""
+        """Kill the process, and start a new one, which takes over its deliveries."""
         engine.kill()
         _, trigger = self.start(arguments, environment=environment)
         return trigger
@@ -115,19 +115,19 @@ def to(receiver: str, text: str = "hi", **more: object) -> dict[str, object]:
 
 
 def wake(trigger: Trigger) -> None:
-    """Call the trigger, so that it takes over what is there; the call itself sends nothing."""
+    """Call the trigger without destinations, so that it recovers stored deliveries."""
     assert trigger.notify({"notification_text": "x", "senders_config": {}}).status == 200
 
 
 def arrived(standin: Standin, path: str, count: int) -> list[dict[str, Any]]:
-    """Requests at a path, as soon as there are so many."""
+    """Wait for ``count`` requests at a path, and return them."""
     return list(
         eventually(lambda: found if len(found := standin.requests(path)) >= count else [], f"{count} at {path}")
     )
 
 
 def one_key(requests: list[dict[str, Any]]) -> str:
-    """The idempotency key that all of them carry."""
+    """The idempotency key that all these requests share."""
     keys = {dict(map(tuple, request["headers"]))["idempotency-key"] for request in requests}
     assert len(keys) == 1
     return str(keys.pop())

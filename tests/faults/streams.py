@@ -23,20 +23,20 @@ class Streams(Site):
         self.use(server.url)
 
     def use(self, servers: str, more: str = "") -> None:
-        """Name other servers in the configuration file."""
+        """Set the servers in the configuration file."""
         lines = self.config.read_text().splitlines()
         lines = [line for line in lines if not line.startswith(("outbox =", "nats_", "delivered_by"))]
         place = lines.index("[settings]") + 1
         self.configure("\n".join([*lines[:place], f'outbox = "{servers}"', *more.splitlines(), *lines[place:], ""]))
 
     def lapse(self) -> None:
-        """As if half a minute had passed since the last sign of those that are no more."""
+        """Expire the leases of dead processes."""
         self.server.lapse()
 
     def worker(
         self, *options: str, log: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
     ) -> Process:
-        """A worker of the same configuration."""
+        """Start a worker with the same configuration."""
         process = start_program(
             "influxdb3_notifier.__main__",
             ["worker", "--config", str(self.config), *options],
@@ -51,7 +51,7 @@ class Streams(Site):
 
 
 def until_line(process: Process, part: str) -> str:
-    """The first line of a worker's that holds this."""
+    """Wait for the first line of a worker's output that contains ``part``."""
     assert process.stderr is not None
     for line in process.stderr:
         if part in line:

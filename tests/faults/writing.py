@@ -21,7 +21,7 @@ class Calls:
         self.written = 0
 
     def write(self, rows: int) -> float:
-        """Write so many rows, whose texts go on counting; gives back the seconds that the call took."""
+        """Write ``rows`` rows with consecutive numbers as texts; returns the duration of the call in seconds."""
         numbers = range(self.written, self.written + rows)
         self.written += rows
         batch = [{"message": str(number), "host": f"db{number % 7}", "time": number} for number in numbers]
@@ -31,7 +31,7 @@ class Calls:
 
 
 def main(path: str) -> None:
-    """Call as often as is asked for."""
+    """Make a call for each line of standard input."""
     calls = Calls({"config_file_path": path})
     for line in sys.stdin:
         took = calls.write(int(line))

@@ -1,16 +1,16 @@
-"""What tests, demo and benchmark stand on.
+"""Shared support of tests, demo and benchmark.
 
-``http``            one request, one answer
-``processes``       waiting for what comes to be; where the repository is
-``standin``         the stand-in providers, and their control
-``engines``         a Processing Engine, whichever it is: :class:`Engine`
-``real_server``     a server of InfluxDB 3, which ``INFLUXDB3`` names
-``process_engine``  an engine host in a process of its own
+``http``            an HTTP client
+``processes``       waiting for conditions and processes; the paths of the repository
+``standin``         the stand-in providers and their control interface
+``engines``         the interface of a Processing Engine: :class:`Engine`
+``real_server``     a server of InfluxDB 3, from the program in ``INFLUXDB3``
+``process_engine``  an engine host in a separate process
 ``programs``        Python programs as processes, which start without their imports
-``triggers``        makes triggers for a test, and notifies by them
+``triggers``        triggers of a test, and requests to them
 ``nats``            NATS servers
-``preload``         other names, files or clocks for a process
-``cable``           a connection that can be cut and healed
+``preload``         libraries that change names, files or clocks of a process
+``cable``           a proxy that simulates a broken network
 """
 
 from tests.harness.engines import Engine, Server, authenticated, post, start_engine, write_lp

@@ -1,4 +1,4 @@
-"""Libraries that a process loads before the C library, to have other names, files or clocks than the machine's."""
+"""Libraries that a process loads before the C library, to change its names, files or clocks."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 
 def preloaded(source: Path, directory: Path) -> dict[str, str]:
-    """The environment of a process that loads this C file first, built into ``directory``. Skips the test off Linux."""
+    """Build a C file into ``directory``, and return the variables that load it. Skips the test except on Linux."""
     if sys.platform != "linux":
         pytest.skip("a library can be preloaded on Linux only")
     library = directory / f"{source.stem}.so"

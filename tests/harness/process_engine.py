@@ -1,4 +1,4 @@
-"""An engine host in a process of its own: with another environment, with few descriptors, to be forked or killed."""
+"""An engine host in a separate process, for tests with another environment, few descriptors, forks or kills."""
 
 import ctypes
 import json
@@ -19,7 +19,7 @@ from tests.harness.programs import start_program
 
 
 def drop_capabilities() -> None:
-    """Take from this process and its children what lets the superuser pass over file modes (capabilities(7))."""
+    """Drop the capabilities that let the superuser ignore file modes (capabilities(7))."""
     pr_capbset_drop, cap_dac_override, cap_dac_read_search = 24, 1, 2
     libc = ctypes.CDLL(None, use_errno=True)
     for capability in (cap_dac_override, cap_dac_read_search):
@@ -72,7 +72,7 @@ class ProcessEngine:
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The id of the process."""
         return self.process.pid
 
     @property
@@ -81,7 +81,7 @@ class ProcessEngine:
         return self._url
 
     def errors(self) -> str:
-        """What the process has printed to standard error."""
+        """The process's standard error output."""
         return self._errors.read_text(errors="replace")
 
     def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
@@ -89,12 +89,12 @@ class ProcessEngine:
         self._control("POST", "triggers", {"name": name, **options})
 
     def delete_trigger(self, name: str) -> None:
-        """Disable and delete a trigger, if the process is still there."""
+        """Disable and delete a trigger, if the process still runs."""
         if self.process.poll() is None:
             self._control("DELETE", f"triggers/{quote(name)}")
 
     def run_schedule(self, name: str) -> None:
-        """Make a scheduled trigger's call now; returns when it has returned."""
+        """Make a scheduled trigger's call now, and wait until it returns."""
         self._control("POST", f"run/{quote(name)}")
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
@@ -102,11 +102,11 @@ class ProcessEngine:
         return list(self._control("GET", "logs" if trigger is None else f"logs?trigger={quote(trigger)}"))
 
     def lines(self) -> list[str]:
-        """What was written to the database, as line protocol."""
+        """The lines that were written to the database."""
         return list(self._control("GET", "lines?db=notifications"))
 
     def stop(self) -> None:
-        """End the process, and see that it ends."""
+        """Stop the process, and wait until it exits."""
         if self.process.poll() is None:
             assert self.process.stdin is not None
             self.process.stdin.close()
@@ -118,7 +118,7 @@ class ProcessEngine:
                 raise
 
     def kill(self) -> None:
-        """End the process at once, by SIGKILL."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self.process.wait()
 

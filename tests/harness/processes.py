@@ -1,4 +1,4 @@
-"""Waiting for what comes to be, processes of ours that say when they are ready, and where the repository is."""
+"""Waiting for conditions and for processes to be ready, and the paths of the repository."""
 
 import json
 import random
@@ -14,27 +14,27 @@ PLUGIN = ROOT / "notifier_plugin.py"
 
 
 class Process(Protocol):
-    """What :class:`subprocess.Popen` and a forked process have."""
+    """The common interface of :class:`subprocess.Popen` and a forked process."""
 
     pid: int
 
     @property
     def stdin(self) -> IO[str] | None:
-        """Where the process reads from, if that is a pipe."""
+        """The pipe to standard input, if there is one."""
 
     @property
     def stdout(self) -> IO[str] | None:
-        """What the process prints, if that is a pipe."""
+        """The pipe of standard output, if there is one."""
 
     @property
     def stderr(self) -> IO[str] | None:
-        """What the process prints to standard error, if that is a pipe."""
+        """The pipe of standard error, if there is one."""
 
     def poll(self) -> int | None:
         """The exit status, negative after a signal; None while the process runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status, once the process has ended."""
+        """Wait for the exit status."""
 
     def send_signal(self, sig: int) -> None:
         """Send a signal, unless the process has ended."""
@@ -44,7 +44,7 @@ class Process(Protocol):
 
 
 def eventually(condition: Callable[[], Any], what: str = "", *, timeout: float = 10.0) -> Any:
-    """Ask again until the result of ``condition`` is truthy, and return it; fail after ``timeout`` seconds.
+    """Call ``condition`` until its result is truthy, and return the result; fail after ``timeout`` seconds.
 
     The pauses grow with the time that has passed: a question costs as much as a request.
     """
@@ -58,7 +58,7 @@ def eventually(condition: Callable[[], Any], what: str = "", *, timeout: float =
 
 
 def until_json_line(process: Process) -> dict[str, Any]:
-    """The one line of JSON that our programs print when they are ready."""
+    """Wait for the line of JSON that a program prints when it is ready."""
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
@@ -69,11 +69,11 @@ def until_json_line(process: Process) -> dict[str, Any]:
 
 
 NOT_FOR_CONNECTIONS = (20_000, 30_000)
-"""Below the ports that Linux, macOS and Windows give to connections by default."""
+"""Ports below the ephemeral ranges of Linux, macOS and Windows."""
 
 
 def free_port() -> int:
-    """A port on loopback that nobody listens on just now.
+    """A loopback port that is free at the moment.
 
     Not one that the system gives to connections: one of another process might have it a moment later.
     """

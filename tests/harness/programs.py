@@ -1,4 +1,4 @@
-"""Python programs as processes: a start by fork costs no imports."""
+"""Python programs as processes. A start by fork saves the imports."""
 
 import atexit
 import functools
@@ -19,9 +19,9 @@ from tests.fork_server import receive
 from tests.harness.processes import ROOT, Process
 
 Stream = int | IO[Any]
-"""As :class:`subprocess.Popen` takes it: ``PIPE``, ``DEVNULL`` or a file."""
+"""A stream for :class:`subprocess.Popen`: ``PIPE``, ``DEVNULL`` or a file."""
 READ_AT_START = ("PYTHON", "LD_", "DYLD_", "LC_", "LANG")
-"""How environment variables begin that the loader and the interpreter read before any module."""
+"""Prefixes of the environment variables that the loader and the interpreter read at their start."""
 
 
 def start_program(
@@ -35,7 +35,7 @@ def start_program(
     cwd: Path = ROOT,
     prepare: Callable[[], None] | None = None,
 ) -> Process:
-    """Start ``python -m module``, by fork if the process needs nothing that only a new interpreter has.
+    """Start ``python -m module``, by fork unless it needs a new interpreter.
 
     :param module: has a ``main()`` that reads ``sys.argv``.
     :param environment: all variables.
@@ -58,7 +58,7 @@ def start_program(
 
 @functools.cache
 def fork_server(module: str) -> "ForkServer":
-    """The server of a module: it starts with the first process, and ends with this one."""
+    """The fork server of a module. It starts with its first process, and ends with this process."""
     server = ForkServer(module)
     atexit.register(server.stop)
     return server
@@ -90,7 +90,7 @@ class ForkServer:
         return ForkedProcess(self, pid, [ours for _, ours in opened])
 
     def ask(self, request: object, descriptors: Sequence[int] = ()) -> Any:
-        """Send a request, and wait for the answer."""
+        """Send a request, and wait for the reply."""
         message = json.dumps(request).encode() + b"\n"
         with self._lock:
             sent = socket.send_fds(self._socket, [message], descriptors)
@@ -101,7 +101,7 @@ class ForkServer:
         return response["done"]
 
     def stop(self) -> None:
-        """End the server. What it has forked goes on."""
+        """Stop the server. Its forked processes continue."""
         self._socket.close()
         self._process.wait(10)
 
@@ -139,7 +139,7 @@ class ForkedProcess:
             return self._status
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status, once the process has ended; TimeoutExpired if it has not within ``timeout`` seconds."""
+        """Wait for the exit status. Raises TimeoutExpired after ``timeout`` seconds."""
         started, pause = time.monotonic(), 0.001
         while (status := self.poll()) is None:
             if timeout is not None and time.monotonic() - started > timeout:

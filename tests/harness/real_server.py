@@ -1,4 +1,4 @@
-"""A server of InfluxDB 3, which ``INFLUXDB3`` names, in the engine host's place."""
+"""A server of InfluxDB 3, from the program in ``INFLUXDB3``, in place of the engine host."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ class RealServer:
         shutil.copy(PLUGIN, self.plugin_dir)
         self._port = free_port()
         self._log = (self._home / "server.log").open("wb")
-        # Nothing of the caller's settings may reach the server: only what a plugin may ask of the environment.
+        # The server gets none of the caller's settings, only the variables that a plugin may read.
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("INFLUXDB3")}
         self._environment.pop("VIRTUAL_ENV", None)
         self.token: str | None = None
@@ -49,7 +49,7 @@ class RealServer:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
+        """The id of the server's process."""
         return self._server.pid
 
     @property
@@ -58,7 +58,7 @@ class RealServer:
         return f"http://127.0.0.1:{self._port}"
 
     def create_trigger(self, name: str, **options: Unpack[TriggerOptions]) -> None:
-        """Create a trigger on the command line; before 3.7 it has ``--plugin-filename`` for ``--path``."""
+        """Create a trigger with the command line. Before 3.7 ``--path`` was ``--plugin-filename``."""
         asked: TriggerOptions = {**DEFAULTS, **options}
         spec, arguments = asked["spec"], asked["arguments"]
         words = ["--trigger-spec", spec, *(["--run-asynchronous"] if asked["run_asynchronous"] else [])]
@@ -84,7 +84,7 @@ class RealServer:
         self._trigger("delete", name, "--force")
 
     def logs(self, trigger: str | None = None) -> list[dict[str, str]]:
-        """Ask the server with SQL, as a user does."""
+        """Query the server's log table with SQL."""
         sql = "SELECT event_time, trigger_name, log_level, log_text FROM system.processing_engine_logs"
         if trigger is not None:
             sql += f" WHERE trigger_name = '{trigger}'"
@@ -95,7 +95,7 @@ class RealServer:
         return list(response.json)
 
     def stop(self) -> None:
-        """End the server and remove its directory."""
+        """Stop the server, and remove its directory."""
         self._server.terminate()
         try:
             self._server.wait(40)
@@ -117,13 +117,13 @@ class RealServer:
         if self._server.poll() is not None:
             raise RuntimeError("the server ended:\n" + (self._home / "server.log").read_text(errors="replace")[-4000:])
         try:
-            # Before the first token there is nobody who could be told more than 401.
+            # Before the first token is created, every response is a 401.
             return http_request("GET", f"{self.url}/health", timeout=2).status in (200, 401)
         except OSError:
             return False
 
     def _create_token(self) -> None:
-        """Create the first admin token, and use it from then on."""
+        """Create the first admin token, and use it for later requests."""
         shown = self._command("create", "token", "--admin", "--host", self.url)
         found = re.search(r"apiv3_[\w-]+", shown)
         if found is None:
@@ -135,7 +135,7 @@ class RealServer:
         return http_request("GET", self.url + path, headers=bearer(self.token))
 
     def _install(self, wheel: Path) -> None:
-        """Install the wheel as a user does, and look whether it is there: pip's exit status does not show.
+        """Install the wheel as a user does, and check that it is installed, because the exit status does not show it.
 
         The server makes its virtual environment by itself, at its start, with the Python that it embeds.
         """
@@ -149,7 +149,7 @@ class RealServer:
         self._command(verb, "trigger", "--database", self.DATABASE, *options, "--host", self.url, name)
 
     def _command(self, *words: str, timeout: float = 60) -> str:
-        """Run the command line against the server, and give what it prints; ``timeout`` in seconds."""
+        """Run a command of the server's command line, and return its output; ``timeout`` in seconds."""
         process = subprocess.run(
             [str(self._program), *words],
             check=True,
@@ -162,18 +162,18 @@ class RealServer:
 
 
 def route_of(spec: str) -> str:
-    """The path at which a ``request:`` trigger answers."""
+    """The path of a ``request:`` trigger."""
     return "/api/v3/engine/" + spec.partition(":")[2]
 
 
 def real_server_program() -> Path | None:
-    """What ``INFLUXDB3`` names; None when the engine host is to be used."""
+    """The program in ``INFLUXDB3``; None: tests use the engine host."""
     given = os.environ.get("INFLUXDB3", "").strip()
     return Path(given) if given else None
 
 
 def newest_wheel() -> Path:
-    """The wheel that ``make build``, ``make wheel`` or ``make wheels`` has made last for this machine."""
+    """The newest wheel of ``make build``, ``make wheel`` or ``make wheels`` for this machine."""
     ours = f"*_{platform.machine()}.whl"
     wheels = [*(ROOT / "target" / "wheels").glob(ours), *(ROOT / "dist").glob(ours)]
     if not wheels:

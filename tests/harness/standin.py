@@ -12,7 +12,7 @@ from tests.harness.processes import ROOT, eventually, until_json_line
 
 
 class Standin:
-    """The program ``standin`` in a process of its own, and its control interface."""
+    """A process of the program ``standin``, and its control interface."""
 
     def __init__(self, program: Path | None = None) -> None:
         program = program or standin_program()
@@ -28,19 +28,19 @@ class Standin:
         self._client = Client(self.url)
 
     def requests(self, path: str = "") -> list[dict[str, Any]]:
-        """What arrived at paths that begin with ``path``, oldest first."""
+        """The requests to paths that begin with ``path``, oldest first."""
         return list(self._control("GET", "requests?" + urlencode({"path": path})))
 
     def bodies(self, path: str = "") -> list[Any]:
-        """The JSON bodies of what arrived there: a request that is still being read has none yet."""
+        """The JSON bodies of these requests, without requests that are still being read."""
         return [json.loads(request["body"]) for request in self.requests(path) if request["body"]]
 
     def messages(self) -> list[dict[str, Any]]:
-        """What the providers accepted, oldest first."""
+        """The messages that the providers accepted, oldest first."""
         return list(self._control("GET", "messages"))
 
     def wait_for(self, path: str, count: int = 1, *, timeout: float = 10.0) -> list[dict[str, Any]]:
-        """The requests at ``path`` that have been answered, as soon as there are ``count`` of them."""
+        """Wait until ``count`` requests at ``path`` have a reply, and return them."""
 
         def answered() -> list[dict[str, Any]]:
             found = [request for request in self.requests(path) if request["status"] is not None]
@@ -49,19 +49,19 @@ class Standin:
         return list(eventually(answered, f"{count} requests at {path}", timeout=timeout))
 
     def clear(self) -> None:
-        """Forget what arrived, drop all rules, close all faults."""
+        """Delete all records and rules, and close all faults."""
         self._control("DELETE", "all")
 
     def sink(self) -> dict[str, Any]:
-        """What arrived below ``/sink/`` since all was forgotten: ``requests``, ``body_bytes``, ``by_kind``."""
+        """Counts of the requests below ``/sink/`` since :meth:`clear`: ``requests``, ``body_bytes``, ``by_kind``."""
         return dict(self._control("GET", "sink"))
 
     def rule(self, path: str, **order: object) -> None:
-        """Order something for a path: ``times``, ``delay_ms``, ``reply``, ``hang``, ``take``, ``rate_limit`` …"""
+        """Set a rule for a path: ``times``, ``delay_ms``, ``reply``, ``hang``, ``take``, ``rate_limit`` …"""
         self._control("POST", "rules", {"path": path, **order})
 
     def clear_rules(self) -> None:
-        """Behave as the providers do again; what was recorded stays."""
+        """Delete all rules. The records remain."""
         self._control("DELETE", "rules")
 
     def fault(self, kind: str, **parameters: object) -> dict[str, Any]:
@@ -69,13 +69,13 @@ class Standin:
         return dict(self._control("POST", "faults", {"kind": kind, **parameters}))
 
     def fault_report(self, port: int) -> dict[str, Any]:
-        """What the fault on ``port`` has seen."""
+        """The record of the fault on ``port``."""
         return dict(self._control("GET", f"faults/{port}"))
 
     def tls(self, certificate: bytes | str, key: bytes | str, client_ca: bytes | str = "") -> dict[str, Any]:
         """Open the same providers behind TLS with this chain and key (PEM); returns ``port`` and ``url``.
 
-        :param client_ca: who connects must show a certificate of this authority's.
+        :param client_ca: the authority whose certificate clients must have.
         """
         pem = {"cert_pem": _text(certificate), "key_pem": _text(key), "client_ca_pem": _text(client_ca)}
         return dict(self._control("POST", "tls", pem))
@@ -105,8 +105,8 @@ def _text(pem: bytes | str) -> str:
 
 
 def standin_program() -> Path:
-    """Where Cargo has put the stand-in."""
+    """The path of the stand-in's program."""
     program = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / "standin"
     if not program.exists():
-        raise RuntimeError(f"{program} is not there: make build")
+        raise RuntimeError(f"{program} does not exist: run make build")
     return program

@@ -1,4 +1,4 @@
-"""Triggers of a test, and the requests that it sends them."""
+"""Triggers of a test, and requests to them."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ Notify = Callable[..., Response]
 
 
 class Triggers:
-    """Makes triggers and deletes them when the test has ended."""
+    """Creates triggers, and deletes them at the end of the test."""
 
     _numbers = itertools.count(1)
 
@@ -29,9 +29,9 @@ class Triggers:
         run_asynchronous: bool = True,
         source: str | None = None,
     ) -> "Trigger":
-        """A new trigger on a path of its own.
+        """Create a trigger with a new path.
 
-        :param source: of its plugin file, where that is not the notifier's as it is.
+        :param source: the text of its plugin file; None: the notifier's file.
         """
         name = f"t{next(self._numbers)}"
         options: TriggerOptions = {
@@ -48,7 +48,7 @@ class Triggers:
 
 
 class Trigger:
-    """One trigger; its name is its path."""
+    """A request trigger. Its name is its path."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self.engine = engine
@@ -64,16 +64,16 @@ class Trigger:
         method: str = "POST",
         timeout: float = 30.0,
     ) -> Response:
-        """Send a request: bytes and str as they are, anything else as JSON."""
+        """Send a request. A ``body`` of another type than bytes and str is sent as JSON."""
         return post(self.engine, body, route=self.name, headers=headers, query=query, method=method, timeout=timeout)
 
     def log_lines(self) -> list[tuple[str, str]]:
-        """(level, text) of the notifier's own lines, oldest first; the engine's two a call are left out."""
+        """The notifier's log lines as (level, text), oldest first, without the engine's two lines of each call."""
         rows = self.engine.logs(self.name)
         return [(row["log_level"], row["log_text"]) for row in rows if row["log_text"].startswith("notifier ")]
 
     def wait_for_log(self, part: str, *, timeout: float = 10.0) -> str:
-        """The first line that holds ``part``, as soon as there is one."""
+        """Wait for a log line that contains ``part``, and return it."""
         found = eventually(
             lambda: [text for _, text in self.log_lines() if part in text],
             f"a log line with {part!r}",

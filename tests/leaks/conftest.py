@@ -1,4 +1,4 @@
-"""An engine whose environment holds secrets."""
+"""An engine with secrets in its environment."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ def environment() -> dict[str, str]:
 def engine(
     environment: dict[str, str], standin_process: Standin, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProcessEngine]:
-    """An engine whose environment holds secrets; its proxy is the stand-in."""
+    """An engine with secrets in its environment, and the stand-in as its proxy."""
     credentials = f"user:{quote(environment['proxy'], safe='')}"
     variables = {
         "TWILIO_SID": environment["sid"],
@@ -34,6 +34,6 @@ def engine(
 
 @pytest.fixture
 def own_triggers(engine: ProcessEngine) -> Iterator[Triggers]:
-    """Makes triggers on that engine."""
+    """Creates triggers on that engine."""
     with ExitStack() as stack:
         yield Triggers(engine, stack)

@@ -1,4 +1,4 @@
-"""The spellings in which a reply may show a secret."""
+"""The encodings in which a reply may show a secret."""
 
 import base64
 import html
@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 
 def in_base64(before: str, encode: Callable[[bytes], bytes] = base64.b64encode) -> Callable[[str], str]:
-    """In base64, behind so many bytes of something else."""
+    """In base64, after ``offset`` other bytes."""
     return lambda secret: encode(f"{before}{secret} and more".encode()).decode()
 
 

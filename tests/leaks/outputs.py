@@ -1,4 +1,4 @@
-"""Everything that the notifier shows, and the search in it."""
+"""All outputs of the notifier, and the search for secrets in them."""
 
 import re
 from collections.abc import Mapping
@@ -16,25 +16,25 @@ FAST = {
     "response_timeout": "4s",
     "history_table": "history",
 }
-"""Arguments of triggers, which end soon and leave a history that can be searched."""
+"""Trigger arguments with short deadlines and a history."""
 HEAD = 8
 """Characters by which forms of secrets are looked up: one pass over a text finds any number of them."""
 
 
 @dataclass
 class Outputs:
-    """Everything that the notifier has shown."""
+    """All outputs of the notifier."""
 
     shown: dict[str, str] = field(default_factory=dict)
     _searched: ClassVar[dict[int, int]] = {}
-    """How many lines of an engine's history tests have searched, by its process: each line is searched once."""
+    """The number of searched history lines by engine process, so that each line is searched once."""
 
     def add(self, name: str, text: str) -> None:
-        """Something that was shown."""
+        """Add an output."""
         self.shown[f"{name} #{len(self.shown)}"] = text
 
     def of(self, trigger: Trigger, engine: ProcessEngine, *, sends: bool = True) -> None:
-        """What a trigger's requests have left behind; a history where they have sent anything."""
+        """Add a trigger's log, views and history."""
         self.add("log", "\n".join(row["log_text"] for row in engine.logs(trigger.name)))
         for view in ("status", "metrics"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
@@ -46,7 +46,7 @@ class Outputs:
         self.add("standard error", engine.errors())
 
     def show_none(self, secrets: Mapping[str, str]) -> None:
-        """Fail with the names of all secrets that something shows, and where."""
+        """Fail if an output shows a secret; the error names the secrets and the outputs."""
         forms = forms_by_head(secrets)
         leaks = set()
         for name, text in self.shown.items():

@@ -1,4 +1,4 @@
-"""Where a secret may stand in a request, or in the server's environment."""
+"""Locations of secrets in a request or in the server's environment."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from tests.leaks.secrets import NUMBERS, new_account, new_api_key, new_mailbox, 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a secret may stand in a request, or in the server's environment."""
+    """Locations of secrets in a request or in the server's environment."""
 
     name: str
     sender: str
@@ -29,27 +29,27 @@ def webhook(sender: str, path: str, headers: Mapping[str, str] | None = None) ->
 
 
 def in_path(sender: str) -> Callable[[str, str], dict[str, str]]:
-    """A place at the end of a path."""
+    """A location at the end of a path."""
     return lambda secret, base: webhook(sender, f"{base}hook/{quote(secret, safe='')}")
 
 
 def in_header(name: str) -> Callable[[str, str], dict[str, str]]:
-    """A place in a header of the caller's."""
+    """A location in a header of the request."""
     return lambda secret, base: webhook("http", unique(base + "hook/"), {name: secret})
 
 
 def unique(path: str) -> str:
-    """A path that nobody else has."""
+    """A unique path."""
     return f"{path}{next(NUMBERS)}"
 
 
 def userinfo(base: str, user: str, password: str) -> str:
-    """A URL of its own with user and password."""
+    """A unique URL with user and password."""
     return unique(base.replace("://", f"://{quote(user, safe='')}:{quote(password, safe='')}@") + "hook/")
 
 
 def phone(**given: str) -> dict[str, str]:
-    """An account of its own and two numbers."""
+    """A unique account and two numbers."""
     plain = {"twilio_sid": "AC" + f"{next(NUMBERS):032}", "twilio_token": "t0ken"}
     return plain | {"twilio_from_number": "+15017122661", "twilio_to_number": "+15558675310"} | given
 
@@ -98,7 +98,7 @@ PLACES: list[Place] = [
 
 
 def mail(base: str, **given: str) -> dict[str, str]:
-    """At a mail server that is none. What a real one echoes is in ``tests/channels/test_email.py``."""
+    """At a server without SMTP. ``tests/channels/test_email.py`` tests echoes of a mail server."""
     at = urlsplit(base)
     own = {"email_host": at.hostname or "", "email_port": str(at.port), "email_from": "alerts@example.com"}
     return {**own, "email_to": "a@example.com", "email_username": "me", "email_password": "p4ssword", **given}

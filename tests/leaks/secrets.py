@@ -1,17 +1,17 @@
-"""Secrets that can be found again."""
+"""Unique secrets that a search can find."""
 
 import itertools
 import re
 
 MARKED = re.compile(r"[Qq][Zz]\d{4}")
-"""With this every secret begins, or a part of it that would tell something; nothing else does."""
+"""The beginning of every secret, or of its sensitive part. No other text contains it."""
 
 NUMBERS = itertools.count(1)
-"""Of secrets and of paths, so that none is there twice."""
+"""The numbers of secrets and paths, which make them unique."""
 
 
 def new_secret() -> str:
-    """A secret that nobody has had, with characters that every notation escapes."""
+    """A new secret with characters that every encoding escapes."""
     return f"Qz{next(NUMBERS):04}s3cr3tM4rk&<\"/+'x"
 
 
@@ -21,22 +21,22 @@ def new_word() -> str:
 
 
 def new_account() -> str:
-    """As Twilio names accounts."""
+    """A Twilio account id."""
     return "ACQz" + f"{next(NUMBERS):04}" + "5ecre7" * 4
 
 
 def new_api_key() -> str:
-    """As Twilio names API keys."""
+    """A Twilio API key id."""
     return "SK" + new_word()
 
 
 def new_service() -> str:
-    """As Twilio names messaging services: its hexadecimal digits are searched for."""
+    """A Twilio messaging service id. The search looks for its hexadecimal digits."""
     return f"MG{next(NUMBERS):04}" + "5ec4e70" * 4
 
 
 def new_number() -> str:
-    """A telephone number; its digits are searched for."""
+    """A telephone number. The search looks for its digits."""
     return f"+1{9870000000 + next(NUMBERS)}"
 
 

@@ -1,4 +1,4 @@
-"""No secret of the configuration file is shown, nor any value that is wrong in it."""
+"""No output shows a secret or an invalid value of the configuration file."""
 
 import itertools
 import json
@@ -88,7 +88,7 @@ WAYS = ("literally", "by the environment", "by a file")
 
 
 class EchoingFile:
-    """Receivers with a secret in every place, given in every way; the stand-in echoes each in one spelling."""
+    """Receivers with secrets in every location and from every source. The stand-in echoes each in one encoding."""
 
     def __init__(self, directory: Path, base: str, echo: Callable[[str], str]) -> None:
         self.secrets: dict[str, str] = {}
@@ -115,7 +115,7 @@ class EchoingFile:
         self.file.write_text(text)
 
     def order_echoes(self, standin: Standin, status: int) -> None:
-        """Have the stand-in answer each receiver with its secret."""
+        """Let the stand-in reply to each receiver with its secret."""
         for path, echo in self._echoes.items():
             standin.rule(path, reply={"status": status, "body": f"nothing here knows {echo}"})
 
@@ -131,7 +131,7 @@ class EchoingFile:
 
 @pytest.fixture(scope="module")
 def echoing_files(standin_process: Standin, tmp_path_factory: pytest.TempPathFactory) -> dict[str, EchoingFile]:
-    """A file for each spelling."""
+    """A file for each encoding."""
     base = f"{standin_process.url}/"
     return {name: EchoingFile(tmp_path_factory.mktemp("echoes"), base, echo) for name, echo in ECHOES.items()}
 
@@ -140,7 +140,7 @@ def echoing_files(standin_process: Standin, tmp_path_factory: pytest.TempPathFac
 def engine_of_files(
     echoing_files: dict[str, EchoingFile], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProcessEngine]:
-    """An engine whose environment has the secrets of all of them."""
+    """An engine with the secrets of all files in its environment."""
     environment = {name: value for given in echoing_files.values() for name, value in given.environment.items()}
     with ProcessEngine(tmp_path_factory.mktemp("leaks"), environment=environment) as engine:
         yield engine
@@ -168,7 +168,7 @@ def test_no_secret_of_the_configuration_file_is_shown(
 
 
 def bad_files(secret: str) -> list[str]:
-    """Files that cannot be used, each because of a value that is a secret, or beside one."""
+    """Invalid files, each with a secret in or near the invalid value."""
     quoted = json.dumps(secret)
     word = re.sub(r"\W", "", secret)
     http = '[receivers.r.http]\nwebhook_url = "http://127.0.0.1:9/"\n'

@@ -1,4 +1,4 @@
-"""No secret of a request, or of the server's environment, is shown."""
+"""No output shows a secret of a request or of the server's environment."""
 
 import base64
 import itertools
@@ -21,7 +21,7 @@ from tests.leaks.secrets import new_secret, new_word
 
 
 class Echoing:
-    """A request with every place in every spelling; the stand-in answers each with the echo of its secret."""
+    """A request with secrets in every location. The stand-in echoes each in every encoding."""
 
     def __init__(self, standin: Standin, status: int, message: Callable[[str], object]) -> None:
         self.senders: dict[str, list[dict[str, str]]] = {}
@@ -136,7 +136,7 @@ FAULTS = ["refuse", "reset", "close", "silent", "malformed_status", "huge_header
 def test_no_secret_of_a_failing_destination_is_shown(
     standin: Standin, engine: ProcessEngine, own_triggers: Triggers
 ) -> None:
-    """What libraries say of such connections holds the URL."""
+    """The libraries' error texts of such connections contain the URL."""
     outputs, secrets = Outputs(), {}
     for fault in FAULTS:
         base = standin.fault(fault)["url"]
@@ -197,7 +197,7 @@ def test_no_secret_of_the_environment_is_shown(
 
 
 def bad_requests(secret: str) -> list[bytes]:
-    """Requests that are answered by an error or a warning, each about a value that is a secret."""
+    """Requests with an error or a warning about a secret value."""
     quoted = json.dumps(secret)
     configurations: list[object] = [
         secret,

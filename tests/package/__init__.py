@@ -1,1 +1,1 @@
-"""What a user installs: the wheel, the plugin file, the manifest; how they are released and upgraded."""
+"""The installed files: wheel, plugin file and manifest; their release and upgrade."""

@@ -1,4 +1,4 @@
-"""notifier_plugin.py: what tools read in its raw text, and what it answers without a wheel that fits."""
+"""notifier_plugin.py: its raw text for tools, and its responses without a compatible wheel."""
 
 import ast
 import json
@@ -49,9 +49,9 @@ ARGUMENTS = {
         "dry_run",
     ],
 }
-"""The arguments that Explorer's form shows: those that most triggers need. docs/configuration.md has all."""
+"""The common arguments, which Explorer's form shows. docs/configuration.md has all arguments."""
 MAX_BYTES, MAX_BYTECODE = 6_270, 284
-"""What the file had when it was measured, in bytes of source and of Python 3.13's instructions, and 5 % more."""
+"""The measured size of the file in bytes of source and of Python 3.13's instructions, plus 5 %."""
 
 
 # What tools read
@@ -89,7 +89,7 @@ def test_an_argument_of_two_kinds_of_triggers_is_described_in_the_same_words() -
 
 
 def bytecode(code: CodeType) -> int:
-    """Bytes of instructions, those of the functions in it included."""
+    """The bytes of instructions, with those of inner functions."""
     return len(code.co_code) + sum(bytecode(inner) for inner in code.co_consts if isinstance(inner, CodeType))
 
 
@@ -180,7 +180,7 @@ raise PanicException("not initialized")
 
 @contextmanager
 def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | None = None) -> Iterator[ProcessEngine]:
-    """An engine host in an interpreter of its own, which finds ``package`` as the wheel."""
+    """An engine host in a separate interpreter, with ``package`` as the wheel."""
     shadow = tmp_path / "shadow"
     shadow.mkdir()
     (shadow / "sitecustomize.py").write_text(startup)
@@ -192,7 +192,7 @@ def host_whose_wheel_is(tmp_path: Path, *, startup: str = "", package: str | Non
 
 
 def check_unfit(engine: ProcessEngine, code: str) -> None:
-    """A 503 in the contract's shape, and one error line in the log with the command that mends it."""
+    """Check for a 503 with the contract's members, and one error line with the command that fixes it."""
     command = f"influxdb3 install package 'influxdb3-notifier=={constant('WHEEL_VERSION')}'"
     response = post(engine, b"{}")
     assert response.status == 503

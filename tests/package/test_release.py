@@ -1,4 +1,4 @@
-"""What makes a release: the version in one place, the checks of a wheel, the workflows."""
+"""The release: the version, the checks of a wheel, the workflows."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ def test_python_packages_have_no_version_of_their_own() -> None:
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """The wheel of these tests as ``make wheels`` leaves one, but without the library, which is large."""
+    """The tests' wheel as ``make wheels`` builds it, without the large library."""
     built = harness.newest_wheel()
     released = tmp_path / re.sub(r"abi3-.*", "abi3-manylinux2014_x86_64.manylinux_2_17_x86_64.whl", built.name)
     with ZipFile(built) as source, ZipFile(released, "w") as target:

@@ -1,4 +1,4 @@
-"""Plugin file and wheel of different versions: what a user sees, and what goes on to work."""
+"""Plugin file and wheel of different versions: error messages and compatibility."""
 
 import base64
 import csv
@@ -110,7 +110,7 @@ def check_incompatible(response: Response) -> None:
 
 
 class UpgradeHost:
-    """An engine host with an environment of its own in the plugin directory, as a server has."""
+    """An engine host with a virtual environment in the plugin directory, as a server has."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -124,7 +124,7 @@ class UpgradeHost:
 
     @contextmanager
     def runs(self, **arguments: str) -> Iterator[None]:
-        """Start it, with the trigger ``notify``; stop it at the end."""
+        """Start the host with the trigger ``notify``, and stop it at the end."""
         options = ["--node-id", "n", "--object-store", "file", "--data-dir", "d", "--plugin-dir", str(self.plugins)]
         command = [sys.executable, "-m", "tests.engine_host.command", "serve", *options]
         with served(command, self.environment, self.home) as self.url:
@@ -136,11 +136,11 @@ class UpgradeHost:
             yield
 
     def install(self, wheel: Path) -> None:
-        """What ``influxdb3 install package`` does."""
+        """Install a wheel as ``influxdb3 install package`` does."""
         pip_install(self.plugins / ".venv", wheel)
 
     def answered_by(self, to: str) -> tuple[Any, str | None]:
-        """Send something; gives the results and which wheel answered."""
+        """Send a notification; returns the results and the version of the wheel."""
         response = send(self, to)
         return response.json["results"], response.header("X-Wheel")
 

@@ -1,4 +1,4 @@
-"""The package as it is installed: what it exports, says of itself, and costs."""
+"""The installed package: its exports, metadata and import time."""
 
 import importlib.metadata
 import subprocess

@@ -28,12 +28,12 @@ class Table:
     def __init__(self, engine: EngineHost, standin: Standin) -> None:
         self.engine = engine
         self.standin = standin
-        # Of its own: what the process remembers of a file outlives the engine host.
+        # A distinct name, because the process caches a file longer than an engine host lives.
         self.file = f"{engine.port}.toml"
         self.path = engine.plugin_dir / self.file
 
     def configure(self, settings: str = "", more: str = "") -> None:
-        """Write the configuration file; all goes to ``oncall`` unless ``more`` has routes."""
+        """Write the configuration file; by default with one route, to ``oncall``."""
         more = more or '[[routes]]\nreceivers = ["oncall"]\n'
         text = FILE.format(url=self.standin.url, settings=settings, more=more)
         self.path.write_text(text)
@@ -68,16 +68,16 @@ class Table:
         ]
 
     def wait_for_line(self, part: str, trigger: str = "w") -> tuple[str, str]:
-        """The first log line with ``part`` in it, as soon as it is there."""
+        """Wait for a log line that contains ``part``, and return it."""
         harness.eventually(lambda: any(part in text for _, text in self.lines(trigger)), part)
         return next(line for line in self.lines(trigger) if part in line[1])
 
     def bodies(self, path: str = "/hook/oncall") -> list[dict[str, Any]]:
-        """The JSON bodies that have come to a path."""
+        """The JSON bodies of the requests at a path."""
         return self.standin.bodies(path)
 
     def sent(self, count: int, path: str = "/hook/oncall") -> list[dict[str, Any]]:
-        """Those, as soon as there are ``count`` of them."""
+        """Wait for exactly ``count`` bodies, and return them."""
         harness.eventually(lambda: len(self.bodies(path)) >= count, f"{count} requests at {path}")
         found = self.bodies(path)
         assert len(found) == count

@@ -1,1 +1,1 @@
-"""Against real servers that the system's packages provide: ``make test-servers``. Never a part of ``make test``."""
+"""Tests with real servers from the system's packages: ``make test-servers``. Not a part of ``make test``."""

@@ -1,4 +1,4 @@
-"""What the tests against real servers share; the run ends with a line for each server: run, or not run and why."""
+"""Fixtures for tests with real servers. A summary lists the servers whose tests did not run, with the reasons."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def program(name: str, package: str) -> str:
-    """The program's path; without it the test is not run, and says so."""
+    """The program's path. Without the program the test is skipped."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip(f"{name} is not installed (Debian: apt-get install {package})")
@@ -74,7 +74,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End it, gently first."""
+    """Terminate the process, and kill it after a timeout."""
     process.terminate()
     try:
         process.wait(10)

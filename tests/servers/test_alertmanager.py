@@ -1,4 +1,4 @@
-"""A real Alertmanager, which tells a webhook at the stand-in of what it has."""
+"""A real Alertmanager with a webhook at the stand-in."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ HOSTILE = '@everyone <b>h</b> "q" {{ .Labels }} größe 😀 \u0001 %zz'
 
 @pytest.fixture
 def alertmanager(start: Start, standin: Standin, tmp_path: Path) -> str:
-    """The address of one that tells the stand-in at once."""
+    """The address of an Alertmanager that notifies the stand-in without delay."""
     command = program("prometheus-alertmanager", "prometheus-alertmanager")
     port = free_port()
     (tmp_path / "alertmanager.yml").write_text(
@@ -53,18 +53,18 @@ receivers:
 
 
 def active(url: str) -> list[dict[str, Any]]:
-    """The alerts that it has."""
+    """The Alertmanager's alerts."""
     return list(http_request("GET", f"{url}/api/v2/alerts").json)
 
 
 def told(standin: Standin, count: int) -> list[dict[str, Any]]:
-    """What the webhook has heard, as soon as it is so much."""
+    """Wait for ``count`` alerts at the webhook, and return them."""
     requests = standin.wait_for("/hook/alertmanager", count, timeout=20)
     return [json.loads(request["body"]) for request in requests]
 
 
 def send(request_sender: RequestSender, url: str, **request: Any) -> dict[str, Any]:
-    """Send, and see to it that it was taken."""
+    """Send a notification, and check that it was delivered."""
     entry = request_sender.send([(CHANNEL, {"alertmanager_url": url})], **request).entry
     assert (entry["outcome"], entry["http_status"]) == ("delivered", 200), entry
     return entry

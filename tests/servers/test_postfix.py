@@ -1,4 +1,4 @@
-"""A real Postfix, which puts mails into mailboxes and knows who may send."""
+"""A real Postfix with mailboxes and authentication."""
 
 import email.policy
 import os
@@ -26,7 +26,7 @@ from tests.servers.conftest import Start, program
 __all__ = ["request_sender"]
 
 MANY = [f"n{number}@example.com" for number in range(80)]
-"""More than Postfix serves one client at a time."""
+"""More connections than Postfix accepts from one client."""
 MAILBOXES = [
     "oncall@example.com",
     "later@example.com",
@@ -92,20 +92,20 @@ mech_list: PLAIN LOGIN
 
 @dataclass
 class Postfix:
-    """One that runs."""
+    """A running Postfix."""
 
     directory: Path
     starttls: int
     tls: int
 
     def at(self, tls: str = "starttls", **configuration: Any) -> dict[str, Any]:
-        """A destination at it."""
+        """A destination at this server."""
         port = self.starttls if tls == "starttls" else self.tls
         own = {"email_host": "localhost", "email_port": port, "email_tls": tls, "ca_file": ca_file()}
         return {**own, "email_from": "InfluxDB <alerts@example.com>", "email_to": "oncall@example.com", **configuration}
 
     def mails(self, recipient: str = "oncall@example.com", count: int = 1) -> list[EmailMessage]:
-        """What is in a mailbox, as soon as it is so much; then the mailbox is empty."""
+        """Wait for ``count`` mails in a mailbox, return them, and empty the mailbox."""
         new = self.directory / "mail" / recipient / "new"
         found: list[Path] = eventually(
             lambda: there if new.exists() and len(there := sorted(new.iterdir())) >= count else [],
@@ -120,7 +120,7 @@ class Postfix:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """One that Postfix's own users may enter, as they may not a test's."""
+    """A directory that Postfix's users can access, unlike the test's."""
     with tempfile.TemporaryDirectory(prefix="notifier-postfix-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -128,7 +128,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def postfix(start: Start, directory: Path) -> Iterator[Postfix]:
-    """A mail server of this test's own, beside whatever the machine has."""
+    """A mail server for this module, independent of the machine's."""
     command = program("postfix", "postfix")
     accounts = program("saslpasswd2", "sasl2-bin")
     if os.geteuid() != 0:

@@ -16,7 +16,7 @@ from tests.harness import ROOT
 FOLDER = Path(__file__).parent / "golden"
 
 Words = Mapping[str, str]
-"""By the name of a member: the word for its value. A value that is null stays."""
+"""The placeholder for a member's value, by its name. Null stays."""
 
 EVERYWHERE: Words = {
     "elapsed_ms": "<milliseconds>",
@@ -35,11 +35,11 @@ TEXTS = [
     (re.compile(r"\b[0-9a-f]{64}\b"), "<64 hexadecimal digits>"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "<32 hexadecimal digits>"),
 ]
-"""What differs between runs inside any text."""
+"""Patterns of varying texts, and their placeholders."""
 
 
 def masked(value: Any, words: Words) -> Any:
-    """The value with a word for each part that differs between runs."""
+    """The value with placeholders for the parts that differ between runs."""
     if isinstance(value, dict):
         return {masked(name, words): _member(name, member, words) for name, member in value.items()}
     if isinstance(value, list):
@@ -62,7 +62,7 @@ def text_of(value: Any, words: Words) -> str:
 
 
 def differences(golden: str, text: str) -> list[str]:
-    """The lines of a unified diff; none where both are equal."""
+    """The lines of a unified diff; empty if both are equal."""
     return list(difflib.unified_diff(golden.splitlines(), text.splitlines(), "golden", "found", lineterm=""))
 
 

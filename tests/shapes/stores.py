@@ -40,7 +40,7 @@ WORDS: Words = {
 
 
 class Requests:
-    """Requests to one process, whose deliveries come to stand in every state.
+    """Requests to one process that result in deliveries in every state.
 
     :param outbox: as ``influxdb3-notifier outbox`` names it.
     """
@@ -84,7 +84,7 @@ class Requests:
         return done.json
 
     def _notify(self, more: dict[str, Any], until: str) -> str:
-        """Send a request and wait for a line of its log; gives the task."""
+        """Send a request, wait for a log line, and return the task id."""
         response = self._trigger.notify({"notification_text": "disk full", "receivers": ["hook"], **more})
         assert response.status == 200, response.text
         task = str(response.json["task_id"])
@@ -96,7 +96,7 @@ class Requests:
 
 
 def readable(text: str) -> Any:
-    """Stored text as JSON where it is that, as lines where it has several."""
+    """Stored text as parsed JSON, as a list of lines, or as text."""
     if text[:1] in ("{", "["):
         return json.loads(text)
     return text.splitlines() if "\n" in text else text
