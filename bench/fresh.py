@@ -12,7 +12,7 @@ def main() -> None:
     from influxdb3_notifier import process_request
 
     imported = time.perf_counter_ns() - started
-    # Whatever else is imported comes after, not to be counted.
+    # Later imports are not measured.
     from tests.recording_local import RecordingLocal
 
     began = time.perf_counter_ns()

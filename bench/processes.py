@@ -147,7 +147,7 @@ class EngineHostProcess:
 
 @contextmanager
 def engine_host(directory: Path) -> Iterator[EngineHostProcess]:
-    """An engine host whose plugins are in the directory; ``notify.py`` is ours."""
+    """Start an engine host with plugins in the directory. ``notify.py`` is the notifier's plugin file."""
     (directory / "notify.py").write_text(PLUGIN_FILES[OURS].read_text(encoding="utf-8"), encoding="utf-8")
     command = [sys.executable, "-m", "tests.engine_host", "--plugin-dir", str(directory), "--path", "notify.py"]
     with Program([*command, "--without-auth", "--until-stdin-closes"]) as host:

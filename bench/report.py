@@ -34,7 +34,7 @@ def _lines(rows: list[Row]) -> list[tuple[str, ...]]:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row's cells: the medians of ours and its peer, and the value compared with the target, with its spread."""
+    """A row's cells: the medians of the notifier and its peer, and the compared value with its spread."""
     number, target = row.id.split(" ")[0], str(row.target or "")
     if row.not_run:
         return (number, row.what, "-", "-", f"not run: {row.not_run}", target, "-")
@@ -131,7 +131,7 @@ def write_results(path: Path, content: dict[str, Any]) -> None:
 
 
 def insert(document: Path, text: str) -> None:
-    """Put the text between the marks in a document, in place of what was there."""
+    """Replace the text between the marks of a document."""
     before, begin, rest = document.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -54,13 +54,13 @@ class PluginRunner:
     def send(
         self, request: dict[str, Any], arguments: dict[str, str], times: int, read: bool = True, count: bool = False
     ) -> list[dict[str, Any]]:
-        """Call the plugin so often. Times in nanoseconds; CPU time is that of all threads.
+        """Call the plugin ``times`` times. Times in nanoseconds; CPU time is that of all threads.
 
         :param read: whether the answer is looked at, which takes memory of its own.
         :param count: whether a thread counts during the calls, and only then.
         """
         body = json.dumps(request, ensure_ascii=False).encode()
-        # What the job itself takes is there already.
+        # The memory of the job itself is allocated before the measurement.
         extra: dict[str, float] = {} if read else {"resident_before": memory.resident("self")}
         taken, answers = [], []
         counter = Counter() if count else None

@@ -82,7 +82,7 @@ def in_the_answers_order(ten: list[Destination]) -> list[Destination]:
 
 
 def show(answer: Response, ten: list[Destination]) -> list[str]:
-    """Print a line for each destination; returns what is not as expected."""
+    """Print a line for each destination; returns the unexpected results."""
     print(f"HTTP {answer.status} after {answer.elapsed * 1000:.0f} ms, {answer.json['status']}")
     print(json.dumps(answer.json["results"]))
     wrong = []

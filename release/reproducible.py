@@ -27,7 +27,7 @@ def copy_sources(to: Path) -> None:
 
 
 def build(place: Path, target: str, cargo_home: Path, epoch: int) -> Path:
-    """Build what was copied there; gives the wheel."""
+    """Build the copied sources; returns the wheel."""
     out = place / "wheels"
     environment = {key: value for key, value in os.environ.items() if key != "CARGO_TARGET_DIR"}
     environment |= {"CARGO_HOME": str(cargo_home), "SOURCE_DATE_EPOCH": str(epoch)}
@@ -51,7 +51,7 @@ def main() -> None:
     home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     shutil.rmtree(PLACE, ignore_errors=True)
     places = PLACE / "one", PLACE / "another-place"
-    # Before the first build: whoever works on meanwhile changes neither.
+    # Copy before the first build, so that later edits change neither build.
     epoch = committed(ROOT)
     for place in places:
         copy_sources(place / SOURCES)

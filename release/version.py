@@ -28,7 +28,7 @@ def version() -> str:
 
 
 def outdated(right: str) -> Iterator[tuple[Path, str]]:
-    """Files that have another version, and what they should be.
+    """Files with another version, and their correct texts.
 
     :raises ValueError: a place is not where it should be.
     """

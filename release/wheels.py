@@ -73,7 +73,7 @@ def without_place(wheel: Path) -> None:
 
 
 def recorded(record: str, changed: dict[str, bytes]) -> str:
-    """RECORD with the hashes and sizes of what was changed."""
+    """RECORD with the hashes and sizes of the changed files."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     for name, digest, size in csv.reader(record.splitlines()):
@@ -102,7 +102,7 @@ def lacks(target: str) -> bool:
 
 
 def main() -> None:
-    """Build what the command line names."""
+    """Build the targets of the command line."""
     parser = argparse.ArgumentParser(prog="python -m release.wheels", description=__doc__)
     parser.add_argument(
         "--out", type=Path, default=ROOT / "dist", help="where the wheels go, in place of those that are there"

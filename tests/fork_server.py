@@ -40,7 +40,7 @@ def main() -> None:
                     os.close(inherited)
             control.sendall(json.dumps({"done": done}).encode() + b"\n")
     _prepare(module, request["start"], descriptors)
-    # The interpreter ends as after any program: with its threads, and what is registered for its end.
+    # Exit as any program does, with threads and exit handlers.
     sys.exit(program())
 
 
@@ -65,7 +65,7 @@ def _prepare(module: str, request: dict[str, Any], descriptors: Sequence[int]) -
         os.close(descriptor)
         name = ("stdin", "stdout", "stderr")[number]
         before = getattr(sys, name)
-        # What Python knows of the server's own file is not true of this one: a pipe cannot be sought in.
+        # Open the stream again, because a pipe is not seekable as the server's file may be.
         stream = os.fdopen(
             number,
             "w" if number else "r",

@@ -27,7 +27,7 @@ def fan_out(run: Run) -> None:
                 run.rows["P5"].add(name, median(call.cpu_ns for call in taken) / count / 1e3)
         for name in run.order(HTTPX, APPRISE) if count <= run.effort.peers_up_to else []:
             with Contender(name) as contender:
-                # What they import at the first call is not counted; they keep no connections.
+                # A first call does their imports, which are not measured. They have no connection pool.
                 run.send(warm.id, contender, webhooks(run.sink, 0, 1))
                 call = run.send(warm.id, contender, notification)[0]
             warm.add(name, call.wall_ns / 1e6)

@@ -49,7 +49,7 @@ def receivers(run: Run) -> None:
     text = "CPU 97 %"
     for count in RECEIVERS:
         with Contender(OURS) as contender, tempfile.TemporaryDirectory() as directory:
-            # What a process starts once is there already.
+            # A first call starts the process's threads, which are not measured.
             run.send("P10 receivers", contender, webhooks(run.sink, 0, 1, text))
             taken = []
             for number in range(TAKEN_UP):

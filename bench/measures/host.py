@@ -84,7 +84,7 @@ def _ratio(samples: dict[str, list[float]], one: str, other: str) -> str:
 def _load(run: Run, caller: Contender, engine: str, name: str, callers: int, count: int) -> float:
     """Requests a second to one plugin."""
     what = f"P3 {callers}"
-    # Those that meet in flight would be one, were they the same.
+    # Different texts, because equal requests in flight would be one.
     notification = replace(slack(run.sink, 0), text=f"{TEXT} @number@")
     message = {
         "url": f"{engine}/{ROUTES[name]}",

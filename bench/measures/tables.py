@@ -32,7 +32,7 @@ def rows(run: Run) -> None:
         arguments = {"config_file_path": str(file)}
         contender.ask({"do": "write", "rows": 10, "arguments": arguments})
         run.arrived(10, ARRIVAL_SECONDS)
-        # What others have sent last is not counted here.
+        # Earlier requests to the sink are not counted.
         time.sleep(1)
         taken = []
         for _ in range(BATCHES):
@@ -53,7 +53,7 @@ def beside_a_hanging_destination(run: Run) -> None:
             file = Path(directory) / f"{name}.toml"
             file.write_text(outbox + FILE.format(url=url), encoding="utf-8")
             arguments[name] = {"config_file_path": str(file)}
-        # What a process does once is no cost of these calls.
+        # One-time work of the process is not measured.
         contender.ask({"do": "write", "rows": 1, "arguments": arguments["healthy"]})
         run.arrived(1, ARRIVAL_SECONDS)
         taken = []
@@ -72,7 +72,7 @@ def _hook(run: Run) -> str:
 def history(run: Run) -> None:
     """One Slack notification, alternating with and without a history."""
     row = run.rows["history"]
-    # One argument each: what an argument costs is no cost of the history.
+    # One argument each, so that the argument's cost is not attributed to the history.
     plain = replace(slack(run.sink, 0), arguments={"allow_mentions": "true"})
     kept = replace(plain, arguments={"history_table": "notifications"})
     times = run.effort.single_calls // TURNS

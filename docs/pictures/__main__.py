@@ -39,7 +39,7 @@ def draw(chromium: str, page: str, picture: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
         html = Path(directory) / "page.html"
         html.write_text(page, encoding="utf-8")
-        # As an ordinary page in a window of its own; no sandbox, since in a container it may run as root.
+        # A page in a separate window. Without sandbox, because it may run as root in a container.
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         command += [f"--user-data-dir={directory}/profile", f"--force-device-scale-factor={SCALE}"]
         measured = run([*command, "--dump-dom", html.as_uri()])

@@ -55,7 +55,7 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 
 def piped(found: re.Match[str]) -> str:
-    """Code whose pipes are no column's end."""
+    """Code with unescaped pipes."""
     return f"<code>{html.escape(found[1]).replace(chr(92) + '|', '&#124;')}</code>"
 
 

@@ -65,7 +65,7 @@ CHANNEL = ChannelSpec(
 def sent(
     request_sender: RequestSender, standin: Standin, *requests: dict[str, Any], **configuration: Any
 ) -> list[list[dict[str, Any]]]:
-    """What arrives of each of the requests."""
+    """The alerts that arrive for each request."""
     number = next(NUMBERS)
     destination = (CHANNEL, {**CHANNEL.at(standin, number), **configuration})
     for request in requests:

@@ -29,7 +29,7 @@ CODES = {
     20028: ("rate_limited", False),
     20029: ("rate_limited", False),
 }
-"""They count whatever the status, which is documented for few; some condemn the webhook."""
+"""Codes count with every status, because few statuses are documented. Some codes pause the webhook."""
 
 TAKEN = delivered(200, {"id": "1310000000000000000", "channel_id": "1"})
 

@@ -1,4 +1,4 @@
-"""Mail, to a server in this process; what servers may answer is in ``test_email_server.py``.
+"""Mail to a server in this process. ``test_email_server.py`` tests the replies of servers.
 ``tests/servers/test_postfix.py`` sends to a real one.
 """
 
@@ -106,14 +106,14 @@ def send(
 def needs_config_file(
     request_sender: RequestSender, directory: Path, *configurations: dict[str, Any], **request: Any
 ) -> Response:
-    """One receiver, whatever it has."""
+    """Send to one receiver with these configurations, in a configuration file."""
     path = directory / f"{next(NUMBERS)}.toml"
     path.write_text(f"[receivers.r]\nemail = {toml(list(configurations))}\n", encoding="utf-8")
     trigger = request_sender.trigger({**FAST, "config_file_path": str(path)})
     return trigger.notify({"notification_text": "hi", "receivers": ["r"], **request})
 
 
-# What arrives
+# Arriving messages
 
 
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Auto-Submitted", "Content-Type"]

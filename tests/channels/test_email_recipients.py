@@ -22,7 +22,7 @@ def delivered(response: Any) -> list[tuple[str, str]]:
 
 
 def dry(request_sender: RequestSender, **configuration: Any) -> Any:
-    """What a request says of a configuration that it brings."""
+    """The error of a request for this configuration."""
     own = {"email_host": "smtp.example.com", "email_from": "alerts@example.com", "email_to": "a@example.com"}
     body = {"notification_text": "hi", "senders_config": {"email": {**own, **configuration}}, "dry_run": True}
     return request_sender.trigger({}).notify(json.dumps(body, ensure_ascii=False).encode()).json
@@ -305,7 +305,7 @@ def test_a_non_ascii_address_is_not_sent_to_a_server_without_smtputf8(
         assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "no_smtputf8", 1), entry
         assert "offers no SMTPUTF8" in entry["detail"]
         assert "Give an address in ASCII" in entry["hint"]
-    # A bcc recipient is shown to nobody, and keeps nobody from the mail.
+    # No mail shows a bcc recipient, and an invalid one does not affect the other mails.
     assert len(smtp_state.mails) == (1 if "email_bcc" in configuration else 0)
     if not smtp_state.mails:
         assert {name for name, _ in smtp_state.commands} <= {"EHLO", "STARTTLS", "QUIT"}

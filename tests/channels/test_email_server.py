@@ -1,4 +1,4 @@
-"""What a mail server may answer, how it encrypts, and whom it lets in."""
+"""Replies of a mail server, encryption, and login."""
 
 import datetime
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from tests.harness import free_port
 pytestmark = pytest.mark.usefixtures("smtp_state")
 
 
-# What the server answers
+# Replies of the server
 
 
 @dataclass
 class Said:
-    """A reply at a stage, and what comes of it."""
+    """A reply at a stage, and the expected result."""
 
     stage: str
     reply: str
@@ -66,7 +66,7 @@ PERMANENT = [
     Said("MESSAGE", "550 5.6.0 bad content", "rejected"),
     Said("MESSAGE", "552 5.3.4 Message size exceeds fixed limit", "too_large"),
     Said("MESSAGE", "554 5.3.4 Message too big", "too_large"),
-    # It has the mail, and this says nothing of it.
+    # The server has accepted the mail, and this reply does not mention it.
     Said("MESSAGE", "354 go on", "lost_reply", outcome="ambiguous"),
 ]
 TRANSIENT = [
@@ -82,7 +82,7 @@ TRANSIENT = [
     Said("DATA", "451 4.3.0 later", "try_later"),
     Said("MESSAGE", "421 4.3.0 shutting down", "try_later"),
     Said("MESSAGE", "451 4.7.1 try again", "try_later"),
-    # Neither yes nor no. Whoever went on after the last would give the mail's lines as commands.
+    # Neither success nor failure. A client that continued after the last reply would send the mail's lines as commands.
     Said("MAIL", "354 go on", "malformed_reply", "email_port"),
     Said("RCPT", "334 VXNlcm5hbWU6", "malformed_reply", "email_port"),
     Said("DATA", "250 2.0.0 Ok", "malformed_reply", "email_port"),
@@ -107,7 +107,7 @@ def test_the_meaning_of_a_reply_depends_on_its_stage(
     assert entry["http_status"] is None
     assert f"SMTP {row.reply[:3]}: {row.reply[4:]}" in entry["detail"], entry
     assert row.hint in entry["hint"], entry
-    # What was refused before the message was never sent.
+    # A rejection before the message means that nothing was sent.
     assert len(smtp_state.mails) == (entry["attempts"] if row.stage == "MESSAGE" else 0)
     if row.stage not in ("GREETING", "EHLO", "STARTTLS"):
         smtp_state.wait_for_quit()
@@ -127,7 +127,7 @@ def test_bytes_that_are_no_smtp_reply_are_no_success(
     smtp_state.rules.append(SmtpRule(stage, reply))
     entry = send(request_sender)
     if stage == "MESSAGE":
-        # It may have been taken.
+        # The server may have accepted it.
         assert (entry["outcome"], entry["attempts"], len(smtp_state.mails)) == ("ambiguous", 1, 1), entry
     else:
         assert (entry["outcome"], entry["reason"]) == ("failed", "malformed_reply"), entry
@@ -153,7 +153,7 @@ def test_a_connection_lost_after_the_dot_is_not_sent_again(
     entry = send(request_sender)
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("ambiguous", "lost_reply", 1), entry
     assert [name for name, _ in smtp_state.commands].count("DATA") == 1
-    # There is nobody to ask, and so nothing that would allow a second one.
+    # A mail server has no lookup, so nothing allows a second mail.
     again = send(request_sender, arguments={**FAST, "on_ambiguous": "resend"})
     assert (again["outcome"], again["attempts"]) == ("ambiguous", 1), again
 
@@ -235,12 +235,12 @@ def test_without_ca_file_a_private_authority_is_not_trusted(request_sender: Requ
     assert (entry["outcome"], entry["reason"]) == ("failed", "tls")
 
 
-# Who may send
+# Authentication
 
 
 @dataclass
 class Login:
-    """A server and an account, and what comes of them."""
+    """A server and an account, and the expected result."""
 
     options: dict[str, Any]
     password: str | None

@@ -1,4 +1,4 @@
-"""What every channel must do, over the wire: the registry is gone through, so a new one is tested as well."""
+"""Requirements for every channel, tested over real connections. The registry lists the channels."""
 
 import json
 import re
@@ -17,10 +17,10 @@ BY_SENDER = channels()
 EVERY = pytest.mark.parametrize("channel", BY_SENDER.values(), ids=BY_SENDER)
 OVER_HTTP = [channel for channel in BY_SENDER.values() if channel.over_http]
 HTTP = pytest.mark.parametrize("channel", OVER_HTTP, ids=[channel.sender for channel in OVER_HTTP])
-"""What is of HTTP; the file of another kind of channel has its own."""
+"""A test of HTTP channels. Other channels have tests in their own files."""
 
 
-# The places that a channel consists of; its stand-in and the README are looked for in Rust
+# The files of a channel. Rust tests check its stand-in and the README
 
 
 def test_each_channel_has_a_file_a_registry_line_tests_and_a_docs_section() -> None:
@@ -34,7 +34,7 @@ def test_each_channel_has_a_file_a_registry_line_tests_and_a_docs_section() -> N
     assert sections == set(REGISTRY), "a section `## NAME` in docs/channels.md"
 
 
-# What arrives
+# Arriving messages
 
 
 def received(standin: Standin, channel: ChannelSpec, number: int) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def received(standin: Standin, channel: ChannelSpec, number: int) -> list[dict[s
 
 
 def same(body: str, expected: object) -> None:
-    """Bytes to the byte, anything else as JSON, where ``...`` stands for what each notification has of its own."""
+    """Compare bytes exactly and other values as JSON, where ``...`` matches a value that varies."""
     if isinstance(expected, bytes):
         assert body.encode() == expected
     else:
@@ -53,7 +53,7 @@ def same(body: str, expected: object) -> None:
 
 
 def without_own(got: Any, expected: object) -> Any:
-    """What was got, with ``...`` where that is expected: a key of 32 digits, or a time."""
+    """The received value, with ``...`` in place of an expected varying value: a key of 32 digits, or a time."""
     if expected is ...:
         assert re.fullmatch(r"[0-9a-f]{32}|20\d\d-[\d-]+T[\d:.]+Z", got)
         return ...
@@ -239,7 +239,7 @@ def test_markup_in_title_fields_and_link_mentions_nobody(
     assert channel.mentions(standin, number) == [[]]
 
 
-# What the provider answers
+# Replies of the provider
 
 
 def by_status(channel: ChannelSpec, status: int) -> tuple[str, str | None]:
@@ -266,7 +266,7 @@ LONG_WAIT = {"Retry-After": "30"}
 
 
 def limits(channel: ChannelSpec) -> dict[str, str]:
-    """What ends every retry within one answer."""
+    """Arguments with which all retries end before the response."""
     return {**FAST, **({"delivery_timeout": "1s"} if channel.has_long_backoff else {})}
 
 
@@ -317,7 +317,7 @@ def test_provider_errors_are_classified_as_the_specification_says(
         check_attempts(channel, entry)
     hints = [(entry["reason"], entry["hint"]) for entry in sent.entries if entry["outcome"] == "failed"]
     assert all(hint for _, hint in hints)
-    # Who condemned itself is left alone.
+    # The destination is paused.
     again = request_sender.send(destinations, limits(channel))
     for reply, entry in zip(channel.replies, again.entries, strict=True):
         assert (entry["reason"] == "destination_disabled") == reply.pauses_destination, (reply, entry)
@@ -341,7 +341,7 @@ def test_a_temporary_failure_is_retried_until_delivery(
     assert len(standin.requests(channel.path_of(number))) == failures + 1
 
 
-# What the stand-in is
+# The stand-in
 
 
 @HTTP
@@ -404,7 +404,7 @@ def check_bad(
 ) -> None:
     """Nothing is sent, and the error names the field and quotes nothing."""
     trigger = request_sender.trigger({})
-    # A dry run, so that nothing leaves for a provider should it be taken.
+    # A dry run, so that no real provider gets a message if the value is accepted.
     body = {"notification_text": "hi", "senders_config": {channel.sender: configuration}, "dry_run": True}
     [entry] = trigger.notify(json.dumps(body).encode()).json["deliveries"]
     assert (entry["outcome"], entry["reason"], entry["attempts"]) == ("failed", "invalid_config", 0), (field, entry)
@@ -505,5 +505,5 @@ def test_no_connection_is_opened_before_a_channels_first_use(
 
 
 def connections(standin: Standin) -> int:
-    """How many the stand-in has seen, this one included."""
+    """The number of requests at the stand-in, including this one."""
     return int(http_request("GET", f"{standin.url}/_standin/health").json["connections"])

@@ -61,7 +61,7 @@ CHANNEL = ChannelSpec(
     },
     headers={"content-type": "application/json"},
     success=TAKEN,
-    # What does not name the message is not Google Chat.
+    # A reply without the message's name is not Google Chat's.
     statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
     replies=[
         TAKEN,
@@ -93,7 +93,7 @@ CHANNEL = ChannelSpec(
 
 
 def test_the_stand_in_has_googles_requirements(standin: Standin, request_sender: RequestSender) -> None:
-    """Beyond what can be asked without key and token."""
+    """Checks that also need key and token."""
     card = of_widgets([{"decoratedText": {"text": "<x>"}}])
     good = of_widgets([{"decoratedText": {"text": "x"}}])
     for query, body, status in [

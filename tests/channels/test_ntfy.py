@@ -31,7 +31,7 @@ CHANNEL = ChannelSpec(
     statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
     replies=[
         TAKEN,
-        # Whatever answers there is no ntfy server.
+        # The replying server is not ntfy.
         Reply(200, "<html>It works!</html>", reason="rejected", hint="ntfy_url must lead to an ntfy server"),
         Reply(200, {"id": 5}, reason="rejected"),
         Reply(*error(400, 40009, "invalid request: topic invalid"), reason="rejected", detail="ntfy 40009: invalid"),

@@ -37,7 +37,7 @@ def channel(sender: str, name: str, below: str) -> ChannelSpec:
         },
         headers={"content-type": "application/json", "authorization": f"GenieKey {API_KEY}"},
         success=TAKEN,
-        # What does not name the request is not Opsgenie.
+        # A reply without a request id is not Opsgenie's.
         statuses=dict.fromkeys(range(200, 300), ("failed", "rejected")),
         replies=[
             TAKEN,

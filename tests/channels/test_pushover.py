@@ -21,7 +21,7 @@ def form(**fields: str) -> bytes:
 
 
 def key(number: int) -> str:
-    """A key that nobody else has."""
+    """A unique key."""
     return f"Qz{number:05}s3cr3tM4rkk3yk3yk3yk3y"[:30].ljust(30, "x")
 
 
@@ -135,7 +135,7 @@ def test_no_message_limit_delays_the_end_of_an_emergency(status: str, standin: S
     path = tmp_path / "siren.toml"
     own = toml(CHANNEL.at(standin, number))
     path.write_text(f"[settings]\nmax_per_minute = 1\n[receivers.siren]\npushover = {own}\n", encoding="utf-8")
-    # What is held for a minute takes room, so that it is held in another process than other tests have.
+    # The message waits for a minute and uses capacity, so it is in a separate process.
     with ProcessEngine(tmp_path) as engine, ExitStack() as stack:
         trigger = Triggers(engine, stack).create({"config_file_path": str(path)})
 

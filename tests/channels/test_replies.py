@@ -1,4 +1,4 @@
-"""Replies that no provider should give, at every channel: how often the message is sent, and what comes of it."""
+"""Invalid replies to every channel: the number of requests, and the result."""
 
 import base64
 import gzip
@@ -20,7 +20,7 @@ TWILIO = ("sms", "whatsapp")
 
 @dataclass
 class Asked:
-    """A destination of its own that answers every request in the same way."""
+    """A unique destination that gives the same reply to every request."""
 
     channel: ChannelSpec
     name: str
@@ -132,7 +132,7 @@ UNREADABLE: dict[str, dict[str, Any]] = {
     "status 999": {"kind": "reply", "status": 999},
     "status 101": {"kind": "reply", "status": 101},
 }
-"""What no client reads as a reply of HTTP."""
+"""Bytes that are not an HTTP reply."""
 
 
 def body_of(reply: Reply) -> bytes:

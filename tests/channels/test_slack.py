@@ -26,7 +26,7 @@ WORDS = {
     "invalid_attachments": ("rejected", ""),
     "msg_blocks_too_long": ("rejected", ""),
 }
-"""They count whatever the status: several have none documented."""
+"""Codes count with every status, because several have no documented status."""
 
 CHANNEL = ChannelSpec(
     "slack",
@@ -87,10 +87,10 @@ CHANNEL = ChannelSpec(
             for word, (reason, hint) in WORDS.items()
             for status in (200, 400, 403, 404, 410, 500, 503)
         ),
-        # "Not now" stands whatever the word.
+        # A 429 is a rate limit with every body.
         *(Reply(429, word, reason="rate_limited") for word in WORDS),
         *(Reply(status, "rollup_error", reason="server_error") for status in (200, 400, 500)),
-        # At a host that is not Slack's a 2xx counts unless it says no.
+        # At other hosts than Slack's a 2xx is a success unless the body has an error.
         delivered(200, ""),
         delivered(200, "queued"),
         delivered(200, "<html><body>thanks</body></html>"),
@@ -111,7 +111,7 @@ WORKFLOWS = ["/triggers/T0123456789/3141592653589/c6e6c0d868b3054ca0f4611a5dbada
 
 
 def workflow(standin: Standin, path: str) -> tuple[tuple[ChannelSpec, dict[str, object]], str]:
-    """A destination of its own, and where its requests arrive."""
+    """A unique destination, and the path of its requests."""
     place = f"/at/{next(NUMBERS)}{path}"
     return (CHANNEL, {"slack_webhook_url": standin.url + place}), place
 

@@ -51,7 +51,7 @@ HINTS = {
     21705: "MG and 32",
     63016: "content_sid",
 }
-"""What the advice for a code names."""
+"""A part of the hint for each code."""
 LATER = [
     (429, 20429, "rate_limited"),
     (429, 21611, "rate_limited"),
@@ -60,7 +60,7 @@ LATER = [
     (503, 21730, "try_later"),
     (503, 20503, "server_error"),
 ]
-"""What Twilio has not processed."""
+"""Codes of requests that Twilio did not process."""
 ENDED = [
     ("failed", 30008, "rejected"),
     ("undelivered", 30007, "forbidden"),
@@ -83,7 +83,7 @@ def account(number: int) -> str:
 
 
 def form(prefix: str, text: str) -> bytes:
-    """What arrives of a text."""
+    """The messages that arrive for a text."""
     numbers = [quote_plus(prefix + number) for number in ("+15558675310", "+15017122661")]
     return "To={}&From={}&Body={}".format(*numbers, quote_plus(text)).encode()
 

@@ -11,7 +11,7 @@ from influxdb3_notifier.cli.completion import SHELLS
 from tests.cli import completions
 from tests.cli.program import MODULE, PROGRAM, run
 
-# What bash-completion does at the TAB key.
+# The completion function of bash-completion.
 AT_TAB = """
 source {script}
 COMP_WORDS=({words}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))

@@ -82,7 +82,7 @@ def test_the_files_level_names_work_on_the_command_line(tmp_path: Path) -> None:
     done = run("routes", file, "--level", "wichtg")
     assert (done.status, done.err.count("\n")) == (2, 2)
     assert "--level: unknown value: wichtg; choose from ok, info, warning, error, critical" in done.err
-    # What is wrong with the file comes first: it might know the word.
+    # Errors of the file come first, because the file may define the word.
     file.write_text(text + "[recievers]\n")
     done = run("routes", file, "--level", "wichtg")
     assert (done.status, "did you mean receivers?" in done.err) == (3, True)
@@ -94,7 +94,7 @@ def test_the_output_has_the_receivers_and_each_routes_decision(
 ) -> None:
     routing = routes(file, *flags)
     assert reached(routing) == who
-    # A minus stands before routes that are not asked.
+    # Routes that are not evaluated have a minus.
     got = [("" if route["evaluated"] else "-") + (route["mismatch"] or "") for route in routing["routes"]]
     assert got == said
     assert [route["line"] for route in routing["routes"]] == [11, 16, 20]
@@ -202,7 +202,7 @@ def test_a_request_is_read_as_the_endpoint_reads_it(file: Path, tmp_path: Path) 
     done = run("routes", file, "--request", request)
     assert (done.status, done.lines()[0]) == (0, "oncall: route 2 (line 16) matches -> slack, sms")
     assert done.lines()[-1] == "warning: extra: unknown field, ignored"
-    # Flags stand in place of its members.
+    # Flags replace the request's members.
     done = run("routes", file, "--request", request, "--level", "ok")
     assert done.lines()[0] == "ops: default receiver -> http"
 

@@ -1,4 +1,4 @@
-"""Bodies of Prometheus, Alertmanager and Grafana: each alert is an event of its own."""
+"""Bodies of Prometheus, Alertmanager and Grafana: each alert is a separate event."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

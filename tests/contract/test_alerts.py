@@ -64,7 +64,7 @@ def test_an_alert_is_sent_once_until_it_changes(triggers: Triggers, standin: Sta
     ]
     sent = [(message["status"], message["level"]) for message in messages(standin)]
     assert sent == [("firing", "error"), ("resolved", "error"), ("firing", "error")]
-    # Nothing is logged of what changes nothing.
+    # An event without a change is not logged.
     assert not [line for _, line in trigger.log_lines() if "unchanged" in line]
 
 

@@ -1,4 +1,4 @@
-"""What is answered beyond one sender: optional fields, receivers, dry runs, statuses, repeated attempts."""
+"""Responses: optional fields, receivers, dry runs, statuses, retries."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -242,7 +242,7 @@ DRY_RUNS = [
 
 CLOSED_PATH = "/api/webhooks/123456789012345678/closed"
 CLOSED = {"discord_webhook_url": f"http://standin.test{CLOSED_PATH}"}
-"""Of its own: a webhook that is gone is left alone for ten minutes."""
+"""A unique webhook, because the notifier pauses a deleted webhook for ten minutes."""
 
 
 def answered(name: str, sender: str, reply: dict[str, Any], reason: str, detail: str | None, **members: Any) -> Case:
@@ -427,7 +427,7 @@ def test_with_too_much_in_flight_nothing_is_sent_and_the_response_has_retry_afte
     standin: Standin, tmp_path: Path
 ) -> None:
     standin.rule("/hook/*", delay_ms=300)
-    # What other tests have left takes room too, so they have another process.
+    # Entries of other tests use capacity too, so this test has a separate process.
     with ProcessEngine(tmp_path) as engine, ExitStack() as stack:
         trigger = Triggers(engine, stack).create({"max_in_flight": "1", "response_timeout": "0s"})
         body = body_bytes(hi({"http": HTTP}), f"127.0.0.1:{standin.port}")

@@ -1,4 +1,4 @@
-"""Requests that nobody would think of: whatever is passed, no exception, always ``results``, never a secret.
+"""Random requests: every response has ``results`` and no secret, and no call raises.
 
 The wheel is called as the plugin file calls it. Every destination is a port of loopback where nobody listens, and
 ``allowed_hosts`` sees to it that no other is tried.
@@ -123,7 +123,7 @@ def call(body: bytes, query: Any, headers: Any, arguments: Any) -> tuple[Any, in
 
 
 def holds(body: Any, status: int, lines: list[str]) -> None:
-    """What is true of every answer."""
+    """Check the rules for every response."""
     assert status in (200, 400, 503), body
     assert set(MEMBERS) <= set(body)
     assert set(body) <= {*ERROR_MEMBERS, "replayed", "joined"}

@@ -1,4 +1,4 @@
-"""Trigger arguments: what each takes, what is said of one that cannot be used, how the command line splits them."""
+"""Trigger arguments: valid values, errors of invalid ones, and the splitting of the command line."""
 
 import pytest
 

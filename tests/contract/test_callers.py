@@ -22,7 +22,7 @@ LOOPS = {"three tries": 3, "one try": 1}
 
 
 def caller(trigger: Trigger, tries: int = 3) -> CallerDouble:
-    """A caller of this trigger whose pauses are a hundredth of the real ones."""
+    """A caller of this trigger with a hundredth of the real pauses."""
     return CallerDouble(trigger.url, tries, sleep=lambda seconds: time.sleep(seconds / 100), token=trigger.engine.token)
 
 
@@ -67,7 +67,7 @@ def test_a_callers_response_does_not_wait_for_a_rate_limit(triggers: Triggers, s
 
 @dataclass(frozen=True)
 class Slowness:
-    """A way of being slow, and how often what arrives is a message."""
+    """A slow destination, and the number of messages among its requests."""
 
     name: str
     rule: dict[str, Any]
@@ -84,7 +84,7 @@ SLOW = [
     Slowness("an answer after the response timeout", {"delay_ms": 500}, "pending", 1),
     Slowness("no answer", {"hang": True}, "pending", 0),
     Slowness("an accepted message and a late reply", {"accept_first": True, "delay_ms": 500}, "pending", 1),
-    # Nobody can know that it was taken: Slack recognises no repeat.
+    # The result is unknown, and Slack does not detect duplicates.
     Slowness(
         "an accepted message and no reply", {"accept_first": True, "hang": True, "times": 1}, "pending", 2, "300ms"
     ),
@@ -128,7 +128,7 @@ def test_a_caller_posts_once_for_every_network_fault(kind: str, triggers: Trigge
 
 @dataclass(frozen=True)
 class Rejected:
-    """What makes the notifier answer an error, which sends three-try callers round their loop."""
+    """A cause of an error response, after which callers with three attempts retry."""
 
     name: str
     payload: object
@@ -217,7 +217,7 @@ def test_a_callers_request_reaches_a_receiver_without_knowing_its_secret(
     (tmp_path / "hook").write_text(f"{standin.url}/services/T0/B0/servers-secret\n")
     file = write_config(tmp_path, SERVER_SIDE.format(directory=tmp_path, url=standin.url))
     trigger = triggers.create({"config_file_path": str(file)})
-    # The callers demand a configuration of at least one sender, and send what they were given.
+    # The callers require a configuration of at least one sender, and send it unchanged.
     report = caller(trigger, tries).alert(text, {"slack": {"slack_webhook_url": "configured on the server"}})
     assert (report.posts, report.failures) == (1, [])
     assert report.results == {"slack": "ignored", receiver: True}
@@ -231,7 +231,7 @@ def test_a_callers_request_reaches_a_receiver_without_knowing_its_secret(
 
 @pytest.fixture
 def own_standin() -> Iterator[Standin]:
-    """A stand-in that takes what it holds up with it when the test ends."""
+    """A separate stand-in, whose end also ends the requests that it delays."""
     with Standin() as standin:
         yield standin
 

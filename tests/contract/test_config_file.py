@@ -1,4 +1,4 @@
-"""Receivers, routes and settings of the configuration file, end to end: who gets what, and what the answer says."""
+"""Receivers, routes and settings of the configuration file, end to end."""
 
 from typing import Any
 
@@ -328,7 +328,7 @@ DESTINATIONS = [
             ),
         ],
         sent=[to_discord("hi", "/api/webhooks/123456789012345678/gone")],
-        # A webhook of its own: one that is gone is not tried again for a while.
+        # A unique webhook, because the notifier pauses a deleted one.
         config=IGNORE + DEFAULT + RULES.replace("8/team", "8/gone"),
         rule={"path": "/api/webhooks/*", "reply": {"status": 404, "body": ""}},
     ),

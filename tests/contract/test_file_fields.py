@@ -1,4 +1,4 @@
-"""What only the configuration file may set for a destination: each on the wire, and none of it from a request."""
+"""Fields that only a configuration file may set: their effect on requests, and their rejection in a request."""
 
 import base64
 import json
@@ -215,7 +215,7 @@ def test_a_field_of_the_file_is_on_the_wire(case: Case, triggers: Triggers, stan
     run_case(case, triggers, standin)
 
 
-# What needs more than a row
+# Cases that need more than one request
 
 
 NUMBERS = """\
@@ -247,7 +247,7 @@ def test_a_number_is_accepted_where_a_string_is_expected(triggers: Triggers, sta
 
 
 def send(triggers: Triggers, standin: Standin, config: str, body: object = HI, **arguments: str) -> Any:
-    """Send a request to a trigger of its own with that file."""
+    """Send a request to a new trigger with that file."""
     address = f"127.0.0.1:{standin.port}"
     file = write_config(triggers.engine.plugin_dir, config.replace(HOST, address))
     arguments = {"twilio_base_url": standin.url, "config_file_path": str(file), **arguments}
@@ -312,7 +312,7 @@ HTML = [["content-type", "text/html; charset=utf-8"]]
         ('success = "accepted"', "not accepted", "failed"),
         ('success = "~Log in"', LOGIN, "delivered"),
         ('success = ""', LOGIN, "delivered"),
-        # What is missing may have stood behind the bytes that are read.
+        # The missing text may follow after the read bytes.
         (OK, "x" * 70_000, "ambiguous"),
         (OK, '{"ok":true}' + "x" * 70_000, "delivered"),
     ],
@@ -345,7 +345,7 @@ def test_a_success_that_does_not_match_is_not_sent_again(triggers: Triggers, sta
         ("http", "", LOGIN, True),
         ("http", "", "<p>Welcome", True),
         ("discord", "", LOGIN, True),
-        # A few words are no page, whatever their type is said to be.
+        # A short text is not a web page, even with the content type of one.
         ("http", "", "ok", False),
         ("http", "", '{"html": "<html>"}', False),
         ("http", "", "", False),
@@ -374,7 +374,7 @@ def test_an_invalid_regular_expression_for_success_is_refused(triggers: Triggers
 
 @pytest.mark.parametrize("sender", ["slack", "discord", "http"])
 def test_a_receiver_can_have_its_own_proxy_with_a_password(sender: str, triggers: Triggers, standin: Standin) -> None:
-    """The stand-in takes the part of the proxy."""
+    """The stand-in is the proxy."""
     proxy = standin.url.replace("http://", "http://me:pass%20word@")
     config = receiver(sender, f'proxy = "{proxy}"').replace(HOST, "elsewhere.invalid")
     response = send(triggers, standin, config)
@@ -388,7 +388,7 @@ def test_twilio_uses_the_receivers_proxy(triggers: Triggers, standin: Standin) -
     with TunnelProxy(standin.port) as proxy:
         config = receiver("sms", f'proxy = "http://127.0.0.1:{proxy.port}"')
         response = send(triggers, standin, config, twilio_base_url="https://api.invalid", max_attempts="1")
-        # The stand-in speaks no TLS here: that it was asked by the tunnel is enough.
+        # The stand-in has no TLS here. The CONNECT request is sufficient.
         assert response["results"] == {"r": False}
         assert proxy.heads[0].startswith("CONNECT api.invalid:443 ")
 

@@ -1,4 +1,4 @@
-"""Where the file is, where its secrets come from, what comes of it when they change, and what the views show.
+"""The configuration file's path, the sources of its secrets, their reload, and the views.
 
 On an engine host of this process: the tests set the environment that the server has.
 """
@@ -206,7 +206,7 @@ def test_a_relative_path_starts_at_the_plugin_directory(
         variables.setenv(variable, value)
     file = tmp_path / name.strip()
     file.parent.mkdir(exist_ok=True)
-    # What the file names is relative to the file.
+    # Paths in the file are relative to the file.
     write(file, to('{ file = "hook" }'))
     write(file.parent / "hook", f"{standin.url}/hook/r")
     assert own.create({"config_file_path": name}).notify(HI).json["results"] == {"r": True}
@@ -229,7 +229,7 @@ def test_a_file_that_cannot_be_read_is_503(name: str, what: str, own: Triggers, 
     assert response.json["message"] == f"The configuration file {path} {what}."
 
 
-# What is shown of it
+# Views
 
 
 def test_the_status_view_names_the_receivers_and_the_warnings(own: Triggers, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_the_status_view_names_the_receivers_and_the_warnings(own: Triggers, tmp
     ]
 
 
-# What is remembered of requests
+# State across reloads
 
 
 def test_triggers_with_equal_arguments_and_file_share_idempotency_keys(

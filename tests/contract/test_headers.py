@@ -1,4 +1,4 @@
-"""The ``*_headers`` fields: how they are encoded, which are taken, which are dropped and how that is said."""
+"""The ``*_headers`` fields: encodings, accepted and dropped headers, and warnings."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from tests.harness import Standin, Triggers
 
 CONFIGURATIONS = {"slack": SLACK, "discord": DISCORD, "http": HTTP}
 WIRE = {"slack": to_slack, "discord": to_discord, "http": to_http}
-# Bytes whose base64 has characters that only one of the two alphabets knows.
+# Bytes whose base64 has characters of only one of the two alphabets.
 MARKED = {"X-Team": "ops?>~"}
 
 

@@ -32,7 +32,7 @@ def metric(trigger: Trigger, name: str) -> float:
 
 @pytest.fixture
 def key() -> str:
-    """A key that nobody else has."""
+    """A unique key."""
     return str(uuid.uuid4())
 
 

@@ -22,7 +22,7 @@ def utf16(text: str) -> int:
 
 @dataclass(frozen=True)
 class LengthLimit:
-    """How long a message may be, in which unit, and where its text stands in what arrives."""
+    """The maximum length of a channel's message, and its unit."""
 
     configuration: dict[str, str]
     limit: int

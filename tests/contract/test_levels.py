@@ -1,4 +1,4 @@
-"""Levels by the words of other systems and of the operator: who gets the notification, and as what."""
+"""Levels in the words of other systems and of the operator: routing and display."""
 
 from typing import Any
 

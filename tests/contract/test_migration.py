@@ -1,4 +1,4 @@
-"""What is the same as in the official Python plugin, and what differs on purpose: docs/migration.md."""
+"""Common behaviour with the official Python plugin, and intended differences: docs/migration.md."""
 
 import json
 from base64 import b64encode

@@ -45,7 +45,7 @@ STORIES: dict[str, list[Step]] = {
 
 @pytest.fixture
 def path() -> str:
-    """A path of the stand-in that nobody else has: what was told there is remembered by the process."""
+    """A unique path of the stand-in, because the process remembers its last notification."""
     return f"/hook/calm-{next(_numbers)}"
 
 
@@ -56,7 +56,7 @@ def request(url: str, **fields: Any) -> dict[str, Any]:
 
 
 def outcome(response: Response) -> tuple[str, str | None]:
-    """What became of its one delivery, and the rule where there is one."""
+    """The outcome of the only delivery, and the rule that suppressed it."""
     [entry] = response.json["deliveries"]
     return entry["outcome"], entry.get("rule")
 
@@ -153,7 +153,7 @@ def test_a_storm_of_a_hundred_requests_makes_few_messages_and_every_caller_has_i
 
 @pytest.fixture
 def kept(tmp_path: Path) -> str:
-    """A configuration file with an outbox; what it says."""
+    """The text of a configuration file with an outbox."""
     (tmp_path / "plugins").mkdir()
     return f"""
 [settings]
@@ -186,7 +186,7 @@ def test_a_restart_keeps_the_last_notification_and_its_message_is_edited(
         engine, trigger = start(stack, tmp_path, kept, standin)
         for receiver in ("hook", "chat"):
             assert outcome(trigger.notify(alert(receiver))) == SENT
-        # What was told is noted before the end is.
+        # The last notification is stored before the end of the delivery.
         eventually(lambda: not _sql(tmp_path, "SELECT 1 FROM deliveries"), "both ends are noted")
         engine.kill()
         _, trigger = start(stack, tmp_path, kept, standin)
@@ -229,7 +229,7 @@ def test_a_digest_of_a_killed_process_is_sent_by_the_next(tmp_path: Path, kept: 
         _sql(tmp_path, "DELETE FROM owners")
         _, trigger = start(stack, tmp_path, kept, standin)
         trigger.notify({"notification_text": "x", "senders_config": {}})
-        # The limit holds for what comes back as well: two go, and one waits.
+        # The limit also applies to recovered deliveries: two are sent, and one waits.
         texts = [json.loads(found["body"])["message"] for found in standin.wait_for(path, 4)]
         assert sorted(texts) == ["cpu 0", "cpu 1", "cpu 2", "cpu 3"]
 

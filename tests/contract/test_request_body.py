@@ -1,4 +1,4 @@
-"""What a body may be: encodings, JSON, sizes, the two required fields."""
+"""Request bodies: encodings, JSON, sizes, the two required fields."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def say(text: object, **senders: object) -> dict[str, Any]:
 
 
 def written(text: str, sender: str = "slack") -> str:
-    """A request whose ``notification_text`` is written as given, in JSON."""
+    """A request with this JSON text of ``notification_text``."""
     configuration = {"slack": SLACK, "http": HTTP, "discord": DISCORD}[sender]
     return f'{{"notification_text": {text}, "senders_config": {{"{sender}": {json.dumps(configuration)}}}}}'
 
@@ -213,7 +213,7 @@ MALFORMED = [
 
 
 def nested(depth: int) -> str:
-    """A request of which ``notification_text`` reaches this depth; it stands at depth 1 itself."""
+    """A request whose ``notification_text`` has this depth. The field itself is at depth 1."""
     return written("[" * (depth - 1) + "]" * (depth - 1), "http")
 
 

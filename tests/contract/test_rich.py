@@ -1,4 +1,4 @@
-"""Rich notifications end to end: what arrives, in how many messages, and whom they call."""
+"""Rich notifications end to end: bodies, parts and mentions."""
 
 import hashlib
 import json
@@ -45,13 +45,13 @@ def mentions(standin: Standin, provider: str) -> list[str]:
 
 FORM = b"To=%2B15558675310&From=%2B15017122661&Body="
 ROWS = [
-    # What makes no rich form leaves today's bytes.
+    # Fields without a rich form do not change the body.
     delivers(
         "a time and a key alone",
         {"notification_text": "hi", "senders_config": SENDERS, "timestamp": "2026-11-25T02:41:58Z", "dedup_key": "k"},
         to_slack("hi"),
         to_discord("hi"),
-        # A program may want them, whatever else there is.
+        # Programs may need them in every case.
         to_http(b'{"message":"hi","timestamp":"2026-11-25T02:41:58Z","dedup_key":"k"}'),
         to_twilio(FORM + b"hi"),
         to_twilio(FORM.replace(b"=", b"=whatsapp%3A", 2) + b"hi", "whatsapp"),
@@ -137,7 +137,7 @@ def test_each_channel_sends_one_message_as_the_dry_run_shows(trigger: Trigger, s
 
 # Long texts
 
-# How much of a text the first message holds when nothing but a level stands beside it, and the others.
+# The maximum text of the first message with only a level, and of the other messages.
 FIRST = {"slack": 3_000, "discord": 4_096, "sms": 1_600 - len("INFO: "), "whatsapp": 1_600 - len("INFO: ")}
 
 

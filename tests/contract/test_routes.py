@@ -1,4 +1,4 @@
-"""Routes in routes, end to end: whom each request reaches."""
+"""Nested routes, end to end: the receivers of each request."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a sender's configuration may be, field by field, and what an address may be."""
+"""The fields of each sender's configuration, and addresses."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ def hi(**senders: object) -> dict[str, Any]:
 
 
 def invalid(sender: str, detail: str, path: str | None = None) -> ExpectedDelivery:
-    """A configuration that cannot be used; ``path`` goes on from the sender's."""
+    """A case with an invalid configuration. ``path`` is relative to the sender's."""
     return not_attempted(sender, "invalid_config", detail, f"senders_config.{sender}{path or ''}")
 
 

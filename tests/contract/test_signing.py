@@ -23,7 +23,7 @@ BY_NAME = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["
 
 
 def headers(vector: dict[str, Any]) -> dict[str, str]:
-    """As they stand on the wire."""
+    """The headers of the request."""
     return {
         "webhook-id": vector["webhook-id"],
         "webhook-timestamp": str(vector["timestamp"]),
@@ -33,7 +33,7 @@ def headers(vector: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``at(seconds)``: the verifier's clock stands there."""
+    """``at(seconds)`` sets the verifier's clock."""
 
     def at(seconds: int) -> None:
         class Stopped(datetime):

@@ -1,4 +1,4 @@
-"""Silences end to end: what they keep back, and that it is said."""
+"""Silences end to end: muted notifications, and their reports."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

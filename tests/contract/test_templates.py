@@ -1,4 +1,4 @@
-"""Templates end to end: whose template makes the text, what it sees, and what is said when it makes none."""
+"""Templates end to end: precedence, context, and warnings of failing templates."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Twilio's fields: numbers, accounts, keys, what the environment gives."""
+"""Twilio's fields: numbers, accounts, keys, environment variables."""
 
 import base64
 import re
@@ -44,7 +44,7 @@ def path(account: str) -> str:
 
 
 def judged(name: str, sender: str, fields: dict[str, Any], arrived: bytes, *odd: str) -> Case:
-    """Numbers that pass as given: what Twilio says to them is Twilio's. ``odd``: the fields that get a warning."""
+    """Numbers that are sent unchanged. ``odd``: the fields with a warning."""
     return Case(
         name,
         hi(sender, **fields),
@@ -231,7 +231,7 @@ def test_twilio_fields_are_read_as_the_contract_says(case: Case, triggers: Trigg
 
 @pytest.fixture
 def here(engine_host: EngineHost) -> Iterator[Triggers]:
-    """Triggers in this process, whose environment the test sets."""
+    """Triggers in this process, so that the test can set its environment."""
     with ExitStack() as stack:
         yield Triggers(engine_host, stack)
 

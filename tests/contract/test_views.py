@@ -1,4 +1,4 @@
-"""What one can look at without sending anything: the views status and metrics."""
+"""The views status and metrics."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -26,13 +26,13 @@ def look(trigger: Trigger, view: str, **request: Any) -> Response:
 
 
 def say(triggers: Triggers, standin: Standin, senders: dict[str, Any], **arguments: str) -> Response:
-    """A request to a trigger of its own."""
+    """A request to a new trigger."""
     body = {"notification_text": "hi", "senders_config": senders}
     return triggers.create(arguments).notify(body_bytes(body, f"127.0.0.1:{standin.port}"))
 
 
 def samples(trigger: Trigger) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """What the metrics view shows, as Prometheus reads it."""
+    """The metrics view, parsed as Prometheus parses it."""
     response = look(trigger, "metrics")
     assert response.status == 200
     assert [value for name, value in response.headers if name.lower() == "content-type"] == [

@@ -37,7 +37,7 @@ def at_the_standin(channel: ChannelSpec, configuration: Mapping[str, Any], stand
     for name, value in configuration.items():
         if isinstance(value, str) and value.startswith("https://"):
             moved[name] = value.replace(f"https://{urlsplit(value).netloc}", place)
-    # What says where the provider is, and which account it is of, where no address does.
+    # The fields for the provider's address and account, if there is no URL.
     return moved | {name: own[name] for name in ("base_url", "twilio_sid", *channel.address_fields) if name in own}
 
 

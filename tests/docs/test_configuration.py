@@ -78,7 +78,7 @@ def test_the_docstring_and_the_table_agree_on_bounds_and_defaults(argument: Argu
 
 @pytest.mark.parametrize("argument", documented(), ids=lambda argument: str(argument.name))
 def test_examples_of_the_table_and_the_docstring_are_valid(argument: Argument, notify: Notify, engine: Engine) -> None:
-    # The file that the examples name, with what they name of it.
+    # The file in the examples, with the names that they use.
     receivers = [f'[receivers.{name}]\nhttp.webhook_url = "https://{name}.example"\n' for name in ("oncall", "backup")]
     template = '[templates.short]\ntext = "{{ notification.text }}"\n'
     (engine.plugin_dir / "notifier.toml").write_text("".join([*receivers, template]))

@@ -86,7 +86,7 @@ def test_every_panel_of_the_dashboard_gets_data(history: list[str]) -> None:
     )
     responses = {}
     for title, sql in PANELS.items():
-        # What Grafana makes of its macros for InfluxDB with SQL.
+        # Grafana's expansion of its macros for InfluxDB with SQL.
         sql = sql.replace("$__timeFilter(time)", f"time >= {since} AND time <= {until}")
         sql = sql.replace("$__dateBin(time)", "date_bin(interval '60 second', time, timestamp '1970-01-01T00:00:00Z')")
         assert "$" not in sql

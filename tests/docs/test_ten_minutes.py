@@ -27,7 +27,7 @@ def test_the_page_ends_with_a_routed_message_at_two_stand_ins(standin: Standin, 
     assert [provider for provider, _ in messages] == ["slack", "discord"]
     assert "CPU of db1 at 97 %" in messages[0][1]
     assert "Backup of db1 took 40 minutes" in messages[1][1]
-    # Nobody but the server's user can read the secrets.
+    # Only the server's user can read the secrets.
     secrets = tmp_path / ".plugins" / "secrets"
     assert [path.stat().st_mode & 0o077 for path in (secrets, *secrets.iterdir())] == [0, 0, 0]
 

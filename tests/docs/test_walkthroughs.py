@@ -61,7 +61,7 @@ def test_each_way_of_installing_ends_with_status_ok(standin: Standin, tmp_path: 
         assert json.loads(reader.types(status))["status"] == "ok"
         # The package and the file are there now, and installing them again is no error.
         reader.types(package)
-        # The same trigger once more, on a path of its own.
+        # The same trigger with another path.
         trigger.text = trigger.text.replace("request:notify", "request:again").replace(" notify", " again")
         reader.types(trigger)
         [nodes] = by_heading["Enterprise"]

@@ -170,7 +170,7 @@ class _Reader:
         return _whole(found[0], _I64, "timestamp value")
 
     def _name(self, pattern: re.Pattern[str], escaped: str = r"[,= \\]") -> str | None:
-        """A name; a backslash before any character but ``escaped`` stands for itself."""
+        """Read a name. A backslash is literal, except before a character of ``escaped``."""
         match = self._match(pattern)
         if match is None:
             return None

@@ -1,4 +1,4 @@
-"""``influxdb3_local``: what a plugin can ask of the engine, and from which thread."""
+"""``influxdb3_local``: the engine's interface for plugins, with its rules about threads."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from tests.engine_host.logs import LogRing
 
 
 class PanicException(BaseException):
-    """What a panic of the engine is in Python. Not an ``Exception``: ``except Exception`` lets it pass."""
+    """The exception of a panic in the engine. ``except Exception`` does not catch it."""
 
 
 class Line(Protocol):

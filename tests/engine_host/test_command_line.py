@@ -1,4 +1,4 @@
-"""The engine host in a process of its own, and how it is told what to do."""
+"""The engine host in a separate process, and its command line."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""``influxdb3_local`` does what the engine's does, and from the same threads."""
+"""``influxdb3_local`` behaves as the engine's, also on other threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -82,7 +82,7 @@ def test_only_the_existence_of_the_file_is_checked_when_a_trigger_is_created(hos
         host.engine.create_trigger("absent", path="absent.py")
 
 
-# What the engine makes of a return value
+# Return values
 
 HTML, JSON, TEXT = "text/html", "application/json", "text/plain"
 
@@ -151,7 +151,7 @@ def test_any_exception_becomes_a_500_and_the_trigger_continues_with_every_error_
     assert f"error running request plugin: Python function call failed: {error}" in host.texts()
 
 
-# What a plugin sees of a request
+# Arguments of a request trigger
 
 ECHO = "return {'query': query_parameters, 'headers': request_headers, 'body': repr(request_body), 'args': args}"
 

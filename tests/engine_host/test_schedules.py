@@ -19,7 +19,7 @@ NEVER_HERE = "every:1y"
 
 
 def scheduled_times(host: TextPluginHost, trigger: str = "t") -> list[datetime]:
-    """What the engine's rows say, in the order in which the calls began."""
+    """The texts of the engine's log rows, in the order of the calls."""
     written = [text.removeprefix(STARTING) for text in host.texts(trigger) if text.startswith(STARTING)]
     return [datetime.fromisoformat(text.removesuffix(" UTC")).replace(tzinfo=UTC) for text in written]
 
@@ -144,7 +144,7 @@ def moments(schedule: Schedule, now: datetime, count: int = 3) -> list[str]:
 WEDNESDAY = datetime(2026, 11, 25, 10, 0, 0, 500_000, tzinfo=UTC)
 
 
-# What the Rust crate cron finds for each.
+# The results of the Rust crate cron.
 @pytest.mark.parametrize(
     ("expression", "found"),
     [
@@ -282,7 +282,7 @@ def test_disabling_a_scheduled_trigger_does_not_wait_for_its_running_call(
     begun = len(scheduled_times(host))
     host.gate.set()
     eventually(lambda: host.texts().count("went on") == begun)
-    # What it has collected is lost with its result.
+    # Its collected lines are lost with its result.
     eventually(lambda: sum(text.startswith("finished") for text in host.texts()) == begun)
     host.engine.flush()
     assert host.engine.database.lines == []

@@ -23,12 +23,12 @@ def write_and_flush(host: TextPluginHost, lines: str) -> None:
 
 
 def rows(host: TextPluginHost, count: int) -> list[Any]:
-    """What the plugins noted, as soon as there are ``count`` of it."""
+    """Wait for ``count`` notes of the plugins, and return them."""
     eventually(lambda: len(host.notes) >= count)
     return host.notes
 
 
-# What a plugin sees of a flush
+# Arguments of a write trigger
 
 
 def test_a_flush_is_one_call_with_tags_and_fields_together_and_no_keys_for_absent_columns(host: TextPluginHost) -> None:
@@ -456,7 +456,7 @@ def test_a_synchronous_trigger_of_a_missing_table_stops_silently_at_the_first_ot
     host.plugin(NOTE, "async", "table:late")
     write_and_flush(host, "other n=1")
     eventually(lambda: host.engine._workers["sync"].task.done())
-    # The asynchronous one has taken no harm. Of neither is there a row, and nobody waits for the dead one.
+    # The asynchronous trigger still works. Neither has a log row, and nothing waits for the stopped one.
     for number in range(CHANNEL_PLACES + 1):
         write_and_flush(host, f"other n={number}")
     write_and_flush(host, "late n=1 1")

@@ -1,4 +1,4 @@
-"""A server of the cluster is cut off by the network, and comes back: ``make soak`` runs this in a network of its own.
+"""A network partition of one server of the cluster. ``make soak`` runs this in separate network namespaces.
 
 Nothing here touches the machine's network: all of it is in namespaces that end with the process.
 """

@@ -1,4 +1,4 @@
-"""Addresses that are denied, as the caller sees it. What needs another resolver is tested beside the transport."""
+"""Denied addresses, end to end. Rust tests cover names with a fake resolver."""
 
 import base64
 import json
@@ -171,7 +171,7 @@ def test_a_host_header_is_judged_by_allowed_hosts(isolation: IsolationCheck) -> 
 
 
 def test_other_spellings_of_an_allowed_host_are_allowed(isolation: IsolationCheck) -> None:
-    """As a dry run, which is judged all the same: the hosts are not ours to send to."""
+    """Send a dry run, which has the same checks, because the hosts belong to others."""
     same = [
         "hooks.slack.com",
         "HOOKS.Slack.com",

@@ -1,4 +1,4 @@
-"""SMS and WhatsApp whose reply is lost: one POST, then the provider is asked."""
+"""SMS and WhatsApp messages with a lost reply: one POST, then a lookup at the provider."""
 
 from typing import Any
 from urllib.parse import parse_qs
@@ -24,7 +24,7 @@ def messages_path(configuration: dict[str, str]) -> str:
 
 
 def methods(standin: Standin, path: str) -> list[str]:
-    """What was asked at a path, in order."""
+    """The methods of the requests at a path, in order."""
     return [request["method"] for request in standin.requests(path)]
 
 
@@ -125,7 +125,7 @@ def test_a_failed_look_up_does_not_fail_the_delivery(isolation: IsolationCheck, 
 
 @best_of_three
 def test_the_newest_of_a_long_list_are_found(isolation: IsolationCheck) -> None:
-    """A list of long messages is longer than what is read of a reply."""
+    """The list of long messages exceeds the maximum size of a reply."""
     configuration = isolation.working_destination("sms")
     path = messages_path(configuration)
     trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, **SHORT})

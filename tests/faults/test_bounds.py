@@ -1,4 +1,4 @@
-"""How much of everything there may be at once, and what is said beyond it."""
+"""Limits of concurrent work, and the errors beyond them."""
 
 import json
 import threading
@@ -67,7 +67,7 @@ class _Held:
 
 
 def test_log_lines_beyond_the_buffer_are_counted_and_delay_no_delivery(triggers: Triggers, standin: Standin) -> None:
-    """Twelve thousand deliveries wait behind a rate limit, and end while nobody takes their lines."""
+    """12,000 deliveries wait for a rate limit, and end while no call writes their log lines."""
     view = triggers.create()
     before = metric(view, "notifier_log_lines_dropped_total")
     standin.rule("/hook/limited", reply={"status": 429, "headers": [["retry-after", "1"]]})

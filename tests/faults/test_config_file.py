@@ -1,4 +1,4 @@
-"""The configuration file while requests run: edited well and badly, gone, written in pieces."""
+"""Changes of the configuration file while requests run: valid and invalid edits, deletion, partial writes."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ TAKEN_UP = "the configuration file was taken up: 1 receiver, 0 routes"
 
 
 class Edited:
-    """A trigger whose file is edited while requests run; every one of them must be delivered."""
+    """A trigger whose file changes while requests run. Every request must be delivered."""
 
     def __init__(self, triggers: Triggers, standin: Standin) -> None:
         self.url = standin.url
@@ -149,7 +149,7 @@ def test_after_an_invalid_edit_the_last_valid_configuration_stays_and_the_log_sa
     assert status["last_errors"][0]["line"] == line
     edited.goes_on(standin, "before")
     assert len(edited.lines(STAYS)) == 1
-    # Mended, it is taken up.
+    # The corrected file is loaded.
     if edited.file.is_dir():
         edited.file.rmdir()
     edited.file.unlink(missing_ok=True)

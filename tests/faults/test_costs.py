@@ -1,4 +1,4 @@
-"""What one request may cost: bodies that took seconds and gigabytes are answered soon, within a bound of memory."""
+"""The cost of one request: large and nested bodies get a fast response with bounded memory."""
 
 import json
 from base64 import b64encode
@@ -16,13 +16,13 @@ from tests.rows.table import Table
 
 MOST_BYTES = 1_048_576
 GROWTH = 200 * 1024 * 1024
-"""Bytes that the engine's process may grow by at the peak: 64 MiB are held, and the engine has copies of its own."""
+"""The maximum peak growth of the engine's process in bytes: 64 MiB of requests, and the engine's copies."""
 LATEST = 3.0
 """Processor seconds for an answer of a wheel without optimisation."""
 
 
 def each(count: int, one: str) -> str:
-    """So many members of an object or a list; ``#`` stands for the number of each."""
+    """``count`` members of an object or a list, with ``#`` replaced by the number of the member."""
     return ",".join(one.replace("#", str(n)) for n in range(count))
 
 
@@ -44,13 +44,13 @@ def mails(count: int, more: str = "") -> str:
 
 
 def nested() -> bytes:
-    """Sixty objects in one another under long keys, and a key that stands 75,000 times in the innermost."""
+    """Sixty nested objects with long keys, and 75,000 equal keys in the innermost."""
     opened = ('{"' + "k" * 8_000 + '":') * 60
     return body(f'"data":{opened}{{{each(75_000, QUOTED_1)}}}{"}" * 60}', HOOK)
 
 
 def same_labels() -> bytes:
-    """Fields whose names Alertmanager cannot tell apart."""
+    """Fields with names that are equal for Alertmanager."""
     names = (format(n, "016b").translate({ord("0"): "-", ord("1"): "."}) for n in range(20_900))
     fields = json.dumps(dict.fromkeys(names, "v"))
     return body(f'"fields":{fields}', '"alertmanager":{"alertmanager_url":"http://127.0.0.1:9"}')
@@ -99,7 +99,7 @@ BODIES: dict[str, tuple[Callable[[], bytes], int, str | None]] = {
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[ProcessEngine]:
-    """An engine in a process of its own, whose memory is its own."""
+    """An engine in a separate process, to measure its memory."""
     with ProcessEngine(tmp_path) as engine:
         yield engine
 

@@ -27,7 +27,7 @@ IN_A_NETWORK = ["unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set 
 
 
 def obstacle() -> str:
-    """Why there can be no network of its own here; empty where there can."""
+    """The reason why the machine cannot create a network namespace; empty: it can."""
     if not sys.platform.startswith("linux"):
         return "this system has no network namespaces"
     for tool, package in TOOLS.items():
@@ -37,7 +37,7 @@ def obstacle() -> str:
         setting = Path(path)
         if setting.is_file() and setting.read_text().strip() == forbidden:
             return f"{path} is {forbidden}"
-    # A container's filter of system calls says no in ways that no file tells.
+    # A container's system call filter can forbid it, which no file shows.
     if (
         "Seccomp:\t0" not in Path("/proc/self/status").read_text()
         and subprocess.run([*IN_A_NETWORK, "true"]).returncode

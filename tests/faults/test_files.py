@@ -1,4 +1,4 @@
-"""Files that do not answer, are no files, or have no end: a call answers soon, and what was read stays in use."""
+"""Files that hang, are not regular or have no end: calls return in time with the last valid configuration."""
 
 import os
 import subprocess
@@ -23,11 +23,11 @@ HI = {"notification_text": "hi"}
 THREADS = "notifier_abandoned_file_threads"
 LATE = "does not answer in time"
 SOON = 3.0
-"""Seconds, of which a file may take half a one; what hangs never ends."""
+"""The maximum duration of a call in seconds. Reading a file may take half a second."""
 
 
 class HungFiles:
-    """An engine for whose process files in a directory can stop to answer."""
+    """An engine process with a directory whose files can hang."""
 
     def __init__(self, engine: ProcessEngine, stack: ExitStack, switches: Path, standin: Standin) -> None:
         self.engine, self.standin = engine, standin
@@ -239,7 +239,7 @@ def test_certificates_in_a_file_that_hangs_are_used_once_it_can_be_read(
             assert response.json["deliveries"][0]["reason"] == "tls"
             assert response.elapsed < SOON
         assert metric(trigger, THREADS) == 2
-        # The files of other triggers have threads of their own.
+        # The files of other triggers have separate threads.
         file = hung.directory.parent / "config.toml"
         file.write_text(f'[settings]\ndefault_receivers = ["r"]\n[receivers.r.http]\nwebhook_url = "{standin.url}"\n')
         assert asked(hung.triggers.create({"config_file_path": str(file)}))[0] == 200

@@ -1,4 +1,4 @@
-"""With an outbox on NATS nothing that was accepted is lost either, whichever process or server ends."""
+"""With an outbox on NATS, accepted notifications survive the end of any process or server."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ def site(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer)
 
 
 def texts(site: Streams) -> list[str]:
-    """What has come to telephones."""
+    """The texts of the received SMS."""
     return [str(message["text"]) for message in site.standin.messages() if message["provider"] == "twilio"]
 
 
@@ -142,7 +142,7 @@ def test_the_commands_for_outboxes_work_on_streams_too(site: Streams) -> None:
     assert outbox("list")["deliveries"] == []
 
 
-# What can be wrong
+# Faults
 
 
 def refused(site: Streams, environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -179,7 +179,7 @@ def test_while_servers_are_unreachable_requests_wait_and_nothing_accepted_is_los
     both = {"notification_text": "hi", "receivers": ["hook", "phone"]}
     assert trigger.notify(both).json["status"] == "pending"
     site.server.kill()
-    # A webhook goes on; an SMS waits until its attempt can be noted.
+    # A webhook is sent. An SMS waits until its attempt can be stored.
     arrived(site.standin, HOOK, 2)
     response = trigger.notify(to("hook", "not this one"), timeout=10)
     assert (response.status, response.json["error"]["code"]) == (503, "outbox")

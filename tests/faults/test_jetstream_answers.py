@@ -1,4 +1,4 @@
-"""What a call is told is so, whatever NATS does: nothing is sent of which it was said that it was not."""
+"""Responses are true during faults of NATS: a rejected notification is never sent."""
 
 import shutil
 import time
@@ -46,7 +46,7 @@ def test_a_call_without_an_acknowledgement_from_nats_is_pending(
         return text, trigger.notify(to("hook", text, **more), timeout=20)
 
     with ThreadPoolExecutor(COUNT) as pool:
-        # The publications, or what comes before them, arrive; the replies wait.
+        # Publications or earlier requests arrive, but replies are held.
         cable.hold_replies()
         asked = [pool.submit(ask, n) for n in range(COUNT)]
         time.sleep(3)
@@ -109,7 +109,7 @@ def delete_streams(site: Streams) -> None:
 
 
 def replace_server(site: Streams) -> None:
-    """Put an empty server in the place of the one that is there."""
+    """Replace the server by an empty one."""
     site.server.kill()
     shutil.rmtree(site.server.directory / "store")
     site.server.start()
@@ -171,7 +171,7 @@ def test_a_missing_permission_is_an_error_of_the_first_call(site: Streams, stand
 
 
 def limit(site: Streams, stream: str, max_bytes: int) -> None:
-    """Give a stream room for so many bytes; -1: for any number."""
+    """Set the maximum bytes of a stream; -1: unlimited."""
 
     async def update() -> None:
         async with site.server.client() as client:
@@ -218,7 +218,7 @@ def test_calls_refused_by_a_full_stream_leave_nothing_in_the_streams(site: Strea
         assert Counter(pool.map(ask, range(300))) == Counter({503: 300})
     assert site.server.messages("KV_notifier_attempts") == 0
     assert site.server.messages("KV_notifier_idempotency_keys") == 0
-    # What is left of others goes by itself.
+    # The rest of other processes is deleted automatically.
     day = 24 * 3600
     assert [
         max_age(site, f"KV_notifier_{bucket}") for bucket in ("attempts", "idempotency_keys", "last_notifications")

@@ -1,4 +1,4 @@
-"""NATS servers lose their leader, and come back: calls are told the truth, and what they were told holds."""
+"""Loss of the leader of NATS servers: responses are true, and accepted notifications are delivered."""
 
 import itertools
 import time
@@ -112,7 +112,7 @@ def test_without_a_leader_calls_get_an_error_and_nothing_is_sent(
     first = leader(cluster)
     first.kill()
     expected = {until_accepted(trigger, "one away")}
-    # Two of three: nobody can be elected.
+    # Without two of three servers there is no leader election.
     second = next(server for server in cluster.servers if server is not first)
     second.kill()
     expected |= until_no_leader(trigger, "two away")
@@ -136,7 +136,7 @@ def test_one_stream_without_a_leader_is_named(site: Streams, cluster: Cluster, s
     lonely = leader(cluster, "notifier_history")
     lonely.kill()
     accepted = until_accepted(trigger, "away")
-    # What is there goes on without it; a process that begins is told.
+    # Running processes continue without it. A new process gets an error.
     _, another = site.start()
     assert until_no_leader(another, "new") == set()
     lonely.start()

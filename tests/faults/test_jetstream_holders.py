@@ -1,4 +1,4 @@
-"""A process is stopped, cut off or has a wrong clock, and another goes on: nothing is sent twice or lost."""
+"""A stopped, disconnected or badly clocked process: another one takes over without duplicates or loss."""
 
 import re
 import signal
@@ -71,7 +71,7 @@ def keep_waiting(
     receivers: tuple[str, ...] = ("phone",),
     seconds: int = 5,
 ) -> None:
-    """Have notifications accepted whose SMS wait because the provider has refused the first."""
+    """Send notifications whose SMS wait, because the provider rate limits the first one."""
     pause_sms(standin, seconds)
     for text in texts:
         response = trigger.notify({"notification_text": text, "receivers": list(receivers), "idempotency_key": text})
@@ -97,7 +97,7 @@ def test_a_process_cut_off_from_nats_sends_no_sms_again(
     _, trigger = site.start({"response_timeout": "100ms"})
     keep_waiting(trigger, standin, texts)
     cable.cut()
-    # Its attempts cannot be noted: what it has asked for comes later.
+    # Its attempts cannot be stored, so its requests are sent later.
     time.sleep(6)
     assert counts(standin)[1] == Counter()
     site.lapse()
@@ -163,7 +163,7 @@ def test_a_process_recovers_deliveries_that_another_recovered_and_released(
 
 @pytest.fixture
 def clock(tmp_path: Path) -> tuple[Mapping[str, str], Path]:
-    """The environment of processes whose wall clock is wrong by the seconds in a file, and the file."""
+    """Variables for processes with a clock offset, and the file with the offset in seconds."""
     offset = tmp_path / "offset"
     set_clock(offset, 0)
     return preloaded(ROOT / "tests" / "faults" / "clock.c", tmp_path) | {"CLOCK_OFFSET": str(offset)}, offset

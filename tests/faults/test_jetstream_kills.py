@@ -28,7 +28,7 @@ SERVER_KILLS = int(os.environ.get("NATS_KILLS", "1"))
 
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
-    """Ends what was begun."""
+    """Cleans up at the end of the test."""
     with ExitStack() as stack:
         yield stack
 
@@ -43,7 +43,7 @@ def test_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sm
     server = stack.enter_context(NatsServer(tmp_path / "nats"))
     sites = []
     for name in ("one", "other"):
-        # Each with a directory of its own, as on machines of their own.
+        # Each with a separate directory, as on separate machines.
         (tmp_path / name).mkdir()
         sites.append(Streams(tmp_path / name, standin, stack, server))
     site = sites[0]
@@ -63,7 +63,7 @@ def test_two_notifiers_and_a_worker_killed_at_random_lose_nothing_and_send_no_sm
 
 
 class Alerts:
-    """One caller for each of some dedup keys, who sends to whichever process there is."""
+    """One caller for each dedup key. It sends to the running process."""
 
     def __init__(self, notifiers: list[Notifier], chance: random.Random) -> None:
         self._notifiers, self._chance = notifiers, chance

@@ -35,7 +35,7 @@ def other(tmp_path: Path, standin: Standin, stack: ExitStack, server: NatsServer
 
 
 def texts(standin: Standin) -> list[str]:
-    """What the webhook was told, where it took it."""
+    """The texts that the webhook accepted."""
     taken = [request for request in standin.requests(HOOK) if request["status"] == 200]
     return [json.loads(request["body"])["message"] for request in taken]
 

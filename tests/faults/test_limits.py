@@ -12,7 +12,7 @@ from tests.harness import Standin, eventually
 
 
 def http_date(offset: float) -> str:
-    """An HTTP date so many seconds from now."""
+    """An HTTP date ``seconds`` from now."""
     return email.utils.formatdate(time.time() + offset, usegmt=True)
 
 

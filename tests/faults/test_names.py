@@ -1,4 +1,4 @@
-"""Names that a request brings, of headers and of anything else, spoil neither the message nor what is shown."""
+"""Malicious names of headers and fields: the message and all outputs stay valid."""
 
 import json
 import re
@@ -78,7 +78,7 @@ def test_names_from_callers_and_receivers_cannot_break_the_output(
         f"{hostile}http": {},
     }
     body = {"notification_text": "x", "senders_config": senders, "receivers": [hostile], hostile: 1}
-    # A key that stands twice is named by a warning.
+    # A warning names a duplicate key.
     key = json.dumps(hostile)
     text = json.dumps(body)[:-1] + f", {key}: 1, {key}: {{{key}: 1, {key}: 2}}}}"
     trigger = triggers.create({hostile[:200].replace("\0", ""): "1"})

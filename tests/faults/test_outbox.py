@@ -46,7 +46,7 @@ def test_killed_during_an_attempt(site: Site) -> None:
 
 
 def test_killed_between_the_parts_of_a_long_text(site: Site) -> None:
-    """What has arrived is not sent again."""
+    """A delivered message is not sent again."""
     text = "".join(f"line {n} of a long text\n" for n in range(250))
     site.standin.rule(CHAT + "*", times=1)
     site.standin.rule(CHAT + "*", hang=True, times=1)
@@ -93,7 +93,7 @@ def test_after_a_kill_during_an_sms_the_sms_is_looked_up(site: Site, taken: bool
     eventually(lambda: site.rows("SELECT 1 FROM deliveries WHERE attempt_began IS NOT NULL"), "the attempt is noted")
     arrived(site.standin, MESSAGES, 1)
     engine.kill()
-    # Its process has been gone for a while.
+    # Its process ended some time ago.
     site.rows("UPDATE deliveries SET attempt_began = attempt_began - 60000, deadline = deadline - 86400000")
     _, again = site.start({"delivery_timeout": "3s"})
     wake(again)
@@ -153,7 +153,7 @@ def test_a_destination_from_the_request_is_encrypted_and_delivered_after_the_res
 
 @pytest.fixture
 def smtp_state() -> Iterator[SmtpState]:
-    """What the shared mail server knows, which is nothing yet."""
+    """The cleared state of the shared mail server."""
     shared_server().smtp_state.clear()
     yield shared_server().smtp_state
     shared_server().smtp_state.clear()
@@ -173,7 +173,7 @@ def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site,
     response = trigger.notify(mails_to(*recipients))
     assert [entry["outcome"] for entry in response.json["deliveries"]] == ["delivered", "pending", "pending"]
     engine.kill()
-    # Killed between two attempts, not in the midst of one: of that nobody would know what became.
+    # Killed between two attempts. During an attempt the result would be unknown.
     site.rows("UPDATE deliveries SET attempt_began = NULL")
     smtp_state.rules.clear()
     _, again = site.start(environment=trusted)
@@ -188,7 +188,7 @@ def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site,
 
 
 def test_after_a_restart_only_recipients_without_the_mail_get_copies(site: Site, smtp_state: SmtpState) -> None:
-    """Of a request's own mails it is stored which recipient a copy is for, and whom its headers show."""
+    """The outbox stores the recipient of each mail, and the recipients in its headers."""
     smtp_state.rules += [SmtpRule("RCPT", "450 4.2.0 greylisted", f"{name}@example.com") for name in ("cc", "bcc")]
     mail = {
         "email_host": "localhost",
@@ -329,7 +329,7 @@ def test_a_scheduled_call_recovers_at_once_without_a_request(site: Site) -> None
 
     eventually(lambda: any("delivered in" in line for line in lines()), "the end is in the scheduled trigger's log")
     assert any("taken over from the outbox: 1 delivery" in line for line in lines())
-    # The second call finds nothing, and says nothing.
+    # The second call finds no delivery, and logs nothing.
     second.run_schedule("s")
     assert site.states() == []
 

@@ -1,4 +1,4 @@
-"""An outbox whose file cannot be used sends nothing, and says why; what is kept in it, and how."""
+"""The outbox file: errors of an unusable file, and the stored data."""
 
 import json
 import resource
@@ -14,11 +14,11 @@ from tests.faults.isolation import MARK, NUMBER
 from tests.faults.site import HOOK, KEY, Site, arrived, to, wake
 from tests.harness import Response, eventually, free_port
 
-# What can be wrong with the file
+# Errors of the file
 
 
 def unusable(response: Response, what: str) -> None:
-    """Nothing was sent, and the answer says why and what to do."""
+    """Check that nothing was sent, and that the response has a reason and a hint."""
     assert response.status == 503, response.text
     assert response.json["results"] == {}
     error = response.json["error"]
@@ -76,7 +76,7 @@ def test_a_missing_directory_is_an_error(site: Site) -> None:
     _, trigger = site.start()
     unusable(trigger.notify(to("hook")), "its directory does not exist")
     assert site.standin.requests(HOOK) == []
-    # As soon as it is there, all is well.
+    # After the file exists, requests succeed.
     (site.directory / "plugins" / "nowhere").mkdir()
     assert trigger.notify(to("hook")).json["results"] == {"hook": True}
 
@@ -119,7 +119,7 @@ def test_a_damaged_file_is_an_error(site: Site) -> None:
 
 
 def test_a_full_disk_is_an_error(site: Site) -> None:
-    """The file may not grow beyond what SQLite is told; it says the same as for a disk."""
+    """SQLite's size limit has the same error as a full disk."""
     engine, trigger = site.start()
     wake(trigger)
     resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
@@ -155,7 +155,7 @@ def test_a_moved_file_is_created_again_and_deliveries_in_flight_continue(site: S
     assert site.outbox.exists()
 
 
-# What may be kept, and how
+# Stored data
 
 
 def test_a_request_with_its_own_destination_is_refused_without_an_encryption_key(site: Site) -> None:

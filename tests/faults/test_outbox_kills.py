@@ -58,7 +58,7 @@ def test_killed_at_random_moments_under_load_nothing_is_lost_and_no_sms_sent_twi
         assert hooks[text] >= 1, text
         assert texts[text] == 1 or text in unknown, text
     assert max(texts.values()) == 1
-    # What was on its way when the process was killed may be there twice, with the same key.
+    # A message in flight at the kill may arrive twice, with the same key.
     twice = [text for text, count in hooks.items() if count > 1]
     assert len(twice) <= KILLS * (CALLERS + IN_FLIGHT), twice
     each_has_one_key(standin)

@@ -42,7 +42,7 @@ def sent(standin: Standin) -> list[dict[str, Any]]:
 
 
 def texts(standin: Standin) -> list[str]:
-    """What the webhook was told, where it took it."""
+    """The texts that the webhook accepted."""
     taken = [request for request in standin.requests(HOOK) if request["status"] == 200]
     return [json.loads(request["body"])["message"] for request in taken]
 
@@ -59,7 +59,7 @@ def test_a_stopped_process_recovers_nothing_of_its_own(site: Site) -> None:
     go_on(engine)
     eventually(lambda: texts(site.standin) == ["hi"] and sent(site.standin), "both are delivered")
     wake(trigger)
-    # It looks every second for what is nobody's.
+    # It checks every second for deliveries without an owner.
     time.sleep(2.5)
     assert len(posted(site.standin)) == 2
     assert len(sent(site.standin)) == 1
@@ -81,7 +81,7 @@ def test_wall_clocks_that_jump_all_the_time_make_nothing_late_and_nothing_twice(
         response = trigger.notify(to(receiver, idempotency_key=receiver)).json
         assert response["results"] == {receiver: "pending"}
     eventually(lambda: texts(site.standin) == ["hi"] and sent(site.standin), "both are delivered")
-    # Both look every second for what is nobody's.
+    # Both check every second for deliveries without an owner.
     time.sleep(2.5)
     assert (len(posted(site.standin)), len(site.standin.requests(HOOK))) == (2, 2)
     eventually(lambda: site.states() == ["ended"] * 2, "both ends are noted")
@@ -203,7 +203,7 @@ def test_a_full_disk_stores_outcomes_and_drops_and_then_recovers(site: Site, sma
     assert response.status == 503, response.text
     assert response.json["error"]["code"] == "outbox"
     assert accepted >= 5
-    # Nothing more fits, whatever is tried.
+    # No further request fits.
     for _ in range(5):
         assert trigger.notify(to("hook", "y" * 20_000)).status == 503
     listed = command("outbox", "list", "--format", "json", "--limit", "1000", outbox)

@@ -1,4 +1,4 @@
-"""What befalls the process: it ends, forks, runs out of descriptors, has its interpreter held, has too much to do."""
+"""Faults of the process: exit, fork, no free descriptors, a blocked interpreter, overload."""
 
 import ctypes
 import json
@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[Callable[..., ProcessEngine]]:
-    """Starts an engine in a process of its own, with the arguments of :class:`ProcessEngine`."""
+    """Starts an engine in a separate process, with the arguments of :class:`ProcessEngine`."""
     with ExitStack() as stack:
 
         def start(**options: Any) -> ProcessEngine:
@@ -69,7 +69,7 @@ def test_the_process_ends_while_a_log_line_is_being_written(standin: Standin) ->
 
 
 class _Hostile:
-    """An ``influxdb3_local`` whose every method raises."""
+    """An ``influxdb3_local`` with methods that raise."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -135,7 +135,7 @@ def test_ten_thousand_destinations_that_never_answer(standin: Standin, process: 
     with ExitStack() as stack:
         triggers = Triggers(engine, stack)
         trigger = triggers.create({"response_timeout": "0s"})
-        # What the engine host itself needs for such a request is there before the measurement begins.
+        # A first request allocates the engine host's memory before the measurement.
         warm = triggers.create({"dry_run": "true"})
         assert (
             warm.notify(_to(*[f"{standin.url}/hook/warm/{n}" for n in range(1000)])).json["results"]["http"]

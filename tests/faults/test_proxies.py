@@ -1,4 +1,4 @@
-"""Proxies of the environment, as the caller sees them. What needs another resolver is tested beside the transport."""
+"""Proxies of the environment, end to end. Rust tests cover names with a fake resolver."""
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +47,7 @@ def header(request: Mapping[str, Any], name: str) -> str | None:
 def test_http_uses_the_proxy_with_credentials_except_for_hosts_of_no_proxy(
     behind: Behind, standin: Standin, variable: str
 ) -> None:
-    """The stand-in takes the part of the proxy."""
+    """The stand-in is the proxy."""
     proxy = standin.url.replace("http://", f"http://{CREDENTIALS}@")
     isolation = behind(**{variable: proxy, "NO_PROXY": "127.0.0.1"})
     result = isolation.check({"http": {"http_webhook_url": f"http://elsewhere.invalid/hook/by-proxy-{MARK}"}})

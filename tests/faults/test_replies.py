@@ -1,4 +1,4 @@
-"""Replies that are huge, broken, or made to spoil what shows them."""
+"""Huge, broken and malicious replies."""
 
 import unicodedata
 from typing import Any
@@ -23,7 +23,7 @@ def test_an_endless_body_is_read_to_64_kib_and_dropped(
     assert (result.entry["outcome"] == "delivered") == (status < 300), "by its status"
     assert (result.entry["http_status"], result.entry["attempts"]) == (status, 1)
     eventually(lambda: isolation.standin.fault_report(opened["port"])["open"] == 0, "the connection is dropped")
-    # What the kernel's buffers of both sides took, on top of the 64 KiB.
+    # The kernel buffers of both sides, in addition to the 64 KiB.
     assert isolation.standin.fault_report(opened["port"])["bytes_sent"] < 16 * MIB
 
 
@@ -89,7 +89,7 @@ def test_a_hostile_body_becomes_clean_printable_text_of_at_most_300_characters(
 
 @best_of_three
 def test_a_body_that_echoes_the_secrets_shows_none(isolation: IsolationCheck) -> None:
-    """In whichever spelling the receiver quotes what it was sent; ``holds`` searches for the mark."""
+    """A receiver may echo the message in any encoding. ``check`` searches for the mark."""
     opened = isolation.standin.fault("reply", status=404)
     url = opened["url"]
     hook = isolation.at("http", url)["http_webhook_url"]

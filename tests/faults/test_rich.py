@@ -14,7 +14,7 @@ from tests.harness import Response, Trigger
 
 
 def send(isolation: IsolationCheck, request: dict[str, Any]) -> tuple[Trigger, Response]:
-    """Send to one destination of every channel; nothing is refused, and nobody is called."""
+    """Send to one destination of every channel. No message is rejected or mentions anybody."""
     trigger = isolation.triggers.create({"twilio_base_url": isolation.standin.url, "max_attempts": "1"})
     senders = {sender: isolation.working_destination(sender) for sender in SENDERS}
     response = trigger.notify({"notification_text": "row", **request, "senders_config": senders})
@@ -77,7 +77,7 @@ def test_markup_in_a_rich_form_is_shown_as_text(isolation: IsolationCheck, marku
     [slack] = bodies(isolation, "/services/")
     assert any(markup in text for text in text_objects(slack, "plain_text"))
     assert text_objects(slack, "mrkdwn") == ["row", "*Error*" if place == "title" else "*Info*"]
-    # What notifications show.
+    # The visible texts of notifications.
     assert "<" not in slack["text"]
 
     [discord] = bodies(isolation, "/api/webhooks/")
@@ -121,7 +121,7 @@ def test_markup_in_a_link_stays_in_the_link(isolation: IsolationCheck, markup: s
 
 @dataclass
 class TooMuch:
-    """A request, what is said of it in the answer, and what in the message, for each channel that cuts."""
+    """A request, and the expected warning and text of each channel that truncates."""
 
     name: str
     request: dict[str, Any]
@@ -252,7 +252,7 @@ def test_limits_are_kept_and_cuts_get_a_warning(isolation: IsolationCheck, row: 
 
 
 def first_messages(isolation: IsolationCheck) -> dict[str, str]:
-    """What a reader sees of each channel's first message."""
+    """The visible text of each channel's first message."""
     slack, discord = bodies(isolation, "/services/")[0], bodies(isolation, "/api/webhooks/")[0]
     phones = {
         sender: next(

@@ -55,7 +55,7 @@ class Writer:
         self.written = 0
 
     def write(self, rows: int) -> None:
-        """Call the trigger with so many rows."""
+        """Call the trigger with ``rows`` rows."""
         self.written += rows
         self.slowest = max(self.slowest, self.call(rows))
 
@@ -82,7 +82,7 @@ class Writer:
 
 
 class ProcessWriter(Writer):
-    """A write trigger in a process of its own: what it has open ends with it."""
+    """A write trigger in a separate process, which closes its files at its end."""
 
     def __init__(self, stack: ExitStack, table: Table, name: str, settings: str) -> None:
         super().__init__(table, name, settings)
@@ -124,7 +124,7 @@ def test_a_hundred_batches_return_in_20_ms_each_while_the_destination_hangs(tabl
     def requests() -> int:
         return int(table.standin.fault_report(silent["port"])["requests"])
 
-    # What a process does once at its start may take longer than a delivery has.
+    # One-time work at the start may take longer than the delivery's deadline.
     while requests() == 0:
         writer.write(1)
         time.sleep(0.1)
@@ -145,7 +145,7 @@ def test_writers_and_another_trigger_wait_for_no_destination_that_hangs(
     settings = f"{outbox}max_in_flight = 1000"
     hanging = Writer(table, "hanging", settings)
     healthy = Writer(table, "healthy", settings)
-    # What the first call opens is not what is measured.
+    # Files that the first call opens are not counted.
     for writer in (hanging, healthy):
         writer.write(1)
         writer.slowest = 0
@@ -280,7 +280,7 @@ def test_waiting_rows_are_stored_when_the_process_ends(table: Table, tmp_path: P
     ended = subprocess.run(script, input="300\n", cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert (ended.returncode, ended.stderr) == (0, "")
     table.standin.clear()
-    # This process takes over what the other has stored. It repeats what was on its way.
+    # This process recovers the other's stored deliveries, and repeats those in flight.
     writer.write(1)
     messages: set[str] = set()
 

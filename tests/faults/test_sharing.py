@@ -1,4 +1,4 @@
-"""Connections and look-ups are shared out: what hangs holds up no other notification, and descriptors are bounded."""
+"""Sharing of connections and lookups: a hanging server delays no other notification, and descriptors are bounded."""
 
 import re
 import threading
@@ -19,14 +19,14 @@ from tests.harness.preload import preloaded
 CONNECTIONS = 64
 MAX_LOOKUPS = 128
 SOON = 1.0
-"""Seconds that a notification may take beside what hangs: it waits for nothing, but the machine is busy."""
+"""The maximum duration of a notification beside a hanging server, in seconds, on a busy machine."""
 
 Start = Callable[..., tuple[ProcessEngine, Triggers]]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts an engine in a process of its own, in which names below ``.test`` are made up."""
+    """Starts an engine in a separate process, with fake names below ``.test``."""
     environment = preloaded(ROOT / "tests" / "faults" / "names.c", tmp_path) | {"SSL_CERT_FILE": ca_file()}
     with ExitStack() as stack:
 
@@ -39,7 +39,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def port(url: str) -> str:
-    """Of an address of the stand-in."""
+    """The host and port of the stand-in's address."""
     found = re.search(r":(\d+)", url)
     assert found is not None
     return found.group(1)
@@ -80,7 +80,7 @@ def test_640_destinations_that_hang_delay_no_other_notification(start: Start, st
     healthy = [f"http://healthy-{n}.test:{port(standin.url)}/hook/healthy" for n in range(100)]
     started = time.monotonic()
     while (n := int((time.monotonic() - started) * 10)) < 25:
-        # In the first wave nothing is known of what hangs; later it is known of a part.
+        # In the first wave the hanging servers are unknown. Later some are known.
         delivered_soon(trigger, to(healthy[n], text=str(n)), to(*healthy[n + 1 : n + 9], text=f"few {n}"))
         time.sleep(0.2)
         assert standin.fault_report(silent["port"])["connections"] > 0
@@ -162,7 +162,7 @@ def test_idle_and_active_connections_stay_within_max_connections(start: Start, s
 
     notify(["warm"], "warm")
     with Watched(engine.pid) as watched:
-        # One host, with as many connections as there may be; then others, which need those that are idle by then.
+        # One host with the maximum number of connections, then others, which need the idle connections.
         for text in ("first", "second"):
             urls = (f"http://one.test:{here}/hook/one/{n}" for n in range(1000))
             assert trigger.notify(to(*urls, text=text)).json["results"] == {"http": True}

@@ -1,4 +1,4 @@
-"""What becomes of a destination after what it answered. What statuses and words mean stands in ``tests/channels``."""
+"""The effect of replies on later deliveries to a destination. ``tests/channels`` tests statuses and error texts."""
 
 from typing import Any
 

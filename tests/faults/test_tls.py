@@ -1,4 +1,4 @@
-"""Certificates that are wrong in one way each, at an engine whose SSL_CERT_FILE trusts the test's own authority."""
+"""Invalid certificates, each with one error, at an engine that trusts the test's authority (SSL_CERT_FILE)."""
 
 import datetime
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def tls_isolation(trusting: ProcessEngine, standin: Standin) -> Iterator[Isolati
 
 
 def served(standin: Standin, leaf: trustme.LeafCert) -> str:
-    """The address of the stand-in behind that certificate."""
+    """The address of the stand-in with that certificate."""
     chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
     return str(standin.tls(chain, leaf.private_key_pem.bytes())["url"]) + "/"
 
@@ -102,7 +102,7 @@ def test_an_invalid_certificate_fails_at_once_with_its_cause(
 def test_an_unreadable_certificate_store_is_named_and_affects_nothing_else(
     standin: Standin, tmp_path_factory: pytest.TempPathFactory, store: str
 ) -> None:
-    """What it would have trusted is refused with the reason; plain HTTP needs no certificates."""
+    """Certificates are rejected with the reason. Plain HTTP works."""
     directory: Path = tmp_path_factory.mktemp(store)
     path = directory / "ca.pem"
     if store != "missing":

@@ -45,7 +45,7 @@ KINDS: list[dict[str, Any]] = [
 
 @dataclass
 class Sent:
-    """What the caller knows."""
+    """The caller's record of responses."""
 
     responses: Counter[str] = field(default_factory=Counter)
     """Deliveries by the outcome that their answer gave."""
@@ -57,7 +57,7 @@ class Sent:
 
 @pytest.fixture
 def engine_process(tmp_path: Path) -> Iterator[ProcessEngine]:
-    """An engine of the test's own, so that what it counts is this test's."""
+    """A separate engine, so that its metrics are this test's."""
     with ProcessEngine(tmp_path) as engine:
         yield engine
         assert engine.errors() == ""
@@ -75,7 +75,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
         isolation = IsolationCheck(triggers, standin)
         arguments = {**FAST, "response_timeout": "500ms", "twilio_base_url": standin.url}
         well = triggers.create(arguments)
-        # Twilio's address is the trigger's: a lost reply of an SMS needs a trigger of its own.
+        # Twilio's address is a trigger argument, so a lost reply of an SMS needs a separate trigger.
         lossy = triggers.create(
             {**arguments, "twilio_base_url": standin.fault("reset")["url"], "on_ambiguous": "report"}
         )
@@ -103,7 +103,7 @@ def test_under_mixed_traffic_everything_is_accounted_for_and_nothing_grows(
 
 
 async def traffic(isolation: IsolationCheck, well: Trigger, lossy: Trigger, faults: list[str], sent: Sent) -> "Growth":
-    """Send for :data:`SECONDS`, each request at its own time; returns what there was after :data:`WARM_UP`."""
+    """Send requests for :data:`SECONDS`; returns the resource usage after :data:`WARM_UP`."""
     pid = well.engine.pid if isinstance(well.engine, ProcessEngine) else os.getpid()
     chance = random.Random(47)  # noqa: S311
     warm = Growth.now(pid)
@@ -133,14 +133,14 @@ def request(isolation: IsolationCheck, number: int, faults: list[str], chance: r
     if chance.random() < FAULTY:
         hostile = chance.choice(["slack", "discord", "http"])
         bad = isolation.at(hostile, chance.choice(faults))
-        # A destination of its own, so that a pause of one does not slow the next.
+        # A separate destination, so that a pause of one does not slow the next.
         bad = {name: f"{url}{number}" for name, url in bad.items()}
         senders[hostile] = [bad, *([senders[hostile]] if hostile in senders else [])]
     return {"notification_text": f"message {number}", "senders_config": senders}
 
 
 async def ask(session: aiohttp.ClientSession, trigger: Trigger, body: dict[str, Any], sent: Sent) -> None:
-    """Send one request and count what came of it."""
+    """Send one request, and count its outcomes."""
     started = time.monotonic()
     async with session.post(trigger.url, json=body, headers=authenticated(trigger.engine)) as response:
         text = await response.text()
@@ -171,7 +171,7 @@ def deliveries_by_outcome(trigger: Trigger) -> Counter[str]:
 
 @dataclass(frozen=True)
 class Growth:
-    """What a process has, or by how much more."""
+    """The resource usage of a process, or its growth."""
 
     memory: int
     descriptors: int
@@ -179,7 +179,7 @@ class Growth:
 
     @classmethod
     def now(cls, pid: int) -> "Growth":
-        """What it has at this moment."""
+        """The current usage."""
         return cls(resident_bytes(pid), open_descriptors(pid), notifier_threads(pid))
 
     def since(self, before: "Growth") -> "Growth":

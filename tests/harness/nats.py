@@ -99,7 +99,7 @@ class NatsServer:
             self.process = None
 
     def freeze(self) -> None:
-        """Let it answer nobody, and close no connection: as behind a network that has broken."""
+        """Stop the process without closing its connections, as a broken network does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -115,7 +115,7 @@ class NatsServer:
         self.kill()
 
     def lapse(self, *, as_if_a_minute_had_passed: bool = False) -> int:
-        """As if whoever is no more had said nothing for half a minute; gives back how many requests that were."""
+        """Expire the leases of dead processes; returns the number of released requests."""
         return run(lapse(self, 60_000 if as_if_a_minute_had_passed else 0))
 
     def messages(self, stream: str = "notifier_work") -> int:
@@ -181,7 +181,7 @@ async def _messages(server: NatsServer, stream: str) -> int:
 
 
 async def lapse(server: NatsServer, age: int) -> int:
-    """Give back to the stream what processes have in hand that answer no more.
+    """Return the messages of dead processes to the stream.
 
     :param age: milliseconds by which their attempts are made older.
     """
@@ -234,7 +234,7 @@ async def make_rows_older(js: JetStreamContext) -> None:
 
 
 async def lives(client: Client, owner: str) -> bool:
-    """Whether a process says that it is there."""
+    """Whether a process is alive."""
     try:
         await client.request(f"notifier.alive.{owner}", b"", timeout=2)
     except (NoRespondersError, TimeoutError):
@@ -243,7 +243,7 @@ async def lives(client: Client, owner: str) -> bool:
 
 
 async def nak(client: Client, consumer: ConsumerInfo, sequence: int) -> None:
-    """Say of a message that it is in nobody's hand."""
+    """Negatively acknowledge a message, so that it is redelivered."""
     last = consumer.delivered.consumer_seq if consumer.delivered else 0
     subject = f"$JS.ACK.notifier_work.{consumer.name}.1.{sequence}.{last}.1.0"
     await client.request(subject, b"-NAK", timeout=5)

@@ -1,4 +1,4 @@
-"""The fixtures that end-to-end tests stand on: the stand-in's control, a trigger of the test's own."""
+"""The fixtures of end-to-end tests: the stand-in's control interface, and triggers."""
 
 import trustme
 

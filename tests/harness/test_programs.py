@@ -1,4 +1,4 @@
-"""A program that is started by fork runs and ends as in an interpreter of its own."""
+"""A program that is started by fork runs and exits as in a new interpreter."""
 
 import atexit
 import json
@@ -16,7 +16,7 @@ from tests.harness import ROOT, Process, start_program
 
 
 def main() -> None:
-    """The program of these tests: prints what it was started with, and ends when its standard input does."""
+    """The program of these tests: prints its arguments and environment, and exits at the end of its standard input."""
     atexit.register(print, "at exit")
     started = {"argv": sys.argv[1:], "cwd": str(Path.cwd()), "threads": threading.active_count()}
     print(json.dumps(started | {"variables": sorted(os.environ)}), flush=True)
@@ -38,7 +38,7 @@ def start(directory: Path, *arguments: str, **variables: str) -> Process:
 
 
 def read(process: Process) -> tuple[list[str], str]:
-    """Close the program's standard input; gives what it has printed."""
+    """Close the program's standard input, and return its output."""
     assert process.stdin
     assert process.stdout
     assert process.stderr

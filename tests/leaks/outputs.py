@@ -38,7 +38,7 @@ class Outputs:
         self.add("log", "\n".join(row["log_text"] for row in engine.logs(trigger.name)))
         for view in ("status", "metrics"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
-        # The views have written what was left of it.
+        # The views have written the remaining lines.
         history = engine.lines()
         assert not sends or any(line.startswith("history,sender=") for line in history)
         self.add("history", "\n".join(history[self._searched.get(engine.pid, 0) :]))
@@ -50,7 +50,7 @@ class Outputs:
         forms = forms_by_head(secrets)
         leaks = set()
         for name, text in self.shown.items():
-            # As it is, and without what may hide a secret from a search but not from a reader.
+            # The text unchanged, and without characters that hide a secret from a search but not from a reader.
             for plain in (text, re.sub(r"[\u200b\0\s\\]|u200b", "", text)):
                 leaks |= {f"{name}: {plain[max(0, m.start() - 40) : m.end() + 40]!r}" for m in MARKED.finditer(plain)}
             for at in range(len(text)):
@@ -64,7 +64,7 @@ def forms_by_head(secrets: Mapping[str, str]) -> dict[str, set[tuple[str, str]]]
     by_head: dict[str, set[tuple[str, str]]] = {}
     for place, secret in secrets.items():
         forms = [form(secret) for form in ECHOES.values()]
-        # Of base64 what other bytes have a part in is left out.
+        # Without the base64 characters that also encode neighbouring bytes.
         forms += [encoded[4:-4] for encoded in (in_base64(b)(secret)[:-12] for b in ("", "a", "ab"))]
         forms.append(secret.removeprefix("+"))
         for form in forms:

@@ -20,12 +20,12 @@ from tests.leaks.secrets import NUMBERS, new_account, new_number, new_secret, ne
 
 @dataclass(frozen=True)
 class FilePlace:
-    """Where a secret may stand in the file: literally, by a variable of the environment, or in a file of its own."""
+    """Sources of a secret in the file: literal, environment variable, or file."""
 
     name: str
     sender: str
     fields: Callable[[str, str], str]
-    """(the value in TOML, base address) to the fields of a destination; ``PATH`` stands for a path of its own."""
+    """(the value in TOML, base address) to the fields of a destination, with ``PATH`` for a unique path."""
     value: Callable[[str, str], str] = lambda secret, _: secret
     """(secret, base address) to the value that is written, set or stored."""
     make: Callable[[], str] = new_secret

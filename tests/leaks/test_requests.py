@@ -40,7 +40,7 @@ class Echoing:
 
 
 def path_of(sender: str, configuration: Mapping[str, str]) -> str:
-    """The path at the stand-in; as it decodes it."""
+    """The decoded path at the stand-in."""
     if sender in ("sms", "whatsapp"):
         account = configuration.get("twilio_account_sid") or configuration["twilio_sid"]
         return f"/2010-04-01/Accounts/{account}/Messages.json"
@@ -88,7 +88,7 @@ def test_no_secret_is_shown_in_background_lines_or_by_a_dry_run(
     request = Echoing(standin, 500, MESSAGES["text"])
     body = {"notification_text": "x", "senders_config": request.senders}
     outputs = Outputs()
-    # What Twilio lost is looked up before the end, and the answers to that echo as well.
+    # The lookup after a lost reply of Twilio also gets echoes.
     arguments = {"response_timeout": "0s", "delivery_timeout": "2500ms"}
     late = own_triggers.create({**FAST, "twilio_base_url": standin.url, **arguments})
     outputs.add("answer", late.notify(body).text)

@@ -54,7 +54,7 @@ MAX_BYTES, MAX_BYTECODE = 6_270, 284
 """The measured size of the file in bytes of source and of Python 3.13's instructions, plus 5 %."""
 
 
-# What tools read
+# The raw text
 
 
 def docstring() -> str:

@@ -33,7 +33,7 @@ def process_request(*given):
 '''
 
 
-# The file that does not fit the wheel: the engine reads the file anew at each call, so this needs no restart.
+# An incompatible plugin file. The engine reads the file at each call, so no restart is needed.
 
 
 def changed(engine: EngineHost, *changes: tuple[str, str]) -> None:
@@ -188,7 +188,7 @@ def test_after_an_upgrade_the_old_wheel_works_until_the_restart(
 
         server.install(harness.newest_wheel())
         assert server.answered_by(hook) == ({"http": True}, OLDER)
-        # What was under way when its files were replaced goes on too.
+        # Deliveries in flight during the upgrade continue.
         standin.clear()
         assert standin.wait_for("/hook/slow")[0]["status"] == 200
 

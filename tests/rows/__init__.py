@@ -1,1 +1,1 @@
-"""Notifications of tables' rows, and what keeps a storm of them calm."""
+"""Notifications of tables' rows, and their rate limits and digests."""

@@ -279,7 +279,7 @@ def test_the_digest_of_a_batch_is_sent_after_its_messages_and_their_retries(tabl
 
 
 def test_a_row_that_ends_an_emergency_is_never_in_a_digest(table: Table) -> None:
-    """A siren goes on until it is cancelled: the digest that says so would come with the siren."""
+    """An emergency message repeats until it is cancelled, so a digest must not cancel it."""
     url, keys = table.standin.url, f'token = "{"t" * 30}", user = "{"u" * 30}"'
     siren = f'[receivers.siren]\npushover = {{ base_url = "{url}", {keys} }}\n[[routes]]\nreceivers = ["siren"]\n'
     table.configure(more=siren)

@@ -82,7 +82,7 @@ def test_a_firing_is_notified_once_and_its_resolved_ends_it(
     assert [heard["status"] for heard in told(standin, 1)] == ["firing"]
     send(request_sender, alertmanager, **{**FIRING, "status": "resolved", "level": "ok"}, dedup_key="cpu db1")
     heard = told(standin, 2)
-    # Of the severities that never fired nobody hears.
+    # Alertmanager does not report severities that never fired.
     assert [one["status"] for one in heard] == ["firing", "resolved"]
     assert [alert["labels"]["severity"] for one in heard for alert in one["alerts"]] == ["critical"] * 2
     assert active(alertmanager) == []
@@ -121,7 +121,7 @@ def test_the_stand_in_refuses_with_the_real_servers_errors(alertmanager: str, re
 @pytest.mark.parametrize(("headers", "body", "status"), CHANNEL.rejected_requests)
 def test_the_stand_in_is_as_strict_as_it(headers: dict[str, str], body: bytes, status: int, alertmanager: str) -> None:
     got = http_request("POST", f"{alertmanager}/api/v2/alerts", body=body, headers=headers)
-    # It says 400 as well to what its own check of the form finds.
+    # Alertmanager also replies 400 to a syntax error.
     assert got.status in (status, 400), got.text
 
 

@@ -1,1 +1,1 @@
-"""The shape of what the program answers and stores: each shape has a golden file, which documents it."""
+"""The shapes of responses and stored records. A golden file documents each shape."""

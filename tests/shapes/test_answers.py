@@ -70,7 +70,7 @@ def test_nobody_is_named(caller: Caller) -> None:
 
 
 def error(response: Response) -> dict[str, Any]:
-    """What belongs to an error's answer."""
+    """The members of an error response."""
     return {"status": response.status, "Retry-After": response.header("Retry-After"), "body": response.json}
 
 
@@ -115,7 +115,7 @@ def test_too_much_in_flight(caller: Caller) -> None:
 
 
 def view(response: Response) -> dict[str, Any]:
-    """What a status view shows, with its first error alone."""
+    """The status view, with only its first error."""
     status = dict(response.json)
     return {**status, "last_errors": status["last_errors"][:1]}
 

@@ -1,4 +1,4 @@
-"""What the command line prints with ``--format json``. Outboxes are beside their stores."""
+"""The output of the command line with ``--format json``."""
 
 from pathlib import Path
 

@@ -74,7 +74,7 @@ def test_a_reason_of_a_later_version_is_internal_and_its_members_are_left_out(si
 
 
 def schema(db: sqlite3.Connection) -> dict[str, Any]:
-    """What the file is made of."""
+    """The tables and indexes of the file."""
     names = ("application_id", "user_version", "journal_mode")
     pragmas = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
     made = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid")
