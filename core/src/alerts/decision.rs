@@ -53,6 +53,9 @@ pub enum Verdict {
 pub struct Decision {
     /// As it is sent.
     pub notification: Arc<Notification>,
+    /// For the destinations that the request brings. They have no entry in the notification log, since nothing can be
+    /// sent to them later.
+    pub own: Verdict,
     /// In the order of the deliveries.
     pub verdicts: Vec<(GroupDestination, Verdict)>,
     pub warning: Option<&'static str>,
@@ -62,10 +65,16 @@ pub struct Decision {
 pub mod rules {
     pub const UNCHANGED: &str = crate::model::outcome::Outcome::UNCHANGED;
     pub const STALE: &str = "stale";
-    pub const NOT_FIRING: &str = "not_firing";
+    pub const NOT_FIRING: &str = crate::model::outcome::Outcome::NOT_FIRING;
 }
 
 impl AlertEvent<'_> {
+    /// The event is sent, unless a silence holds for it.
+    pub fn unless_silenced(&self) -> Verdict {
+        let silenced = |name: &str| Verdict::Suppressed(name.to_owned());
+        self.silence.map_or(Verdict::Notify, silenced)
+    }
+
     /// The keys of its groups.
     pub fn group_keys(&self) -> Vec<Arc<str>> {
         let key = |group: &RoutedGroup| group_key(&group.route, group.labels.as_deref(), &self.key);
@@ -122,13 +131,13 @@ pub fn notify(
 
 /// Gives all targets one verdict, or the silence that holds for the event.
 pub fn decide(
-    event: &AlertEvent<'_>,
+    silence: Option<&str>,
     targets: &[GroupDestination],
     verdict: &Verdict,
     verdicts: &mut Vec<(GroupDestination, Verdict)>,
 ) {
     let silenced = |name: &str| Verdict::Suppressed(name.to_owned());
-    let verdict = event.silence.map_or_else(|| verdict.clone(), silenced);
+    let verdict = silence.map_or_else(|| verdict.clone(), silenced);
     let decided = targets.iter();
     verdicts.extend(decided.map(|target| (target.clone(), verdict.clone())));
 }
@@ -149,7 +158,12 @@ pub fn not_firing(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
 pub fn notify_all(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
     let mut verdicts = Vec::new();
     for group in &event.groups {
-        decide(event, &group.targets, &Verdict::Notify, &mut verdicts);
+        decide(
+            event.silence,
+            &group.targets,
+            &Verdict::Notify,
+            &mut verdicts,
+        );
     }
     verdicts
 }

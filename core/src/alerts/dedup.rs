@@ -18,6 +18,15 @@ impl Member<'_> {
         self.has_left || self.alert.is_resolved()
     }
 
+    /// The alert as this destination sees it.
+    #[must_use]
+    pub fn seen_by(self, target: &GroupDestination) -> Self {
+        Self {
+            has_left: self.has_left || target.is_former,
+            ..self
+        }
+    }
+
     fn notified(&self) -> (AlertKey, Notified) {
         let notified = Notified {
             is_resolved: self.is_over(),

@@ -7,7 +7,9 @@ use super::alert::{Alert, Now, later};
 use super::decision::{
     AlertEvent, Decision, RoutedGroup, Verdict, decide, not_firing, notify, notify_all, rules,
 };
-use super::group::{Group, RouteRef};
+use super::destinations::{Destinations, of_group};
+use super::flush::close_entries;
+use super::group::Group;
 use super::ingest::{Ingested, ingest};
 use super::log::GroupDestination;
 use super::state::ScopeState;
@@ -22,11 +24,11 @@ const FULL: &str =
     "there is no room for another alert (max_alerts): this one is sent without state";
 
 impl ScopeState {
-    /// Takes an event up. `targets` are the destinations of a group's route as the file is now.
+    /// Takes an event up.
     pub fn event(
         &mut self,
         event: AlertEvent<'_>,
-        targets: &dyn Fn(&RouteRef) -> Vec<GroupDestination>,
+        destinations: &dyn Destinations,
         now: Now,
     ) -> Decision {
         let known = self.alert(&event.key);
@@ -45,6 +47,13 @@ impl ScopeState {
         };
         let mut decision = Decision {
             notification: Arc::clone(event.notification),
+            own: match &ingested {
+                Ingested::Stale => Verdict::Suppressed(rules::STALE.to_owned()),
+                Ingested::NotFiring => Verdict::Suppressed(rules::NOT_FIRING.to_owned()),
+                Ingested::Repeats(_) => Verdict::Suppressed(rules::UNCHANGED.to_owned()),
+                Ingested::Resolved(_) => Verdict::Notify,
+                Ingested::Fires(_) | Ingested::Acknowledged(_) => event.unless_silenced(),
+            },
             verdicts: Vec::new(),
             warning: None,
         };
@@ -72,7 +81,7 @@ impl ScopeState {
             }
             Ingested::Resolved(alert) => {
                 decision.notification = Arc::clone(&alert.notification);
-                decision.verdicts = self.resolves(&event, alert, targets, now);
+                decision.verdicts = self.resolves(&event, alert, destinations, now);
             }
         }
         decision
@@ -97,7 +106,12 @@ impl ScopeState {
         for (key, routed) in event.group_keys().into_iter().zip(&event.groups) {
             let is_full = !self.has_room(event.max_alerts);
             if event.silence.is_some() || routed.labels.is_none() || is_full {
-                decide(&event, &routed.targets, &Verdict::Notify, &mut verdicts);
+                decide(
+                    event.silence,
+                    &routed.targets,
+                    &Verdict::Notify,
+                    &mut verdicts,
+                );
                 continue;
             }
             let mut group = self.group_for(&key, routed);
@@ -105,13 +119,19 @@ impl ScopeState {
             group.due = Some(group.due_for(&alert, now));
             self.put_group(group);
             alert.groups.push(key);
-            decide(&event, &routed.targets, &Verdict::Grouped, &mut verdicts);
+            decide(
+                event.silence,
+                &routed.targets,
+                &Verdict::Grouped,
+                &mut verdicts,
+            );
         }
         if !alert.groups.is_empty() {
             self.put_alert(alert);
         }
         Decision {
             notification: Arc::clone(event.notification),
+            own: event.unless_silenced(),
             verdicts,
             warning: None,
         }
@@ -202,7 +222,12 @@ impl ScopeState {
                 ),
                 false => {
                     group.due = Some(due);
-                    decide(event, &routed.targets, &Verdict::Grouped, &mut verdicts);
+                    decide(
+                        event.silence,
+                        &routed.targets,
+                        &Verdict::Grouped,
+                        &mut verdicts,
+                    );
                 }
             }
             self.put_group(group);
@@ -215,7 +240,7 @@ impl ScopeState {
         &mut self,
         event: &AlertEvent<'_>,
         alert: Alert,
-        targets: &dyn Fn(&RouteRef) -> Vec<GroupDestination>,
+        destinations: &dyn Destinations,
         now: Now,
     ) -> Vec<(GroupDestination, Verdict)> {
         let mut verdicts = Vec::new();
@@ -223,12 +248,14 @@ impl ScopeState {
             let Some(mut group) = self.take_group(key) else {
                 continue;
             };
-            let targets = targets(&group.route);
+            let targets = of_group(&group, destinations);
+            let closed = close_entries(&mut group, &targets);
+            self.closed.extend(closed);
             match group.labels {
                 None => notify(&mut group, event, &alert, &targets, now, &mut verdicts),
                 Some(_) => {
                     group.due = Some(group.due_for(&alert, now));
-                    decide(event, &targets, &Verdict::Grouped, &mut verdicts);
+                    decide(None, &targets, &Verdict::Grouped, &mut verdicts);
                 }
             }
             self.put_group(group);

@@ -1,14 +1,18 @@
 //! Flushes: select the notifications that each destination of a group gets now, and record how they end.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{Alert, AlertKey, Now, later};
 use super::decision::RECHECK_INTERVAL;
 use super::dedup::{Member, to_notify};
+use super::destinations::{Destinations, of_group};
 use super::group::Group;
 use super::ingest::KEEP_RESOLVED;
-use super::log::{GroupDestination, Pending};
+use super::log::{
+    ClosedEntry, GroupDestination, LogEntry, NotificationKind, NotifiedAlerts, Pending,
+};
 use super::render::render;
 use super::state::{ScopeState, Timer};
 use crate::model::notification::{AlertStatus, Notification};
@@ -22,6 +26,7 @@ const NOT_SENT_RETRY: Duration = Duration::from_secs(2);
 pub struct Flush {
     pub target: GroupDestination,
     pub task: String,
+    pub kind: NotificationKind,
     pub notification: Arc<Notification>,
 }
 
@@ -29,23 +34,17 @@ impl ScopeState {
     /// Resolves the alerts whose resolve timeout has passed, removes old resolved alerts, and returns the groups that
     /// are due.
     pub fn due_groups(&mut self, now: Now) -> Vec<Arc<str>> {
-        let mut groups = Vec::new();
-        for timer in self.due(now.steady) {
-            match timer {
-                Timer::Group(key) => groups.push(key),
-                Timer::Alert(key) => self.alert_is_due(&key, now),
+        let mut groups = BTreeSet::new();
+        // An alert that resolves may make its group due.
+        for _ in 0..2 {
+            for timer in self.due(now.steady) {
+                match timer {
+                    Timer::Group(key) => drop(groups.insert(key)),
+                    Timer::Alert(key) => self.alert_is_due(&key, now),
+                }
             }
         }
-        // An alert that resolves may make its group due.
-        groups.extend(
-            self.due(now.steady)
-                .into_iter()
-                .filter_map(|timer| match timer {
-                    Timer::Group(key) => Some(key),
-                    Timer::Alert(_) => None,
-                }),
-        );
-        groups
+        groups.into_iter().collect()
     }
 
     fn alert_is_due(&mut self, key: &AlertKey, now: Now) {
@@ -79,7 +78,7 @@ impl ScopeState {
     pub fn flush(
         &mut self,
         key: &str,
-        targets: &[GroupDestination],
+        destinations: &dyn Destinations,
         is_muted: &dyn Fn(&Notification) -> bool,
         now: Now,
     ) -> Vec<Flush> {
@@ -88,55 +87,36 @@ impl ScopeState {
         };
         group.due = None;
         group.first_flush.get_or_insert(now.steady);
-        let mut members = self.members(&group);
-        for member in &mut members {
-            member.is_muted = !member.is_over() && is_muted(&member.alert.notification);
-        }
+        let targets = of_group(&group, destinations);
+        let closed = close_entries(&mut group, &targets);
+        let members = self.muted_members(&group, is_muted);
         if members.iter().any(|member| member.is_muted) {
             group.due = Some(later(now.steady, RECHECK_INTERVAL));
         }
-        let mut flushes = Vec::new();
-        for target in targets {
-            let entry = group.log.entry(target.id.clone()).or_default();
-            if !target.send_resolved {
-                for member in members.iter().filter(|member| member.is_over()) {
-                    entry.sent.remove(&member.alert.key);
-                }
-            }
-            if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
-                group.due_by(retry_at);
-                continue;
-            }
-            let alerts = to_notify(Some(entry), &members, target);
-            if entry.pending.is_some() || alerts.is_empty() {
-                continue;
-            }
-            let task = uuid::Uuid::new_v4().to_string();
-            let notified = members
-                .iter()
-                .filter(|member| alerts.contains_key(&member.alert.key));
-            let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
-            entry.pending = Some(Pending {
-                task: task.clone(),
-                index: 0,
-                alerts,
-            });
-            flushes.push(Flush {
-                target: target.clone(),
-                task,
-                notification: Arc::new(notification),
-            });
-        }
-        let is_target = |id: &_| targets.iter().any(|target| target.id == *id);
-        group
-            .log
-            .retain(|id, entry| is_target(id) || entry.pending.is_some());
+        let flushes = targets.iter();
+        let flushes = flushes
+            .filter_map(|target| flush_to(&mut group, target, &members, now))
+            .collect();
         self.put_group(group);
+        self.closed.extend(closed);
         self.prune(key, now);
         flushes
     }
 
-    fn members<'s>(&'s self, group: &Group) -> Vec<Member<'s>> {
+    /// The members of a group, and whether a silence holds for those that fire.
+    pub(super) fn muted_members<'s>(
+        &'s self,
+        group: &Group,
+        is_muted: &dyn Fn(&Notification) -> bool,
+    ) -> Vec<Member<'s>> {
+        let mut members = self.members(group);
+        for member in &mut members {
+            member.is_muted = !member.is_over() && is_muted(&member.alert.notification);
+        }
+        members
+    }
+
+    pub(super) fn members<'s>(&'s self, group: &Group) -> Vec<Member<'s>> {
         let members = group.members.iter();
         let members = members.filter_map(|key| {
             Some(Member {
@@ -146,6 +126,23 @@ impl ScopeState {
             })
         });
         members.collect()
+    }
+
+    /// The configuration file is another one: its destinations may be others, and what was refused may be accepted.
+    pub fn config_changed(&mut self, now: Now) {
+        let keys: Vec<_> = self.groups.keys().cloned().collect();
+        for key in keys {
+            let Some(mut group) = self.take_group(&key) else {
+                continue;
+            };
+            if group.first_flush.is_some() {
+                let entries = group.log.values_mut();
+                entries.for_each(LogEntry::forget_refusal);
+                let due = group.next_flush(now);
+                group.due_by(due);
+            }
+            self.put_group(group);
+        }
     }
 
     /// A notification has ended, or its task could not begin.
@@ -167,6 +164,7 @@ impl ScopeState {
                 id,
                 send_resolved: true,
                 keeps_incidents: false,
+                is_former: false,
             };
             if !to_notify(entry, &members, &target).is_empty() {
                 group.due_by(retry_at.unwrap_or_else(|| group.next_flush(now)));
@@ -247,6 +245,90 @@ impl ScopeState {
             self.put_group(group);
         }
     }
+}
+
+/// Returns the notification that one destination of the group gets now.
+fn flush_to(
+    group: &mut Group,
+    target: &GroupDestination,
+    members: &[Member<'_>],
+    now: Now,
+) -> Option<Flush> {
+    let members: Vec<_> = members
+        .iter()
+        .map(|member| member.seen_by(target))
+        .collect();
+    let entry = group.log.entry(target.id.clone()).or_default();
+    if !target.send_resolved {
+        for member in members.iter().filter(|member| member.is_over()) {
+            entry.sent.remove(&member.alert.key);
+        }
+    }
+    if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
+        group.due_by(retry_at);
+        return None;
+    }
+    // The delivery of an open notification asks for the present content itself.
+    if entry.pending.is_some() {
+        return None;
+    }
+    let alerts = to_notify(Some(entry), &members, target);
+    if alerts.is_empty() {
+        return None;
+    }
+    let kind = kind(entry, &alerts, &members);
+    let task = uuid::Uuid::new_v4().to_string();
+    let notified = members
+        .iter()
+        .filter(|member| alerts.contains_key(&member.alert.key));
+    let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
+    entry.pending = Some(Pending {
+        task: task.clone(),
+        index: 0,
+        alerts,
+    });
+    Some(Flush {
+        target: target.clone(),
+        task,
+        kind,
+        notification: Arc::new(notification),
+    })
+}
+
+fn kind(entry: &LogEntry, alerts: &NotifiedAlerts, members: &[Member<'_>]) -> NotificationKind {
+    let mut notified = members
+        .iter()
+        .filter(|member| alerts.contains_key(&member.alert.key));
+    if alerts.values().any(|notified| !notified.is_resolved) {
+        return match entry.sent.is_empty() {
+            true => NotificationKind::First,
+            false => NotificationKind::Change,
+        };
+    }
+    match notified.all(|member| member.has_left && !member.alert.is_resolved()) {
+        true => NotificationKind::Moved,
+        false => NotificationKind::Resolved,
+    }
+}
+
+/// Removes the entries of destinations that the group does not concern any more. Returns those that know an alert, which
+/// nobody can notify of its end.
+pub(super) fn close_entries(group: &mut Group, targets: &[GroupDestination]) -> Vec<ClosedEntry> {
+    let current: HashSet<_> = targets.iter().map(|target| &target.id).collect();
+    let mut closed = Vec::new();
+    let key = &group.key;
+    group.log.retain(|id, entry| {
+        let stays = current.contains(id) || entry.pending.is_some();
+        if !stays && !entry.sent.is_empty() {
+            closed.push(ClosedEntry {
+                group: Arc::clone(key),
+                receiver: id.receiver.clone(),
+                alerts: entry.sent.len(),
+            });
+        }
+        stays
+    });
+    closed
 }
 
 /// Nobody has reported it for too long, or the end that its source reported has come.

@@ -1,6 +1,7 @@
 //! The notification log of a group: what each destination was notified of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,6 +26,8 @@ pub struct GroupDestination {
     pub id: DestinationId,
     pub send_resolved: bool,
     pub keeps_incidents: bool,
+    /// The group's route does not have it any more: for this destination, all alerts of the group are over.
+    pub is_former: bool,
 }
 
 /// The state of an alert that a destination was notified of.
@@ -45,8 +48,33 @@ pub struct LogEntry {
     pub pending: Option<Pending>,
     /// Nothing is sent sooner, after a failure.
     pub retry_at: Option<Timestamp>,
+    /// The destination has refused the last notification: another configuration file may change that.
+    pub is_refused: bool,
     /// When it was last notified, by the wall clock.
     pub notified_at: Option<Timestamp>,
+}
+
+/// Why and about what a destination is notified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotificationKind {
+    /// It knows no alert of the group.
+    First,
+    Change,
+    Resolved,
+    /// The alerts are in other groups now, which do not reach the destination.
+    Moved,
+}
+
+impl NotificationKind {
+    /// As the history has it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            NotificationKind::First => "first",
+            NotificationKind::Change => "change",
+            NotificationKind::Resolved => "resolved",
+            NotificationKind::Moved => "moved",
+        }
+    }
 }
 
 /// A notification on its way.
@@ -56,6 +84,14 @@ pub struct Pending {
     /// The delivery's place in the task.
     pub index: usize,
     pub alerts: NotifiedAlerts,
+}
+
+/// A destination that knows firing alerts and that the configuration file does not have any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedEntry {
+    pub group: Arc<str>,
+    pub receiver: String,
+    pub alerts: usize,
 }
 
 /// The least wait after a notification that failed.
@@ -92,9 +128,11 @@ impl LogEntry {
             return;
         };
         self.retry_at = None;
+        self.is_refused = false;
         match outcome {
             Outcome::Failed(failure) => {
-                let wait = match is_refused(failure.reason) {
+                self.is_refused = is_refused(failure.reason);
+                let wait = match self.is_refused {
                     true => REFUSED_RETRY,
                     false => interval.max(LEAST_RETRY),
                 };
@@ -104,6 +142,13 @@ impl LogEntry {
                 self.notified_at = Some(wall);
                 self.record(pending.alerts);
             }
+        }
+    }
+
+    /// Lets the next flush notify a destination that has refused the last notification.
+    pub fn forget_refusal(&mut self) {
+        if self.is_refused {
+            (self.is_refused, self.retry_at) = (false, None);
         }
     }
 

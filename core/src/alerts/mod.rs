@@ -8,6 +8,7 @@
 pub mod alert;
 pub mod decision;
 pub mod dedup;
+pub mod destinations;
 pub mod event;
 pub mod flush;
 pub mod group;

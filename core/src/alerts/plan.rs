@@ -1,16 +1,16 @@
 //! The plan of an event, and that of a group's notification.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::alert::{AlertKey, Now};
 use super::decision::{AlertEvent, RoutedGroup, Verdict};
+use super::destinations::Destinations;
 use super::flush::Flush;
 use super::group::{GroupTiming, RouteRef};
 use super::ingest::{EventIdentity, identity};
-use super::log::{DestinationId, GroupDestination};
+use super::log::DestinationId;
 use super::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
@@ -18,7 +18,7 @@ use crate::config::alerts::GroupSettings;
 use crate::config::matcher::MatchInput;
 use crate::model::notification::Notification;
 use crate::model::plan::{Fingerprint, Plan};
-use crate::routing::{self, DecidedDestination, Refusal, Routed, Sending};
+use crate::routing::{self, DecidedDestination, DecidedDestinations, Refusal, Routed, Sending};
 use crate::warnings::Warnings;
 
 /// The deliveries of an event that are sent now.
@@ -57,9 +57,7 @@ pub fn plan(
     let identity = identity(notification, request.alert, alert_key);
     let has_identity = matches!(identity, EventIdentity::Alert(_));
     let decision = match identity {
-        EventIdentity::Alert(key) => {
-            state.event(event(key), &|route| targets_of(settings, route), now)
-        }
+        EventIdentity::Alert(key) => state.event(event(key), settings, now),
         EventIdentity::OneOff { absent } => {
             if let Some(name) = absent {
                 warnings.push(|| {
@@ -75,16 +73,13 @@ pub fn plan(
         warnings.push(|| warning.to_owned());
     }
     let decided = decision.verdicts.into_iter();
-    let decided = decided.filter_map(|(target, verdict)| {
-        let sending = match verdict {
-            Verdict::Notify => Sending::Now,
-            Verdict::Grouped => Sending::Later,
-            Verdict::Suppressed(rule) => Sending::Suppressed(rule),
-        };
-        destination(settings, &target.id, sending)
-    });
-    let decided: Vec<_> = decided.collect();
-    let (notification, count) = (&decision.notification, decided.len());
+    let decided =
+        decided.filter_map(|(target, verdict)| destination(settings, &target.id, sending(verdict)));
+    let decided = DecidedDestinations {
+        own: sending(decision.own),
+        of_file: decided.collect(),
+    };
+    let (notification, count) = (&decision.notification, decided.of_file.len());
     let plan = routing::plan_decided(request, notification, settings, task, decided, warnings)?;
     Ok(PlannedEvent {
         first: plan.deliveries.len() - count,
@@ -111,7 +106,10 @@ pub fn flush_plan(
         &flush.notification,
         settings,
         &flush.task,
-        decided.into_iter().collect(),
+        DecidedDestinations {
+            own: Sending::Now,
+            of_file: decided.into_iter().collect(),
+        },
         warnings,
     )
 }
@@ -121,7 +119,7 @@ fn groups(request: &Request, settings: &Settings, routed: &Routed) -> Vec<Routed
     let config = &settings.config;
     let notification = &routed.notification;
     let group = |route: RouteRef, group: &GroupSettings| RoutedGroup {
-        targets: targets_of(settings, &route),
+        targets: settings.of_route(&route),
         route,
         labels: labels(notification, group),
         timing: GroupTiming {
@@ -162,41 +160,12 @@ fn labels(notification: &Notification, group: &GroupSettings) -> Option<Vec<(Str
     Some(names.map(|name| (name.to_string(), value(name))).collect())
 }
 
-/// The destinations of a group's route as the file is now; an address that several receivers have counts once.
-pub fn targets_of(settings: &Settings, route: &RouteRef) -> Vec<GroupDestination> {
-    let config = &settings.config;
-    let by_name = |name: &String| config.by_name.get(name).copied();
-    let places: Vec<usize> = match route {
-        RouteRef::Route(key) => {
-            let mut routes = config.routes.iter();
-            let route = routes.find(|route| *route.group_key == **key);
-            route.map_or_else(Vec::new, |route| route.receivers.clone())
-        }
-        RouteRef::DefaultReceivers => settings.default_receivers.clone(),
-        RouteRef::Receivers(names) => names.iter().filter_map(by_name).collect(),
-    };
-    let mut known = HashSet::new();
-    let mut targets = Vec::new();
-    for receiver in places
-        .iter()
-        .filter_map(|place| config.receivers.get(*place))
-    {
-        for (place, destination) in receiver.destinations.iter().enumerate() {
-            let channel = &destination.channel;
-            if known.insert(channel.destination().key.as_str()) {
-                targets.push(GroupDestination {
-                    id: DestinationId {
-                        receiver: receiver.name.clone(),
-                        sender: destination.sender.to_owned(),
-                        place,
-                    },
-                    send_resolved: receiver.send_resolved,
-                    keeps_incidents: channel.capabilities().keeps_incidents(),
-                });
-            }
-        }
+fn sending(verdict: Verdict) -> Sending {
+    match verdict {
+        Verdict::Notify => Sending::Now,
+        Verdict::Grouped => Sending::Later,
+        Verdict::Suppressed(rule) => Sending::Suppressed(rule),
     }
-    targets
 }
 
 fn destination(

@@ -50,6 +50,8 @@ struct EntryRecord {
     sent: NotifiedRecord,
     pending: Option<PendingRecord>,
     retry_at: Option<i64>,
+    #[serde(default)]
+    refused: bool,
     notified_at: Option<i64>,
 }
 
@@ -141,6 +143,7 @@ fn group_record(group: &Group) -> GroupRecord {
             alerts: notified_record(&pending.alerts),
         }),
         retry_at: entry.retry_at.map(Timestamp::as_millisecond),
+        refused: entry.is_refused,
         notified_at: entry.notified_at.map(Timestamp::as_millisecond),
     };
     GroupRecord {
@@ -169,6 +172,7 @@ fn group(key: String, record: GroupRecord) -> Group {
                 alerts: notified(pending.alerts),
             }),
             retry_at: entry.retry_at.map(time),
+            is_refused: entry.refused,
             notified_at: entry.notified_at.map(time),
         };
         (entry.destination, log)

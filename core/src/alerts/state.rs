@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::alert::{Alert, AlertKey, Now, later};
 use super::group::Group;
-use super::log::DestinationId;
+use super::log::{ClosedEntry, DestinationId};
 
 /// Memory for alerts.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -32,6 +32,8 @@ pub struct ScopeState {
     /// The groups and destinations of notifications that have not ended, by task and place.
     pub(super) open: HashMap<(String, usize), (Arc<str>, DestinationId)>,
     changes: Changes,
+    /// Destinations that left with the configuration file.
+    pub(super) closed: Vec<ClosedEntry>,
     bytes: usize,
     pub(super) quiet_until: Timestamp,
 }
@@ -51,6 +53,7 @@ impl ScopeState {
             timers: BTreeSet::new(),
             open: HashMap::new(),
             changes: Changes::default(),
+            closed: Vec::new(),
             bytes: 0,
             quiet_until: later(now.steady, QUIET_START),
         }
@@ -75,6 +78,11 @@ impl ScopeState {
     /// Returns the changes since the last call.
     pub fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
+    }
+
+    /// Returns the destinations that left with the configuration file since the last call.
+    pub fn take_closed(&mut self) -> Vec<ClosedEntry> {
+        std::mem::take(&mut self.closed)
     }
 
     /// Whether another alert, which may need groups of its own, is within the bounds.

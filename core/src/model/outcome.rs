@@ -334,10 +334,17 @@ impl Outcome {
 
     /// The rule name of an event that changes nothing.
     pub const UNCHANGED: &str = "unchanged";
+    /// The rule name of an event that ends an unknown alert.
+    pub const NOT_FIRING: &str = "not_firing";
 
     /// Whether an event repeats that an alert is firing.
     pub fn is_unchanged(&self) -> bool {
         matches!(self, Outcome::Suppressed { rule } if rule == Self::UNCHANGED)
+    }
+
+    /// Whether an event ends an alert that is unknown.
+    pub fn is_not_firing(&self) -> bool {
+        matches!(self, Outcome::Suppressed { rule } if rule == Self::NOT_FIRING)
     }
 
     pub fn failure(&self) -> Option<&Failure> {

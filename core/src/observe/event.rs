@@ -83,6 +83,12 @@ pub enum Event<'a> {
         destination: &'a str,
         what: &'a str,
     },
+    /// Nobody can notify a receiver of the end of its alerts: the configuration file does not have it any more.
+    ReceiverRemoved {
+        receiver: &'a str,
+        group: &'a str,
+        alerts: usize,
+    },
     /// A changed configuration file is in use now.
     ConfigTakenUp {
         receivers: usize,
@@ -144,6 +150,7 @@ impl Event<'_> {
             }
             Event::NotTried { .. }
             | Event::StoreFailed { .. }
+            | Event::ReceiverRemoved { .. }
             | Event::ConfigBroken(_)
             | Event::RowsWait { .. }
             | Event::RowsRefused { .. } => true,

@@ -101,6 +101,18 @@ impl Event<'_> {
             Event::StoreFailed { destination, what } => {
                 (LogLevel::Error, format!("{destination}: {what}"))
             }
+            Event::ReceiverRemoved {
+                receiver,
+                group,
+                alerts,
+            } => (
+                LogLevel::Error,
+                format!(
+                    "{receiver}: the configuration file does not have this receiver any more, so nobody notifies it that {} of \
+                     {group} ended. Close them there by hand",
+                    counted(*alerts, "alert")
+                ),
+            ),
             Event::ConfigTakenUp { receivers, routes } => (
                 LogLevel::Info,
                 format!(

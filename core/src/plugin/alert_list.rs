@@ -108,15 +108,7 @@ impl Notifier {
         if scope.is_none() {
             request.idempotency_key = request.report_key();
         }
-        acceptance(
-            request,
-            call.caller(settings),
-            &call.arguments,
-            settings,
-            open.map(|open| &open.outbox),
-            &self.history,
-            scope,
-        )
+        acceptance(request, self.submit_context(call, settings, open), scope)
     }
 
     /// Submits the alerts in their order. After the first that cannot be accepted, no other is: the sender repeats all.

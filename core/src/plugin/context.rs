@@ -81,6 +81,8 @@ impl RecoveryDeps {
         let scope = self
             .alerts
             .scope(location, source.config(), context, &scope_deps, runtime);
+        let _runtime = runtime.enter();
+        scope.note_config(&settings.config.digest);
         Some(scope)
     }
 

@@ -30,6 +30,7 @@ use self::answering::Answering;
 pub use self::call::{Body, Call, CallLog, NeedsVariables, Response, Scheduled};
 use self::context::{RecoveryDeps, TriggerContext};
 use self::outboxes::{OpenOutbox, Outboxes};
+use self::records::SubmitContext;
 pub use self::refusals::refused;
 use self::refusals::{
     COME_AGAIN, key_conflict, no_outbox, no_room, no_room_for_rows, not_kept, outbox_error,
@@ -298,15 +299,8 @@ impl Notifier {
         open: Option<&Arc<OpenOutbox>>,
     ) -> Result<Answering, Box<Response>> {
         let alerts = self.alerts(call, settings, open)?;
-        let acceptance = acceptance(
-            &request,
-            call.caller(settings),
-            &call.arguments,
-            settings,
-            open.map(|open| &open.outbox),
-            &self.history,
-            alerts.as_ref(),
-        );
+        let context = self.submit_context(call, settings, open);
+        let acceptance = acceptance(&request, context, alerts.as_ref());
         let acceptance = acceptance.map_err(|refusal| {
             Box::new(self.refused(refusal.status(), None, &refusal.error(&request)))
         })?;
@@ -323,6 +317,21 @@ impl Notifier {
             Submission::Replayed(task) => Ok(Answering::replayed(task)),
             Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
             Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),
+        }
+    }
+
+    fn submit_context<'a>(
+        &'a self,
+        call: &'a Call,
+        settings: &'a Settings,
+        open: Option<&'a Arc<OpenOutbox>>,
+    ) -> SubmitContext<'a> {
+        SubmitContext {
+            caller: call.caller(settings),
+            arguments: &call.arguments,
+            settings,
+            outbox: open.map(|open| &open.outbox),
+            history: &self.history,
         }
     }
 

@@ -5,10 +5,64 @@ use std::sync::Arc;
 
 use crate::api::request::Request;
 use crate::config::Settings;
-use crate::delivery::{PERSIST_TIMEOUT, Persistence, config_of, store_rows};
+use crate::delivery::{
+    Caller, CapacityPolicy, PERSIST_TIMEOUT, Persistence, SubmitRequest, config_of, store_rows,
+};
 use crate::model::notification::Notification;
-use crate::observe::{History, Recorder};
+use crate::model::plan::{Fingerprint, Identity, Plan};
+use crate::observe::{History, Recorder, TaskLog};
 use crate::store::Store;
+use crate::warnings::Warnings;
+
+/// The objects that the requests of one call share.
+#[derive(Clone)]
+pub struct SubmitContext<'a> {
+    pub caller: Caller,
+    pub arguments: &'a BTreeMap<String, String>,
+    pub settings: &'a Settings,
+    pub outbox: Option<&'a Arc<dyn Store>>,
+    pub history: &'a Arc<History>,
+}
+
+impl SubmitContext<'_> {
+    /// A planned request for submission.
+    pub fn submit_request(
+        self,
+        task_id: String,
+        request: &Request,
+        plan: Plan,
+        (key, fingerprint): (Option<String>, Fingerprint),
+        warnings: Warnings,
+    ) -> SubmitRequest {
+        let Self {
+            caller,
+            arguments,
+            settings,
+            outbox,
+            history,
+        } = self;
+        let notification = &plan.notification;
+        let recorder = recorder(history, arguments, settings, notification, outbox);
+        SubmitRequest {
+            log: TaskLog::new(Some(task_id.clone())).recording(recorder),
+            caller,
+            identity: Identity {
+                scope: Arc::clone(&settings.scope),
+                key,
+                fingerprint,
+            },
+            policy: Arc::clone(&settings.policy),
+            warnings: warnings.into_lines(),
+            persistence: persistence(outbox, arguments, settings, request, notification),
+            observer: None,
+            after: None,
+            task_id,
+            batch: None,
+            capacity: CapacityPolicy::default(),
+            plan,
+        }
+    }
+}
 
 /// The recorder of a request's deliveries for the history, if the settings have one.
 pub fn recorder(
@@ -25,7 +79,7 @@ pub fn recorder(
 }
 
 /// How a request is stored, where there is an outbox.
-pub fn persistence(
+fn persistence(
     outbox: Option<&Arc<dyn Store>>,
     arguments: &BTreeMap<String, String>,
     settings: &Settings,

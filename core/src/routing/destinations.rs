@@ -17,6 +17,14 @@ use crate::model::problem::Problem;
 use crate::secret::{Redactor, Secret};
 use crate::warnings::Warnings;
 
+/// The destinations of a notification, with the decisions of the alert state.
+#[derive(Debug)]
+pub struct DecidedDestinations {
+    /// For the destinations that the request brings.
+    pub own: Sending,
+    pub of_file: Vec<DecidedDestination>,
+}
+
 /// A destination of the file with the decision of the alert state.
 #[derive(Debug)]
 pub struct DecidedDestination {
@@ -34,6 +42,17 @@ pub enum Sending {
     Later,
     /// The rule with this description suppresses the delivery.
     Suppressed(String),
+}
+
+impl Sending {
+    /// The outcome of a delivery that is not sent now.
+    fn outcome(self) -> Option<Outcome> {
+        match self {
+            Sending::Now => None,
+            Sending::Later => Some(Outcome::Pending(Some(Failure::new(Reason::Grouped)))),
+            Sending::Suppressed(rule) => Some(Outcome::Suppressed { rule }),
+        }
+    }
 }
 
 impl<'a> Planner<'a> {
@@ -168,6 +187,24 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
+    /// Applies the decision of the alert state to the request's own destinations, which the planner has added before.
+    /// A provider with incidents may know an alert that the state does not know any more.
+    pub(super) fn decide_own(&mut self, sending: Sending) {
+        let Some(outcome) = sending.outcome() else {
+            return;
+        };
+        let is_unknown_alert = outcome.is_not_firing();
+        for delivery in &mut self.deliveries {
+            if let Disposition::Send(sending) = &delivery.disposition
+                && !(is_unknown_alert && sending.channel.capabilities().keeps_incidents())
+            {
+                let label = sending.channel.destination().label.clone();
+                let outcome = outcome.clone();
+                delivery.disposition = Disposition::Decided { label, outcome };
+            }
+        }
+    }
+
     /// Adds one destination of the file according to the decision of the alert state.
     pub(super) fn decided(&mut self, decided: DecidedDestination) -> Result<(), Refusal> {
         let receiver = self.settings.config.receivers.get(decided.receiver);
@@ -176,14 +213,10 @@ impl<'a> Planner<'a> {
         let Some((receiver, destination)) = receiver.zip(destination) else {
             return Ok(());
         };
-        let outcome = match decided.sending {
-            Sending::Now => {
-                let target = self.file_target(receiver, destination, decided.index);
-                let disposition = self.disposition(target)?;
-                return self.push(destination.sender, Some(&receiver.name), disposition);
-            }
-            Sending::Later => Outcome::Pending(Some(Failure::new(Reason::Grouped))),
-            Sending::Suppressed(rule) => Outcome::Suppressed { rule },
+        let Some(outcome) = decided.sending.outcome() else {
+            let target = self.file_target(receiver, destination, decided.index);
+            let disposition = self.disposition(target)?;
+            return self.push(destination.sender, Some(&receiver.name), disposition);
         };
         let label = destination.channel.destination().label.clone();
         let disposition = Disposition::Decided { label, outcome };

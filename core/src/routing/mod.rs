@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use self::destinations::{DecidedDestination, Sending};
+pub use self::destinations::{DecidedDestination, DecidedDestinations, Sending};
 use self::planner::Planner;
 pub use self::recover::{RecoveredPlan, recover_plan};
 pub use self::refusal::{MAX_DELIVERIES, Refusal};
@@ -86,7 +86,7 @@ pub fn plan_decided(
     notification: &Arc<Notification>,
     settings: &Settings,
     task_id: &str,
-    destinations: Vec<DecidedDestination>,
+    destinations: DecidedDestinations,
     warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
     let key = request.idempotency_key.as_deref().unwrap_or(task_id);
@@ -94,13 +94,14 @@ pub fn plan_decided(
     with_recent_splits(|| {
         let mut planner = Planner::new(request, notification, settings, key, now, warnings);
         planner.senders()?;
+        planner.decide_own(destinations.own);
         planner.unknown_receivers()?;
-        let has_none = planner.deliveries.is_empty() && destinations.is_empty();
+        let has_none = planner.deliveries.is_empty() && destinations.of_file.is_empty();
         if has_none && request.senders.is_none() {
             let has_receivers = !settings.config.receivers.is_empty();
             return Err(Refusal::NoDestination { has_receivers });
         }
-        for destination in destinations {
+        for destination in destinations.of_file {
             planner.decided(destination)?;
         }
         planner.warn_no_receiver();

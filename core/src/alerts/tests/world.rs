@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::alerts::alert::{AlertKey, Now, later};
 use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
+use crate::alerts::destinations::Destinations;
 use crate::alerts::group::{GroupTiming, RouteRef};
 use crate::alerts::log::{DestinationId, GroupDestination};
 use crate::alerts::state::ScopeState;
@@ -24,6 +25,7 @@ pub const RESOLVED: Option<AlertStatus> = Some(AlertStatus::Resolved);
 pub struct Got {
     pub destination: String,
     pub title: String,
+    pub kind: &'static str,
     /// Seconds since the beginning.
     pub at: u64,
 }
@@ -41,12 +43,39 @@ pub struct World {
     /// By receiver.
     pub targets: BTreeMap<&'static str, GroupDestination>,
     pub receivers: Vec<&'static str>,
+    /// The receivers of every route in an edited file.
+    pub routes: Option<Vec<&'static str>>,
     pub silence: Option<&'static str>,
     /// How deliveries end; none: they go on.
     pub outcome: Option<Outcome>,
     pub open: Vec<String>,
     pub got: Vec<Got>,
     tasks: u64,
+}
+
+/// Receivers by name.
+struct TestDestinations {
+    targets: BTreeMap<&'static str, GroupDestination>,
+    routes: Option<Vec<&'static str>>,
+}
+
+impl Destinations for TestDestinations {
+    fn of_route(&self, route: &RouteRef) -> Vec<GroupDestination> {
+        let RouteRef::Receivers(names) = route else {
+            panic!("{route:?}");
+        };
+        let edited = self.routes.as_ref();
+        let names = edited.map_or_else(
+            || names.iter().map(String::as_str).collect::<Vec<_>>(),
+            Clone::clone,
+        );
+        let known = names.into_iter().filter_map(|name| self.targets.get(name));
+        known.cloned().collect()
+    }
+
+    fn by_id(&self, id: &DestinationId) -> Option<GroupDestination> {
+        self.targets.get(id.receiver.as_str()).cloned()
+    }
 }
 
 pub fn event(key: &str, status: Option<AlertStatus>, level: Level, host: &str) -> Notification {
@@ -84,6 +113,7 @@ impl World {
             reported: None,
             targets: BTreeMap::new(),
             receivers: vec!["chat"],
+            routes: None,
             silence: None,
             outcome: Some(Outcome::Delivered { message: None }),
             open: Vec::new(),
@@ -119,6 +149,7 @@ impl World {
                 },
                 send_resolved: true,
                 keeps_incidents: false,
+                is_former: false,
             })
     }
 
@@ -157,21 +188,21 @@ impl World {
     fn reached(&self) -> Vec<GroupDestination> {
         self.receivers
             .iter()
-            .map(|name| self.targets[name].clone())
+            .filter_map(|name| self.targets.get(name).cloned())
             .collect()
     }
 
-    fn targets_of(
-        targets: &BTreeMap<&'static str, GroupDestination>,
-        route: &RouteRef,
-    ) -> Vec<GroupDestination> {
-        let RouteRef::Receivers(names) = route else {
-            panic!("{route:?}");
-        };
-        names
-            .iter()
-            .map(|name| targets[name.as_str()].clone())
-            .collect()
+    fn destinations(&self) -> TestDestinations {
+        TestDestinations {
+            targets: self.targets.clone(),
+            routes: self.routes.clone(),
+        }
+    }
+
+    /// The configuration file is another one.
+    pub fn edit_config(&mut self) {
+        let now = self.now();
+        self.state.config_changed(now);
     }
 
     /// Takes an event up; gives back each receiver with what becomes of the event there.
@@ -180,7 +211,7 @@ impl World {
         let (task, now, targets) = (
             format!("event {}", self.tasks),
             self.now(),
-            self.targets.clone(),
+            self.destinations(),
         );
         let routed = self.routed(&notification);
         let key = notification.dedup_key.clone();
@@ -198,9 +229,7 @@ impl World {
             max_alerts: 20_000,
         };
         let decision = match key {
-            Some(_) => self
-                .state
-                .event(event, &|route| Self::targets_of(&targets, route), now),
+            Some(_) => self.state.event(event, &targets, now),
             None => self.state.one_off(event, now),
         };
         self.deliver(&task, decision)
@@ -213,7 +242,7 @@ impl World {
                 Verdict::Notify => {
                     let status = decision.notification.status.map_or("-", AlertStatus::word);
                     let title = decision.notification.title.clone().unwrap_or_default();
-                    self.leave(task, index, &target, format!("{title} {status}"));
+                    self.leave(task, index, &target, "event", format!("{title} {status}"));
                     "notify".to_owned()
                 }
                 Verdict::Grouped => "grouped".to_owned(),
@@ -224,7 +253,14 @@ impl World {
         words
     }
 
-    fn leave(&mut self, task: &str, index: usize, target: &GroupDestination, title: String) {
+    fn leave(
+        &mut self,
+        task: &str,
+        index: usize,
+        target: &GroupDestination,
+        kind: &'static str,
+        title: String,
+    ) {
         match self.outcome.clone() {
             None => self.open.push(task.to_owned()),
             Some(outcome) => {
@@ -238,6 +274,7 @@ impl World {
         self.got.push(Got {
             destination: target.id.receiver.clone(),
             title,
+            kind,
             at: self.time,
         });
     }
@@ -272,17 +309,21 @@ impl World {
     }
 
     fn flush(&mut self, key: &str) {
-        let Some(group) = self.state.group(key) else {
-            return;
-        };
-        let targets = Self::targets_of(&self.targets, &group.route);
+        let targets = self.destinations();
         let silenced = self.silence.is_some();
         let now = self.now();
         let muted = |_: &Notification| silenced;
         for flush in self.state.flush(key, &targets, &muted, now) {
             let status = flush.notification.status.map_or("-", AlertStatus::word);
             let title = flush.notification.title.clone().unwrap_or_default();
-            self.leave(&flush.task, 0, &flush.target, format!("{title} {status}"));
+            let kind = flush.kind.word();
+            self.leave(
+                &flush.task,
+                0,
+                &flush.target,
+                kind,
+                format!("{title} {status}"),
+            );
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Config {
     pub receivers: Vec<Receiver>,
     pub by_name: HashMap<String, usize>,
     pub routes: Vec<Route>,
+    /// The indexes of routes, by the keys of their groups.
+    pub routes_by_key: HashMap<Arc<str>, usize>,
     /// `None`: the file does not set them.
     pub default_receivers: Option<Vec<usize>>,
     pub templates: Templates,
@@ -272,6 +274,10 @@ impl Loader<'_> {
         if let Some(node) = table.get("routes") {
             config.routes = self.routes(node, &config);
         }
+        let routes = config.routes.iter().enumerate();
+        config.routes_by_key = routes
+            .map(|(place, route)| (Arc::clone(&route.group_key), place))
+            .collect();
         if let Some(node) = table.get("silences") {
             config.silences = self.silences(node);
         }

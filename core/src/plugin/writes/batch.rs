@@ -25,6 +25,7 @@ use crate::observe::{Event, LogLevel, LogReceiver, TaskLog};
 use crate::plugin::acceptance::{MAX_LOGGED, acceptance};
 use crate::plugin::alerts::AlertScope;
 use crate::plugin::outboxes::OpenOutbox;
+use crate::plugin::records::SubmitContext;
 use crate::plugin::refusals::{internal, not_kept, outbox_error};
 use crate::routing::Refusal;
 use crate::store::{StoreError, StoreErrorKind};
@@ -244,16 +245,15 @@ impl Acceptor {
         warnings: &mut Vec<String>,
     ) -> Result<SubmitRequest, RowOutcome> {
         let context = &self.context;
-        let mut acceptance = acceptance(
-            request,
-            context.caller.clone(),
-            &context.source.arguments,
-            &context.settings,
-            self.open.as_ref().map(|open| &open.outbox),
-            &context.recovery_deps.history,
-            self.alerts.as_ref(),
-        )
-        .map_err(|refusal| match refusal {
+        let submit_context = SubmitContext {
+            caller: context.caller.clone(),
+            arguments: &context.source.arguments,
+            settings: &context.settings,
+            outbox: self.open.as_ref().map(|open| &open.outbox),
+            history: &context.recovery_deps.history,
+        };
+        let acceptance = acceptance(request, submit_context, self.alerts.as_ref());
+        let mut acceptance = acceptance.map_err(|refusal| match refusal {
             Refusal::NoDestination { .. } => RowOutcome::Nobody,
             refusal => RowOutcome::Lost(refusal.error(request)),
         })?;

@@ -111,6 +111,7 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::Recovered { .. } => "recovered",
         Event::LeaseLost { .. } => "lease_lost",
         Event::StoreFailed { .. } => "store_failed",
+        Event::ReceiverRemoved { .. } => "receiver_removed",
         Event::ConfigTakenUp { .. } => "config_taken_up",
         Event::ConfigBroken(_) => "config_broken",
         Event::Warning(_) => "warning",
@@ -213,6 +214,11 @@ fn deliveries<'a>(
 
 fn requests(problem: &Problem) -> Vec<Event<'_>> {
     vec![
+        Event::ReceiverRemoved {
+            receiver: "oncall",
+            group: "databases:{region=\"eu\"}",
+            alerts: 2,
+        },
         Event::ConfigTakenUp {
             receivers: 1,
             routes: 2,

@@ -41,7 +41,7 @@ fn time_intervals_and_their_routes_are_read() {
     ] {
         assert_eq!(off.contains(time.parse().unwrap()), expected, "{time}");
     }
-    let key = config.alerts.turned_on_by.unwrap();
+    let key = config.alerts.enabled_by.unwrap();
     assert!(key.path.starts_with("time_intervals."), "{}", key.path);
 }
 
@@ -63,7 +63,7 @@ fn inhibitions_are_read() {
     };
     assert_eq!(rule.equal, [Name::Field("host".to_owned())]);
     assert_eq!(rule.position.line, 5);
-    assert_eq!(config.alerts.turned_on_by.unwrap().path, "inhibitions");
+    assert_eq!(config.alerts.enabled_by.unwrap().path, "inhibitions");
 }
 
 #[test]

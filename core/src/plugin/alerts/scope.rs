@@ -1,50 +1,29 @@
-//! The alert state of the process: one scope for each configuration file, its timers, and its notifications.
+//! The alert state under one configuration file: in memory, and in the store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::records::{persistence, recorder};
-use super::steady_clock::{LONGEST_SLEEP, SteadyClock};
-use crate::alerts::alert::later;
-use crate::alerts::flush::Flush;
-use crate::alerts::plan::{self, PlannedEvent, targets_of};
+use crate::alerts::log::ClosedEntry;
+use crate::alerts::plan::{self, PlannedEvent};
 use crate::alerts::record;
 use crate::alerts::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
-use crate::delivery::{Caller, CapacityPolicy, Dispatcher, Submission, SubmitRequest};
-use crate::model::notification::Notification;
+use crate::delivery::Dispatcher;
 use crate::model::observer::DeliveryObserver;
 use crate::model::outcome::Outcome;
-use crate::model::plan::Identity;
-use crate::observe::{History, LogPort, LogReceiver, TaskLog};
+use crate::observe::{Event, History, LogPort, LogReceiver, TaskLog};
 use crate::panics::lock;
-use crate::routing::{self, Refusal};
+use crate::plugin::steady_clock::SteadyClock;
+use crate::routing::Refusal;
 use crate::store::{DeliveryId, Store, StoreError, StoreErrorKind, StoreFuture};
 use crate::warnings::Warnings;
 
 /// The settings as the file is now; `None`: they cannot be used.
 pub type SettingsSource = Arc<dyn Fn() -> Option<Arc<Settings>> + Send + Sync>;
-
-/// How long a notification waits for capacity, or for settings that can be used.
-const TRY_AGAIN: Duration = Duration::from_secs(10);
-/// How often the store is asked how deliveries ended that another process runs.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
-
-/// The scopes of the process, by outbox and configuration file.
-#[derive(Default)]
-pub struct AlertScopes {
-    /// Where log lines of no call go, where there is no outbox.
-    pub port: Arc<LogPort>,
-    scopes: Mutex<HashMap<(String, String), Arc<AlertScope>>>,
-}
 
 /// The data of the last call under a configuration file.
 #[derive(Clone)]
@@ -60,7 +39,7 @@ pub struct ScopeContext {
 
 impl ScopeContext {
     /// What stores the state; `None`: it is in memory.
-    fn store(&self) -> Option<Arc<dyn Store>> {
+    pub fn store(&self) -> Option<Arc<dyn Store>> {
         self.outbox.clone().filter(|_| self.is_stored)
     }
 }
@@ -83,81 +62,63 @@ pub struct ScopeDeps {
 
 /// The alert state under one configuration file.
 pub struct AlertScope {
-    config: String,
-    state: Mutex<ScopeState>,
+    pub(super) config: String,
+    pub(super) state: Mutex<ScopeState>,
     loaded: tokio::sync::Mutex<LoadState>,
-    context: Mutex<ScopeContext>,
-    deps: ScopeDeps,
-    clock: SteadyClock,
+    pub(super) context: Mutex<ScopeContext>,
+    pub(super) deps: ScopeDeps,
+    pub(super) clock: SteadyClock,
+    /// The digest of the configuration file that the groups have seen.
+    config_digest: Mutex<Option<String>>,
     /// Something may be due sooner than before.
-    changed: Arc<Notify>,
-}
-
-impl AlertScopes {
-    /// The scope of a configuration file, with what this call brought. Must be called on a runtime.
-    pub fn scope(
-        &self,
-        location: String,
-        config: String,
-        context: ScopeContext,
-        deps: &ScopeDeps,
-        runtime: &Handle,
-    ) -> Arc<AlertScope> {
-        let mut scopes = lock(&self.scopes);
-        if let Some(known) = scopes.get(&(location.clone(), config.clone())) {
-            *lock(&known.context) = context;
-            return Arc::clone(known);
-        }
-        let clock = SteadyClock::default();
-        let scope = Arc::new(AlertScope {
-            config: config.clone(),
-            state: Mutex::new(ScopeState::new(clock.now())),
-            loaded: tokio::sync::Mutex::new(LoadState::No),
-            context: Mutex::new(context),
-            deps: deps.clone(),
-            clock,
-            changed: Arc::default(),
-        });
-        scopes.insert((location, config), Arc::clone(&scope));
-        runtime.spawn(run_timers(Arc::downgrade(&scope)));
-        scope
-    }
-}
-
-/// Fires the timers of a scope for as long as it lives.
-async fn run_timers(scope: Weak<AlertScope>) {
-    loop {
-        let Some(living) = scope.upgrade() else {
-            return;
-        };
-        let changed = Arc::clone(&living.changed);
-        let until = living.wake_at();
-        drop(living);
-        if timeout_at(until, changed.notified()).await.is_ok() {
-            continue;
-        }
-        let Some(living) = scope.upgrade() else {
-            return;
-        };
-        if !living.fire().await {
-            drop(living);
-            sleep_until(Instant::now() + TRY_AGAIN).await;
-        }
-    }
+    pub(super) changed: Arc<Notify>,
 }
 
 impl AlertScope {
-    /// When the timers are looked at next. While deliveries run elsewhere, their ends are asked for every second.
-    fn wake_at(&self) -> Instant {
-        let now = self.clock.now();
-        let is_stored = lock(&self.context).store().is_some();
-        let state = lock(&self.state);
-        let limit = match is_stored && !state.open_deliveries().is_empty() {
-            true => LOOK_UP_EVERY,
-            false => LONGEST_SLEEP,
-        };
-        let due = state.next_due().unwrap_or(Timestamp::MAX);
-        self.clock.instant(due.min(later(now.steady, limit)))
+    pub(super) fn new(config: String, context: ScopeContext, deps: ScopeDeps) -> Self {
+        let clock = SteadyClock::default();
+        Self {
+            config,
+            state: Mutex::new(ScopeState::new(clock.now())),
+            loaded: tokio::sync::Mutex::new(LoadState::No),
+            context: Mutex::new(context),
+            deps,
+            clock,
+            config_digest: Mutex::default(),
+            changed: Arc::default(),
+        }
+    }
+
+    /// Takes the data of a later call.
+    pub(super) fn renew_context(&self, context: ScopeContext) {
+        *lock(&self.context) = context;
+    }
+
+    /// Lets all groups compare their destinations with another configuration file.
+    pub fn note_config(self: &Arc<Self>, digest: &str) {
+        let mut known = lock(&self.config_digest);
+        let before = known.replace(digest.to_owned());
+        if before.is_some_and(|before| before != digest) {
+            let now = self.clock.now();
+            self.change_in_background(|state| state.config_changed(now));
+        }
+    }
+
+    pub(super) fn log_closed(&self, closed: &[ClosedEntry]) {
+        if closed.is_empty() {
+            return;
+        }
+        let log = TaskLog::new(None);
+        let port: Arc<dyn LogReceiver> = Arc::<LogPort>::clone(&lock(&self.context).port);
+        log.hand_over(port);
+        for entry in closed {
+            let event = Event::ReceiverRemoved {
+                receiver: &entry.receiver,
+                group: &entry.group,
+                alerts: entry.alerts,
+            };
+            self.deps.dispatcher.sink().emit(&log, &event);
+        }
     }
 
     /// Takes an event up, and plans what is sent of it now. Gives back the reply of the store, where something is to be stored.
@@ -176,15 +137,17 @@ impl AlertScope {
             Ok(_) => {}
             Err(_) => state.not_sent(task, now),
         }
+        let closed = state.take_closed();
         let written = self.write(&mut state);
         drop(state);
+        self.log_closed(&closed);
         self.changed.notify_one();
         planned.map(|event| (event, written))
     }
 
     /// Asks the store to write what has changed. Called with the state's lock held, so that the order of the writes is that of
     /// the changes.
-    fn write(self: &Arc<Self>, state: &mut ScopeState) -> Option<StoreFuture<()>> {
+    pub(super) fn write(self: &Arc<Self>, state: &mut ScopeState) -> Option<StoreFuture<()>> {
         let changes = state.take_changes();
         let store = lock(&self.context).store()?;
         let rows = record::rows(state, &changes);
@@ -247,7 +210,10 @@ impl AlertScope {
 
     /// Asks the store how the deliveries ended that do not run in this process. `is_first`: what the store does not have was
     /// never accepted, since the process ended before.
-    async fn look_up_deliveries(self: &Arc<Self>, is_first: bool) -> Result<(), StoreError> {
+    pub(super) async fn look_up_deliveries(
+        self: &Arc<Self>,
+        is_first: bool,
+    ) -> Result<(), StoreError> {
         let Some(store) = lock(&self.context).store() else {
             return Ok(());
         };
@@ -280,87 +246,7 @@ impl AlertScope {
         Arc::new(TaskObserver { scope })
     }
 
-    /// Sends what is due; `false`: the settings or the store cannot be used.
-    async fn fire(self: &Arc<Self>) -> bool {
-        let context = lock(&self.context).clone();
-        let Some(settings) = (context.settings)() else {
-            return false;
-        };
-        if self.ready().await.is_err() || self.look_up_deliveries(false).await.is_err() {
-            return false;
-        }
-        let (flushes, written) = self.due_flushes(&settings);
-        if let Some(written) = written
-            && written.await.is_err()
-        {
-            return false;
-        }
-        for flush in flushes {
-            self.submit(flush, &settings, &context).await;
-        }
-        true
-    }
-
-    fn due_flushes(self: &Arc<Self>, settings: &Settings) -> (Vec<Flush>, Option<StoreFuture<()>>) {
-        let now = self.clock.now();
-        let is_muted = |notification: &Notification| {
-            routing::silence(settings, notification, now.wall).is_some()
-        };
-        let mut state = lock(&self.state);
-        let mut flushes = Vec::new();
-        for key in state.due_groups(now) {
-            let Some(group) = state.group(&key) else {
-                continue;
-            };
-            let targets = targets_of(settings, &group.route);
-            flushes.extend(state.flush(&key, &targets, &is_muted, now));
-        }
-        let written = self.write(&mut state);
-        (flushes, written)
-    }
-
-    /// Submits a group's notification to one destination as its own task.
-    async fn submit(self: &Arc<Self>, flush: Flush, settings: &Settings, context: &ScopeContext) {
-        let mut warnings = Warnings::default();
-        let plan = plan::flush_plan(&flush, settings, &mut warnings);
-        let Ok(plan) = plan else {
-            return self.not_sent(&flush.task);
-        };
-        let (history, outbox) = (&self.deps.history, context.outbox.as_ref());
-        let (arguments, notification) = (&context.arguments, &flush.notification);
-        let recorder = recorder(history, arguments, settings, notification, outbox);
-        let log = TaskLog::new(Some(flush.task.clone())).recording(recorder);
-        let port: Arc<dyn LogReceiver> = Arc::<LogPort>::clone(&context.port);
-        log.hand_over(port);
-        let request = Request::of_notification(Arc::clone(notification));
-        let persistence = persistence(outbox, arguments, settings, &request, notification);
-        let submission = self.deps.dispatcher.submit(SubmitRequest {
-            caller: Caller::Outbox(self.config.clone()),
-            identity: Identity {
-                scope: Arc::clone(&settings.scope),
-                key: context.store().map(|_| flush.task.clone()),
-                fingerprint: plan::own_fingerprint(&flush.task),
-            },
-            plan,
-            policy: Arc::clone(&settings.policy),
-            log,
-            warnings: warnings.into_lines(),
-            batch: None,
-            capacity: match persistence {
-                Some(_) => CapacityPolicy::LeaveInStore,
-                None => CapacityPolicy::Refuse,
-            },
-            persistence,
-            observer: Some(self.observer()),
-            after: None,
-            task_id: flush.task,
-        });
-        if let Ok(Submission::New(task)) = submission.await {
-            self.deps.dispatcher.answered(&task);
-        }
-    }
-
-    fn not_sent(self: &Arc<Self>, task: &str) {
+    pub(super) fn not_sent(self: &Arc<Self>, task: &str) {
         let now = self.clock.now();
         self.change_in_background(|state| state.not_sent(task, now));
     }
