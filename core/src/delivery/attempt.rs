@@ -1,4 +1,4 @@
-//! One attempt of a message: admission, a connection, the exchange, and what its reply means.
+//! One attempt of a message: admission, a connection, the exchange, and the classification of the reply.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -25,7 +25,7 @@ use crate::transport::{SendError, Sent};
 /// An attempt that holds its connection for this long was slow, with any result. So was an attempt that timed out.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// Another process has taken the delivery over, or an operator has dropped it.
+/// Another process took the delivery over, or an operator dropped it.
 #[derive(Debug)]
 pub struct LeaseLost;
 
@@ -38,7 +38,8 @@ enum LeaseCheck {
 }
 
 impl Delivery {
-    /// Makes one attempt. One that cannot be made has a result as well: no connection was free, or the destination refuses.
+    /// Makes one attempt. An attempt that cannot begin also has a result: no free connection, or a disabled
+    /// destination.
     pub async fn attempt(
         &self,
         transmission: &mut Transmission,
@@ -58,7 +59,7 @@ impl Delivery {
             });
         };
         let last = retry.last();
-        // In a box of its own, which is gone by the time that most deliveries wait: for a connection, for a reply.
+        // Boxed: the memory is free again while most deliveries wait for a connection or a reply.
         let permit = match Box::pin(self.admission(position, last)).await {
             Ok(permit) => permit,
             Err(failure) => return Ok(AttemptResult::Reject(failure)),
@@ -98,7 +99,7 @@ impl Delivery {
         Ok(classification.result)
     }
 
-    /// The queue's permission for one attempt.
+    /// Waits for the queue's permit for one attempt.
     async fn admission(
         &self,
         position: &QueuePosition,
@@ -149,7 +150,7 @@ impl Delivery {
         }
     }
 
-    /// Sends the message and classifies what came back. `last` is the failure before.
+    /// Sends the message and classifies the reply. `last` is the previous failure.
     async fn exchange(
         &self,
         message: &mut Outbound,
@@ -172,7 +173,7 @@ impl Delivery {
         let is_one_of_many = connection.is_one_of_many();
         self.services.transport.expect(message, is_one_of_many);
         let begun = Instant::now();
-        // In a box of its own: most of ten thousand deliveries wait for a connection.
+        // Boxed: most of ten thousand deliveries wait for a connection.
         let sent = Box::pin(self.send(message, &client, time, connection)).await;
         let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
         permit.was_slow(timed_out || begun.elapsed() >= SLOW);
@@ -213,7 +214,7 @@ impl Delivery {
         sent
     }
 
-    /// Where the delivery's end cut an attempt short, the failure before says more about the destination.
+    /// Reports the previous failure if the deadline cut the attempt short: it says more about the destination.
     fn explain_by_last(&self, result: AttemptResult, last: Option<&Failure>) -> AttemptResult {
         match (result, last) {
             (AttemptResult::Retry { failure, .. }, Some(last))
@@ -260,7 +261,7 @@ fn direct_queue(permit: &Permit, classification: &Classification, retry: &RetryS
     }
 }
 
-/// The pause that a reply asks for. A rate limit always asks for one.
+/// Returns the pause that a reply requests. A rate limit always requests one.
 fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
     let Classification { result, queue } = classification;
     let after = match result {
@@ -285,8 +286,8 @@ fn pause(classification: &Classification, retry: &RetryState) -> Option<Pause> {
     })
 }
 
-/// Whether the destination accepted the message or refused its content. A stale edit says nothing about the next
-/// message.
+/// Returns whether the destination accepted the message or refused its content. A stale edit says nothing about the
+/// next message.
 const fn is_success_of_destination(result: &AttemptResult) -> bool {
     matches!(
         result,
@@ -294,8 +295,8 @@ const fn is_success_of_destination(result: &AttemptResult) -> bool {
     )
 }
 
-/// The result of an attempt without a reply. An unsent message is retried; for one that may be sent, the effect of a
-/// second sending decides. An invalid reply is never followed by a second sending.
+/// Returns the result of an attempt without a reply. An unsent message is retried. For a message that may be sent, the
+/// effect of a resend decides. An invalid reply never causes a resend.
 fn without_reply(error: SendError, resend: ResendEffect) -> AttemptResult {
     if error.permanent {
         return AttemptResult::Reject(error.failure);
@@ -319,7 +320,7 @@ fn no_connection() -> Failure {
     Failure::new(Reason::Timeout).with_detail(Some(detail.into()))
 }
 
-/// A lost reply, with what became of it for a detail.
+/// Returns a lost reply, with the message's fate as the detail.
 fn lost(failure: Failure) -> Failure {
     let sentence = failure.reason.sentence();
     let detail = failure.detail.or(Some(sentence.into()));

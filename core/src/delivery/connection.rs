@@ -1,4 +1,4 @@
-//! The connection that an attempt is made with.
+//! The connection of one attempt.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;

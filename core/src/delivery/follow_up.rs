@@ -11,9 +11,9 @@ use crate::store::LastNotificationStore;
 
 /// The action on a delivery after comparing it with the last notification.
 pub enum FollowUp {
-    /// It is sent as composed.
+    /// Send it as composed.
     None,
-    /// It is not sent.
+    /// Do not send it.
     Suppressed { rule: String },
     /// This message edits or answers the earlier one.
     Update(Box<Outbound>),
@@ -43,7 +43,7 @@ impl Delivery {
         self.update(&last).map_or(FollowUp::None, FollowUp::Update)
     }
 
-    /// Whether the last notification can change the action.
+    /// Returns whether the last notification can change the action.
     fn depends_on_last(&self) -> bool {
         self.planned.channel.capabilities().refers_to_earlier()
             || self.policy.repeat_interval.is_some()
@@ -81,7 +81,7 @@ impl Delivery {
         last.delivered(&key, &self.planned, delivered, self.store());
     }
 
-    /// The message of the last notification is gone.
+    /// Notes that the message of the last notification does not exist any more.
     pub fn forget_last_notification(&self) {
         if let Some(key) = self.notification_key() {
             self.services
@@ -90,7 +90,7 @@ impl Delivery {
         }
     }
 
-    /// The destination may know another state than that of the last notification.
+    /// Notes that the destination may know another state than that of the last notification.
     pub async fn forget_last_state(&self) {
         if let Some(key) = self.notification_key() {
             let last = &self.services.last_notifications;
@@ -98,7 +98,7 @@ impl Delivery {
         }
     }
 
-    /// Under what its notification is remembered.
+    /// Returns the key of the last notification.
     fn notification_key(&self) -> Option<String> {
         last_notifications::key(&self.planned)
     }

@@ -17,9 +17,9 @@ use crate::store::{LastNotification, LastNotificationStore, MAX_LAST_NOTIFICATIO
 /// The rule in answers and log lines.
 pub const REPEAT_INTERVAL: &str = "repeat_interval";
 
-/// How long a message may be referred to.
+/// How long later messages may refer to a message.
 const KEEP_MESSAGE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a delivery waits for the answer of an outbox.
+/// How long a delivery waits for the outbox's reply.
 const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// The last notifications in this process: about three megabytes. With an outbox, the processes share them in the
@@ -34,7 +34,7 @@ pub struct LastNotificationCache {
 pub struct DeliveredNotification<'a> {
     pub parts: usize,
     pub message: Option<&'a MessageRef>,
-    /// Whether there is a `repeat_interval`.
+    /// Whether the settings have a `repeat_interval`.
     pub suppresses_repeats: bool,
 }
 
@@ -62,7 +62,7 @@ pub fn order_key(sending: &PlannedSend) -> Option<OrderKey> {
 }
 
 impl LastNotificationCache {
-    /// As far as this process knows.
+    /// Returns the last notification that this process knows.
     pub fn known(&self, key: &str) -> Option<EarlierNotification> {
         let lasts = self.lock();
         let (last, since) = lasts.get(key)?;
@@ -72,8 +72,8 @@ impl LastNotificationCache {
         })
     }
 
-    /// From the outbox, where there is one: other processes write theirs there. From memory where it does not answer: no
-    /// delivery waits for a store that hangs.
+    /// Reads the outbox, if there is one, because other processes write their notifications there. Uses memory if the
+    /// outbox does not respond: no delivery waits for a store that hangs.
     pub async fn get(
         &self,
         key: &str,
@@ -115,7 +115,7 @@ impl LastNotificationCache {
         self.set(key, last, outbox);
     }
 
-    /// Forgets the state but not the message. The destination may know another state, so the next notification is
+    /// Forgets the state but keeps the message. The destination may know another state, so the next notification is
     /// always sent.
     pub async fn forget_state(&self, key: &str, outbox: Option<&dyn LastNotificationStore>) {
         if let Some(known) = self.get(key, outbox).await {
@@ -128,7 +128,7 @@ impl LastNotificationCache {
         }
     }
 
-    /// Remembers it for later deliveries. Nobody waits for the outbox, which keeps the order of the calls.
+    /// Stores the notification for later deliveries. Does not wait for the outbox, which keeps the order of the calls.
     pub fn set(
         &self,
         key: &str,
@@ -139,7 +139,7 @@ impl LastNotificationCache {
             drop(outbox.set_last_notification(key, last.as_ref()));
         }
         let mut lasts = self.lock();
-        // At the end, also where it was there.
+        // Moves the entry to the end, even if it exists.
         lasts.remove(key);
         let Some(last) = last else { return };
         while lasts.len() >= MAX_LAST_NOTIFICATIONS {
@@ -160,13 +160,14 @@ impl EarlierNotification {
         self.last.message.as_ref().filter(|_| fresh)
     }
 
-    /// Whether the alert is open, as the destination knows it.
+    /// Whether the destination knows the alert as open.
     pub fn is_open(&self) -> bool {
         let status = self.last.state.and_then(|state| state.status);
         status != Some(AlertStatus::Resolved)
     }
 
-    /// Whether this state repeats it within the interval. A notification from the future, by a clock that jumped, is not repeated.
+    /// Returns whether this state repeats the notification within the interval. After a clock jump, a notification from
+    /// the future has no repeats.
     pub fn is_repeat(&self, state: AlertState, interval: Duration) -> bool {
         let fresh = self.age.is_some_and(|age| age < interval);
         fresh && self.last.state == Some(state)

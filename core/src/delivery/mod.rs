@@ -54,7 +54,7 @@ struct Inner {
     services: Arc<Services>,
     idempotency: Idempotency,
     throttle_windows: ThrottleWindows,
-    /// Deliveries whose call has been answered.
+    /// The deliveries whose call has returned.
     pending: AtomicUsize,
 }
 
@@ -68,23 +68,25 @@ impl Dispatcher {
         }))
     }
 
-    /// Where its events go.
+    /// Returns the receiver of events.
     pub fn sink(&self) -> &Sink {
         &self.0.services.sink
     }
 
-    /// For notifications that arrive together: the first ones are sent one by one, and one digest replaces the others.
+    /// Returns a batch for notifications that arrive together. The first ones are sent one by one, and one digest
+    /// replaces the others.
     pub fn batch(&self) -> Arc<ThrottleBatch> {
         Arc::new(ThrottleBatch::new(self.clone()))
     }
 
-    /// Whether enough capacity is free to recover deliveries.
+    /// Returns whether enough capacity is free to recover deliveries.
     pub fn has_much_capacity(&self, caller: &Caller, max_in_flight: usize) -> bool {
         let capacity = &self.0.services.capacity;
         capacity.is_plentiful(caller, max_in_flight)
     }
 
-    /// Whether a delivery waits for an older one that no queue of this process has, and there is some capacity left.
+    /// Returns whether a delivery waits for an older one that is in no queue of this process, and some capacity is
+    /// free.
     pub fn waits_for_older(&self, max_in_flight: usize) -> bool {
         let services = &self.0.services;
         let waiting = services.waiting_for_older.load(Ordering::Relaxed);
@@ -128,7 +130,7 @@ impl Dispatcher {
         }
     }
 
-    /// Waits for the end of requests whose call was answered.
+    /// Waits for the end of requests whose call has returned.
     pub async fn follow(&self, tasks: &[Arc<Task>]) {
         let pending = &self.0.pending;
         let open: Vec<_> = tasks.iter().map(|task| task.unfinished()).collect();

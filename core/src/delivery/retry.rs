@@ -11,14 +11,14 @@ use crate::model::plan::{DeliveryPolicy, OnAmbiguous};
 /// The next step for a message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NextStep {
-    /// Nothing: the destination has it.
+    /// Stop: the destination has the message.
     Done(Option<MessageRef>),
-    /// It goes to the destination's new address at once.
+    /// Send it to the destination's new address at once.
     Readdress(Box<Moved>),
     /// The provider is asked whether it has the message.
     LookUp(Failure),
     Retry(Retry),
-    /// It is composed without the earlier message that it refers to.
+    /// Compose it without the earlier message that it refers to.
     Recompose(Failure),
     /// The delivery ends.
     End(Outcome),
@@ -32,7 +32,7 @@ pub struct Retry {
     pub wait: Duration,
     /// Attempts so far that count.
     pub attempts: u32,
-    /// Whether the attempt before failed for another reason: a long outage must not fill the log.
+    /// Whether the previous attempt failed for another reason. A long outage must not fill the log.
     pub is_new_reason: bool,
 }
 
@@ -50,7 +50,7 @@ pub enum LookupAnswer {
 pub struct RetryRules<'a> {
     pub policy: &'a DeliveryPolicy,
     pub deadline: Instant,
-    /// When the attempt ended.
+    /// The end of the attempt.
     pub ended: Instant,
     pub now: Instant,
     /// Rate limits that the destination has answered with in a row.
@@ -64,7 +64,7 @@ pub struct RetryState {
     /// Failures that are no rate limit: those make the destination's queue wait.
     failures: u32,
     last: Option<Box<Failure>>,
-    /// An earlier attempt may have been taken after all.
+    /// The provider may have accepted an earlier attempt.
     lost: Option<Box<Failure>>,
     backoff: Backoff,
 }
@@ -80,7 +80,7 @@ impl RetryState {
         }
     }
 
-    /// For the next message of the delivery.
+    /// Resets the state for the delivery's next message.
     pub fn reset(&mut self) {
         *self = Self::new(self.backoff);
     }
@@ -121,7 +121,7 @@ impl RetryState {
         }
     }
 
-    /// How the delivery ends when no further attempt is made.
+    /// Returns the outcome if no further attempt is made.
     pub fn end(&self, failure: Failure) -> Outcome {
         match &self.lost {
             Some(lost) => Outcome::Ambiguous(lost.as_ref().clone()),
@@ -148,7 +148,7 @@ impl RetryState {
         }
     }
 
-    /// Nobody is asked any more what became of the message.
+    /// Returns the next step when no further lookup of the message follows.
     fn after_final_word(&mut self, result: AttemptResult, rules: &RetryRules<'_>) -> NextStep {
         let requested = self.requested_wait(&result);
         match result {
@@ -188,8 +188,8 @@ impl RetryState {
         })
     }
 
-    /// Counts a failed attempt. Gives the wait from its end to the next: what the provider asks for, but never less than our
-    /// own backoff.
+    /// Counts a failed attempt. Returns the wait until the next one: the provider's value, but at least our own
+    /// backoff.
     fn next_backoff(
         &mut self,
         failure: &Failure,

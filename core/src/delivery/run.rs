@@ -48,9 +48,10 @@ pub async fn run(mut delivery: Box<Delivery>, mut position: QueuePosition) {
     // The next one of the key finds the end in the store.
     drop(digests);
     position.release(&services.queues, planned.channel.destination());
-    // The permit is kept until the store has the end, so that a slow disk holds back what comes and gathers nothing.
+    // Keeps the permit until the store has the outcome. A slow disk thus slows acceptance instead of filling the
+    // memory.
     if let Some(note) = note {
-        // In a box of its own, as few deliveries are stored.
+        // Boxed, because few deliveries are stored.
         Box::pin(progress.wait_until_noted(&services, note)).await;
     }
     drop(permit);
@@ -69,13 +70,14 @@ impl Delivery {
                     sleep_until(due).await;
                     DeliveryState::Attempting(transmission)
                 }
-                // In a box of its own, as few replies are lost.
+                // Boxed, because few replies are lost.
                 DeliveryState::Waiting(transmission, WaitFor::LookUp(failure)) => {
                     Box::pin(self.ask_provider(transmission, *failure, position)).await
                 }
                 DeliveryState::Ended(outcome) => {
                     if outcome.failure().is_some() {
-                        // An attempt whose reply was lost may have arrived: the destination may know another state than before.
+                        // The message of a lost reply may have arrived, so the destination may know another state than
+                        // before.
                         Box::pin(self.forget_last_state()).await;
                     }
                     return Ok(outcome);
@@ -103,7 +105,7 @@ impl Delivery {
                 None => self.delivered(&transmission),
             };
         }
-        // In a box of its own, as few have a key.
+        // Boxed, because few deliveries have a key.
         let follow_up = match self.planned.dedup_key.is_some() && part == 0 {
             true => Box::pin(self.follow_up()).await,
             false => FollowUp::None,
@@ -121,7 +123,7 @@ impl Delivery {
         self.proceed(transmission)
     }
 
-    /// After `Attempting`: one attempt, and what its result means.
+    /// Makes one attempt and applies its result.
     async fn try_message(
         &self,
         mut transmission: Box<Transmission>,
@@ -161,7 +163,7 @@ impl Delivery {
         match next {
             NextStep::Done(reference) => {
                 self.message_delivered(&mut transmission, reference);
-                // That of the last one is stored with the end.
+                // The store gets the last part's progress with the outcome.
                 if transmission.message().is_some()
                     && let Some(entry) = &self.progress.entry
                 {
@@ -191,7 +193,7 @@ impl Delivery {
                     transmission.replace(original);
                     DeliveryState::Attempting(transmission)
                 }
-                // Nothing that could be stale was referred to.
+                // The message refers to nothing that could be stale.
                 None => DeliveryState::Ended(Outcome::Failed(failure)),
             },
             NextStep::End(outcome) => DeliveryState::Ended(outcome),
@@ -243,7 +245,7 @@ impl Delivery {
         self.progress.waiting_until(retry.due);
     }
 
-    /// Reports what an operator should know of the destination, in the answer and the log.
+    /// Warns an operator about the destination, in the response and in the log.
     pub fn warn(&self, what: &str) {
         let destination = self.label();
         // All parts of a long text have the same warning.

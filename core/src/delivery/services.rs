@@ -13,7 +13,7 @@ use crate::transport::Transport;
 
 pub struct Services {
     pub transport: Arc<dyn Transport>,
-    /// Where events go.
+    /// The receiver of events.
     pub sink: Sink,
     pub capacity: Arc<Capacity>,
     pub connections: Arc<Connections>,

@@ -18,7 +18,7 @@ use crate::observe::Event;
 /// A delivery. A request's plan makes it; [`run`](super::run::run) takes it from state to state.
 pub struct Delivery {
     pub services: Arc<Services>,
-    /// Where it reports: its task, and its entry in the store.
+    /// Its task, and its entry in the store.
     pub progress: Progress,
     /// The sender's name in the request.
     pub sender: String,
@@ -26,9 +26,9 @@ pub struct Delivery {
     /// The channel, and the input of its messages.
     pub planned: Box<PlannedSend>,
     pub policy: Arc<DeliveryPolicy>,
-    /// Its part of the limits, until the store has its end.
+    /// Its capacity, until the store has its outcome.
     pub permit: Option<InFlightPermit>,
-    /// When the last attempt must have ended; later where its turn comes late.
+    /// The deadline of the last attempt. A late turn extends it.
     pub deadline: Instant,
     /// Digests that refer to it leave after its end.
     pub digests: Vec<AheadGuard>,
@@ -37,7 +37,7 @@ pub struct Delivery {
 
 /// The state of a delivery, with its data.
 pub enum DeliveryState {
-    /// It is composed. It waits for its turn among the deliveries with its dedup key, or for a digest.
+    /// Composed. It waits for its turn among the deliveries with its dedup key, or for a digest.
     Queued(Vec<Outbound>),
     /// A message leaves as soon as the destination's queue admits it and a connection is free.
     Attempting(Box<Transmission>),
@@ -55,15 +55,15 @@ pub enum WaitFor {
 
 /// The messages of a delivery on their way.
 pub struct Transmission {
-    /// In sending order.
+    /// The messages in sending order.
     pub messages: Vec<Outbound>,
     /// The message that is next, by its place.
     pub part: usize,
     /// The attempts of this message.
     pub retry: RetryState,
-    /// When its last attempt began, by the wall clock.
+    /// The begin of its last attempt, by the wall clock.
     pub began: SystemTime,
-    /// When its last attempt ended.
+    /// The end of its last attempt.
     pub ended: Instant,
     /// Whether it goes to a new address of its destination.
     pub has_moved: bool,
@@ -146,7 +146,7 @@ impl Transmission {
         self.has_moved = false;
     }
 
-    /// Goes on with the next message.
+    /// Continues with the next message.
     pub fn advance(&mut self) {
         self.part += 1;
         self.retry.reset();

@@ -12,19 +12,19 @@ use super::queue::{DedupTurn, DestinationQueue, QueuePosition};
 use super::state::Delivery;
 use crate::model::notification::AlertState;
 
-/// How long to wait before the store is asked again for older deliveries.
+/// The wait before the store is asked again for older deliveries.
 const LEAST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// How long there is to look for what another process may have sent.
+/// The time limit for the lookup of messages that another process may have sent.
 const LOOK_FOR: Duration = Duration::from_secs(60);
 
 impl Delivery {
-    /// A place behind those that have come before.
+    /// Returns a position behind the earlier deliveries.
     pub fn line_up(&self) -> QueuePosition {
         self.line_up_as(self.planned.state())
     }
 
-    /// The same, as one that says this of its alert.
+    /// Returns a position for a delivery with this state of its alert.
     pub fn line_up_as(&self, state: Option<AlertState>) -> QueuePosition {
         let queue = self.services.queues.get(self.planned.channel.destination());
         let ticket = queue.ticket();
@@ -57,7 +57,7 @@ impl Delivery {
             let had_to_wait = position.wait_for_turn().await;
             let is_behind = |entry: &StoreEntry| entry.is_behind || had_to_wait;
             if self.progress.entry.as_deref().is_some_and(is_behind) {
-                // In a box of its own, as few have to ask.
+                // Boxed, because few deliveries ask the store.
                 Box::pin(self.wait_for_older(position)).await;
             }
         }

@@ -14,7 +14,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// One thing that happened to a request or to one of its deliveries.
+/// An event of a request or of one of its deliveries.
 #[derive(Debug)]
 pub enum Event<'a> {
     Accepted {
@@ -31,12 +31,12 @@ pub enum Event<'a> {
         attempt: u32,
         wait: Duration,
     },
-    /// Something to know of a destination that takes its messages: it has another address, for one.
+    /// A warning about a destination that accepts its messages, such as a changed address.
     DestinationWarning {
         destination: &'a str,
         what: &'a str,
     },
-    /// It is not known whether a message was taken; the provider will be asked.
+    /// The result of a message is unknown, and the dispatcher will ask the provider.
     LookUp {
         destination: &'a str,
         failure: &'a Failure,
@@ -58,7 +58,7 @@ pub enum Event<'a> {
         lines: usize,
         what: &'a str,
     },
-    /// One message goes in place of many notifications, as a rule asks.
+    /// One digest replaces many notifications, because of a rule.
     Digest {
         destination: &'a str,
         notifications: usize,
@@ -74,7 +74,7 @@ pub enum Event<'a> {
     Recovered {
         deliveries: usize,
     },
-    /// Another process has taken a delivery over, or an operator has dropped it.
+    /// Another process took the delivery over, or an operator dropped it.
     LeaseLost {
         destination: &'a str,
     },
@@ -98,7 +98,7 @@ pub enum Event<'a> {
     ConfigBroken(&'a Problem),
     /// A warning of the answer.
     Warning(&'a str),
-    /// A scheduled call could do nothing, and why.
+    /// A scheduled call did nothing, for this reason.
     ScheduledCallSkipped(&'a Problem),
     /// The database takes no rows of the history.
     HistoryOff {
@@ -112,7 +112,7 @@ pub enum Event<'a> {
         filtered: usize,
         known: usize,
         nobody: usize,
-        /// Of the notifications, those that are stored and not under way.
+        /// The notifications that are stored but not in flight.
         left: usize,
     },
     /// Rows wait in memory, and why.
@@ -134,7 +134,7 @@ pub enum Event<'a> {
         rows: usize,
         problem: &'a Problem,
     },
-    /// A request that could not be taken, and why.
+    /// A refused request, with the reason.
     Refused {
         status: u16,
         problem: &'a Problem,
@@ -142,7 +142,7 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Whether the status view shows it among the last errors.
+    /// Returns whether the status view lists the event among the last errors.
     pub const fn is_shown_in_status(&self) -> bool {
         match self {
             Event::Ended(report) => {

@@ -1,4 +1,4 @@
-//! One row of a table for each delivery that has ended, as line protocol, until somebody may write it to the database.
+//! Stores one row for each ended delivery, as line protocol, until a call writes it to the database.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -24,7 +24,7 @@ const MAX_CHARACTERS: usize = 200;
 /// The rows of the process.
 #[derive(Default)]
 pub struct History {
-    /// By the configuration file of the triggers whose calls may write them; empty: they have none.
+    /// The rows by the configuration file of the triggers that may write them. Empty for triggers without a file.
     queues: Mutex<HashMap<Arc<str>, Queue>>,
     /// The last row's time: two of the same tags and the same time would be one row.
     last: AtomicI64,
@@ -55,7 +55,7 @@ impl PendingRow {
         &self.row.line
     }
 
-    /// It is in the database, or will never be.
+    /// The row is in the database, or will never be.
     pub fn done(self) {
         if let Some(written) = self.written {
             written(self.row);
@@ -82,12 +82,12 @@ impl History {
         self.lock().get_mut(config)?.rows.pop_front()
     }
 
-    /// Whether no row waits.
+    /// Returns whether no row waits.
     pub fn is_empty(&self) -> bool {
         self.lock().values().all(|queue| queue.rows.is_empty())
     }
 
-    /// The database refused a row: waiting rows are dropped, and no more are made.
+    /// Turns the history off after the database refused a row. Drops the waiting rows.
     pub fn turn_off(&self, config: &str, refused: PendingRow) {
         let mut rows = VecDeque::from([refused]);
         if let Some(queue) = self.lock().get_mut(config) {
@@ -143,7 +143,7 @@ impl History {
 }
 
 impl Recorder {
-    /// `config` is the configuration file of the trigger, and empty where it has none.
+    /// `config` is the configuration file of the trigger. It is empty without one.
     pub fn new(
         history: &Arc<History>,
         config: &str,
@@ -165,7 +165,7 @@ impl Recorder {
         }
     }
 
-    /// For another notification under the same settings.
+    /// Returns a recorder for another notification with the same settings.
     pub fn of(&self, notification: &Notification) -> Self {
         let (history, store) = (&self.history, self.store.clone());
         Self::new(history, &self.config, &self.table, notification, store)
@@ -225,7 +225,7 @@ impl Recorder {
             line = line.field("message_id", printable(&message.0).as_ref());
         }
         let line = line.timestamp(self.history.now()).close_line().build();
-        // It was made of text.
+        // The bytes come from a string, so they are UTF-8.
         let mut line = String::from_utf8(line).unwrap_or_default();
         line.truncate(line.trim_end_matches('\n').len());
         HistoryRow {
@@ -247,8 +247,8 @@ impl Event<'_> {
     }
 }
 
-/// A value that a tag can have: on one line, not too long, and without the backslash, which no two programs read alike
-/// before a delimiter.
+/// Returns a valid tag value: one line of limited length. It contains no backslash, because programs disagree about a
+/// backslash before a delimiter.
 fn tag(value: &str) -> String {
     truncate(&printable(value).replace('\\', "/"), MAX_CHARACTERS)
 }

@@ -1,9 +1,9 @@
-//! How many lines and rows of one kind there may be.
+//! Limits the lines and rows of one kind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Lets the first of many lines through, and counts the rest for a line that sums them up: one request, or one batch of rows,
-/// must not push everybody's lines out of the engine's log.
+/// Passes the first lines and counts the rest for a summary line. One request or batch must not displace all other
+/// lines in the engine's log.
 pub struct LineLimiter {
     most: usize,
     seen: AtomicUsize,
@@ -20,7 +20,7 @@ impl LineLimiter {
         }
     }
 
-    /// Whether the next line may be written.
+    /// Returns whether the next line may be written.
     pub fn admit(&self) -> bool {
         self.seen.fetch_add(1, Ordering::Relaxed) < self.most
     }

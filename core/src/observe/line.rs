@@ -209,7 +209,7 @@ impl Event<'_> {
 /// The log line of a configuration file that has become invalid.
 pub const KEPT: &str = "What was read before stays in use.";
 
-/// Maximum length of a line. Longer ones contain a long value of a caller, such as a sender's name.
+/// The maximum length of a line in characters. Only a long value of a caller exceeds it, such as a sender's name.
 const MAX_CHARACTERS: usize = 2_000;
 
 /// The line and level of a delivery's end.

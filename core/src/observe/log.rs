@@ -1,4 +1,4 @@
-//! Where log lines wait until somebody may hand them to the engine.
+//! Queues log lines until a call can pass them to the engine.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -31,11 +31,12 @@ enum LogBuffer {
         lines: Vec<LogLine>,
     },
     Late(Arc<dyn LogReceiver>),
-    /// The last delivery has ended: nothing will come any more.
+    /// The last delivery has ended: no more lines follow.
     Closed,
 }
 
-/// The engine keeps 10,000 rows for all its plugins: more from one call would only push out one another.
+/// The maximum number of lines. The engine keeps 10,000 rows for all plugins, so more lines of one call would only
+/// displace each other.
 const MAX_COLLECTED: usize = 10_000;
 
 impl TaskLog {
@@ -82,9 +83,9 @@ impl TaskLog {
         }
     }
 
-    /// The event's line, if it has one that is due now. The line that opens a request with one delivery is written later, and
-    /// only where the call ends without another line, or before the delivery does: the line of the delivery's end says the same
-    /// and more, and each line costs a server a quarter of a millisecond.
+    /// Returns the event's line, if it is due now. The line that opens a request with one delivery is deferred. It is
+    /// written only if the call ends without another line, or before the delivery ends. The line of the end says more,
+    /// and each line costs a server 0.25 ms.
     pub(super) fn line(&self, event: &Event<'_>) -> Option<LogLine> {
         if let Event::Accepted { deliveries: 1 } = event
             && let LogBuffer::Collected { is_opening_due, .. } = &mut *self.lock()
@@ -142,7 +143,7 @@ impl TaskLog {
         }
     }
 
-    /// Lets go of the engine's logger once nothing will be logged any more.
+    /// Releases the engine's logger when no more lines follow.
     pub fn close(&self) {
         let mut lines = self.lock();
         if matches!(*lines, LogBuffer::Late(_)) {
@@ -155,7 +156,7 @@ impl TaskLog {
     }
 }
 
-/// The way of lines of no call of this process: those of deliveries that were taken over. They wait until a call comes.
+/// Receives the lines of recovered deliveries, which belong to no call. They wait for the next call.
 #[derive(Default)]
 pub struct LogPort {
     state: Mutex<Port>,

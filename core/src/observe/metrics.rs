@@ -34,7 +34,7 @@ struct Counted {
 
 #[derive(Clone, Default)]
 struct Histogram {
-    /// How many took at most as long as the bucket of the same place.
+    /// The number of deliveries with at most the duration of the bucket with the same index.
     buckets: [u64; BUCKETS.len()],
     sum: f64,
     count: u64,
@@ -45,7 +45,7 @@ struct Histogram {
 pub struct Gauges {
     /// Deliveries that have not ended.
     pub in_flight: usize,
-    /// Of these, those whose call has been answered.
+    /// The deliveries in flight whose call has returned.
     pub pending: usize,
     pub paused_destinations: usize,
     /// Deliveries in the outboxes that have not ended, other processes' too.
@@ -56,12 +56,12 @@ pub struct Gauges {
     pub abandoned_template_threads: usize,
     /// Files that are still read although their time is over.
     pub abandoned_file_threads: usize,
-    /// A counter that is kept elsewhere: rows of the history that were never written.
+    /// A counter with another owner: history rows that were never written.
     pub dropped_history_rows: u64,
 }
 
 impl Metrics {
-    /// Counts an event, if it is one that is counted.
+    /// Counts the event, if a counter exists for it.
     pub(super) fn count(&self, event: &Event<'_>) {
         match event {
             Event::RowsRefused { rows, .. } => {

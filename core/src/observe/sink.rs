@@ -1,4 +1,4 @@
-//! Where events go.
+//! Distributes events to the outputs.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Sink {
     pub errors: Arc<RecentErrors>,
 }
 
-/// The outputs that have room for one of many events. A request may have ten thousand of one kind.
+/// The outputs that still accept one of many events. A request may have ten thousand of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
     All,
@@ -46,7 +46,7 @@ impl Sink {
         store: impl FnOnce(Option<&HistoryRow>) -> Option<OnWritten>,
     ) {
         self.metrics.count(event);
-        // A panic loses the line, and nothing else.
+        // A panic loses only this line.
         let _ = catch_panic(|| self.write_line(outputs, log, event));
         let has_room = outputs != Outputs::Metrics;
         let row = has_room.then(|| log.history_row(event)).flatten();

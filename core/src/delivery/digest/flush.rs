@@ -86,7 +86,7 @@ async fn end_all(
 struct Digest {
     services: Arc<Services>,
     id: String,
-    /// The task of its first member, whose log has its lines too.
+    /// The task of the first member. Its log contains the digest's lines too.
     first: Arc<Task>,
     label: String,
     limit: LimitKind,
@@ -97,7 +97,7 @@ struct Digest {
 struct DigestDelivery {
     planned: PlannedDelivery,
     policy: Arc<DeliveryPolicy>,
-    /// When the last attempt must have ended.
+    /// The deadline of the last attempt.
     deadline: Instant,
     ahead_of: Vec<AheadGuard>,
     warnings: Vec<String>,

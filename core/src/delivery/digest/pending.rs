@@ -19,7 +19,7 @@ pub struct PendingDigest {
     pub ahead_of: Vec<AheadGuard>,
 }
 
-/// A delivery that was folded into a digest: it ends as the digest does. Its messages, and their bytes, are gone.
+/// A delivery that is queued for a digest. It ends with the digest's outcome. Its messages and their bytes are freed.
 pub struct DigestMember {
     pub progress: Progress,
     /// Until the store has its end.
@@ -33,7 +33,7 @@ impl PendingDigest {
         }
         let mut tally = Tally::default();
         tally.count(&first.planned);
-        // It makes no message that another digest could refer to.
+        // It sends no message that another digest could refer to.
         first.digests = Vec::new();
         Self {
             first,

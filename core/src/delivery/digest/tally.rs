@@ -7,7 +7,7 @@ use crate::model::notification::{AlertState, AlertStatus, Level, Notification};
 use crate::model::plan::PlannedSend;
 use crate::text::{one_line, truncate};
 
-/// How much of the first text a digest quotes, in characters.
+/// The maximum length of the quoted first text, in characters.
 const QUOTED: usize = 200;
 /// The limit that a delivery exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl LimitKind {
     }
 }
 
-/// How many notifications there are of each kind.
+/// The number of notifications of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub notifications: usize,
@@ -75,7 +75,7 @@ impl Tally {
         Notification {
             title: first.title.is_some().then_some(title),
             level,
-            // It is an alarm as long as one of them is.
+            // The digest is firing while one member is firing.
             status: (self.resolved() == self.notifications).then_some(AlertStatus::Resolved),
             link: first.link.clone(),
             ..Notification::plain(Json::String(text))
@@ -119,7 +119,7 @@ impl Tally {
     }
 }
 
-/// By what people know a notification: its title, or the beginning of its text.
+/// Returns the heading of a notification: its title, or the beginning of its text.
 fn subject(notification: &Notification) -> String {
     let text = match (&notification.title, notification.as_text()) {
         (Some(title), _) => title.as_str().into(),
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// Of every level and none, of every status and none.
+    /// Each level and no level, each status and no status.
     fn tally() -> Tally {
         Tally {
             notifications: 212,
@@ -179,7 +179,7 @@ mod tests {
                 Notification::plain(Json::Number("5".to_owned())),
                 "and 2 more in the last minute. The first: 5",
             ),
-            // That all are firing is no news.
+            // Firing is the usual state, so the digest does not mention it if all are firing.
             (
                 firing,
                 Notification::plain(Json::Object(vec![("a".to_owned(), Json::Null)])),

@@ -1,4 +1,4 @@
-//! How much of everything there may be at once, and how callers share it.
+//! The limits of all resources, and how callers share them.
 
 pub mod capacity;
 pub mod connections;

@@ -1,9 +1,9 @@
-//! How long a call may wait for its answer when calls follow one another.
+//! Limits how long a call waits for its response when calls follow one another.
 //!
-//! A synchronous trigger runs its calls one after another: if each waited its whole time, those behind would add up to
-//! more than their callers wait, and the callers would send everything again. So the calls of a trigger share a budget,
-//! a leaky bucket: it holds one `response_timeout`, a wait spends from it, and time in which no call waits refills it.
-//! On a trigger whose calls overlap nobody waits behind a call, so each call has the whole time.
+//! A synchronous trigger runs its calls one after another. If each call waited its full time, the calls behind it would
+//! exceed their callers' timeouts, and the callers would send everything again. So the calls of a trigger share a
+//! budget, a leaky bucket. It holds one `response_timeout`; a wait spends it, and time without a waiting call refills
+//! it. On a trigger whose calls overlap, no call waits behind another, so each call has the full time.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -18,10 +18,10 @@ const REFILL: u32 = 5;
 /// The wait that every call may use without being charged: a destination that replies at once is always in the
 /// response.
 const FREE: Duration = Duration::from_millis(2);
-/// How long calls that overlapped make a trigger asynchronous. A synchronous trigger that is disabled and enabled during
-/// a call overlaps once.
+/// How long calls must overlap until a trigger counts as asynchronous. A synchronous trigger that is disabled and
+/// enabled during a call overlaps once.
 const KEEP_OVERLAP: Duration = Duration::from_secs(600);
-/// Triggers that are remembered; the one whose call is the longest ago is forgotten first.
+/// The maximum number of triggers in memory. The one with the oldest call is removed first.
 const MAX_TRIGGERS: usize = 1024;
 
 /// The caller that a pace applies to.

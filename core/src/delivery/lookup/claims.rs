@@ -49,7 +49,7 @@ const KEEP_CLAIM: Duration = Duration::from_secs(600);
 const MAX_CLAIMS: usize = 100_000;
 
 impl Claims {
-    /// An attempt begins. Until it ends, any such message at the provider may be its own.
+    /// Registers an attempt. Until it ends, any matching message at the provider may be its own.
     pub fn attempt(&self, fingerprint: MessageFingerprint) -> AttemptGuard<'_> {
         *self.lock().attempts.entry(fingerprint).or_default() += 1;
         AttemptGuard {
@@ -58,14 +58,14 @@ impl Claims {
         }
     }
 
-    /// The first of these that belongs to nobody; from now on it does.
+    /// Claims the first of these messages that no delivery owns.
     pub fn first_free(
         &self,
         fingerprint: MessageFingerprint,
         found: Vec<ProviderMessage>,
     ) -> Option<AttemptResult> {
         let mut state = self.lock();
-        // It may be that one's, whose reply will say so.
+        // The message may belong to that attempt, whose reply will tell.
         if state.attempts.contains_key(&fingerprint) {
             return None;
         }
@@ -93,7 +93,7 @@ impl ClaimsState {
     }
 }
 
-/// An attempt whose reply has not come.
+/// An attempt without a reply yet.
 pub struct AttemptGuard<'a> {
     claims: &'a Claims,
     fingerprint: MessageFingerprint,

@@ -1,4 +1,4 @@
-//! Asks the provider what became of a message that must not be sent twice and whose reply was lost.
+//! Asks the provider about a message that must not be repeated and whose reply was lost.
 
 pub mod claims;
 
@@ -14,7 +14,7 @@ use crate::model::plan::OnAmbiguous;
 use crate::model::wire::Outbound;
 use crate::observe::Event;
 
-/// When the provider is asked, from the end of the attempt.
+/// The times of the lookups, from the end of the attempt.
 const AFTER: [Duration; 3] = [
     Duration::from_secs(5),
     Duration::from_secs(15),
@@ -24,7 +24,7 @@ const AFTER: [Duration; 3] = [
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 impl Delivery {
-    /// Asks the provider for a message that it may have taken.
+    /// Asks the provider for a message that it may have accepted.
     pub async fn look_up(
         &self,
         sent: &LostReply<'_>,
@@ -53,7 +53,7 @@ impl Delivery {
             }
             sleep_until(due).await;
             if let Some(found) = self.ask(lookup, &question, sent).await {
-                // The attempt's own status says nothing any more.
+                // The attempt's status does not apply any more.
                 self.progress.answered(None);
                 return LookupAnswer::Found(found);
             }
@@ -64,7 +64,7 @@ impl Delivery {
         LookupAnswer::NotFound
     }
 
-    /// When the attempt ended: a moment ago, or long ago where another process made it.
+    /// Returns the end of the attempt: just now, or long ago if another process made it.
     fn attempt_end(&self, sent: &LostReply<'_>, ended: Instant, now: Instant) -> Instant {
         // The wall clock is asked only where there is no other: it may jump.
         if self.planned.attempting() != Some(sent.at) {
@@ -85,7 +85,7 @@ impl Delivery {
         self.progress.waiting();
     }
 
-    /// One look-up. It takes no permit, and its failure is not the delivery's.
+    /// Makes one lookup. It takes no permit, and its failure is not a failure of the delivery.
     async fn ask(
         &self,
         lookup: &dyn Lookup,

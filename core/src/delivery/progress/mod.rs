@@ -1,4 +1,5 @@
-//! Where a delivery reports: to its task, which answers the call, and to the store, from which another process may recover it.
+//! A delivery's reports: to its task, which answers the call, and to the store, from which another process may recover
+//! it.
 
 pub mod store;
 pub mod task;
@@ -15,10 +16,10 @@ use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::observe::{Event, Outputs, Sink};
 use crate::store::StoreError;
 
-/// One delivery's side of its task and of the store.
+/// The link from a delivery to its task and to the store.
 pub struct Progress {
     pub task: Arc<Task>,
-    /// Its place in the request.
+    /// Its index in the request.
     pub index: usize,
     /// None: it is not stored.
     pub entry: Option<Box<StoreEntry>>,
@@ -35,7 +36,7 @@ impl Progress {
         self.task.waiting(self.index, Some(due));
     }
 
-    /// It waits for something that no call waits for.
+    /// Marks the delivery as waiting for an event that no call awaits.
     pub fn waiting(&self) {
         self.task.waiting(self.index, None);
     }

@@ -21,27 +21,27 @@ use crate::store::{
     Target,
 };
 
-/// How long a call waits for its request to be stored.
+/// How long a call waits until its request is stored.
 pub const PERSIST_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long to wait before an end that could not be noted is noted again.
+/// The wait before another try to store an outcome.
 const NOTE_AGAIN: Duration = Duration::from_secs(2);
-/// How long a confirmed lease counts without another check: much shorter than a lease. A process that was stopped in between
-/// checks again.
+/// How long a confirmed lease needs no other check. This is much shorter than a lease. A process that was stopped in
+/// between checks again.
 const CONFIRMED_FOR: Duration = Duration::from_secs(1);
 
-/// Where and how the deliveries of a request are stored.
+/// The store of a request's deliveries, and how to use it.
 #[derive(Clone)]
 pub struct Persistence {
     pub outbox: Arc<dyn Store>,
-    /// Seals the destinations that requests bring.
+    /// Encrypts the destinations that requests contain.
     pub seal: Option<Arc<Seal>>,
     /// The trigger's arguments.
     pub arguments: BTreeMap<String, String>,
     /// The request's JSON without its destinations.
     pub request_json: String,
-    /// Whether another process delivers it: a worker, or one with capacity.
+    /// Whether another process delivers it: a worker, or a process with free capacity.
     pub for_others: bool,
-    /// How long the call waits until it is known whether the request is stored. `None`: no call waits.
+    /// How long the call waits for the result of storing. `None`: no call waits.
     pub wait: Option<Duration>,
 }
 
@@ -52,11 +52,11 @@ pub enum StoreAnswer {
     Unknown(StoreFuture<Accepted>),
 }
 
-/// Why a request was not stored. Nothing of it was sent.
+/// The reason why a request was not stored. Nothing of it was sent.
 #[derive(Debug)]
 pub enum PersistError {
     Outbox(StoreError),
-    /// It brings destinations of its own, and there is no key to seal them with.
+    /// The request contains destinations, but no key to encrypt them is set.
     NoKey,
 }
 
@@ -193,7 +193,7 @@ pub fn store_rows(outbox: Arc<dyn HistoryStore>) -> StoreRow {
 
 /// Called when a history row of this store is written, or was given up.
 pub fn forget_row(outbox: Arc<dyn HistoryStore>) -> OnWritten {
-    // Nobody waits for it: a row that is written twice is one row.
+    // Does not wait for the result: a row that is written twice remains one row.
     Box::new(move |row| drop(outbox.history_written(&row)))
 }
 
@@ -202,12 +202,12 @@ pub struct StoredTask {
     pub outbox: Arc<dyn Store>,
     /// Places of deliveries that wait for older ones which the store has, in ascending order.
     pub behind: Vec<usize>,
-    /// When this process asked for it: its lease counts from then.
+    /// When this process asked for the request. Its lease counts from then.
     pub confirmed: Instant,
 }
 
 impl StoredTask {
-    /// One of its deliveries; `None`: it runs in this process already.
+    /// Adds one of its deliveries. `None` if it already runs in this process.
     pub fn entry(&self, task: &Task, index: usize) -> Option<Box<StoreEntry>> {
         let running = self.outbox.running().start(delivery_id(task, index))?;
         Some(Box::new(StoreEntry {
@@ -223,7 +223,7 @@ impl StoredTask {
 pub struct StoreEntry {
     outbox: Arc<dyn Store>,
     running: RunningDelivery,
-    /// Whether an older delivery of its key may be stored that is in no line of this process.
+    /// Whether the store may contain an older delivery of its key that is in no queue of this process.
     pub is_behind: bool,
     /// When the store last confirmed the lease.
     confirmed: Mutex<Instant>,
@@ -238,7 +238,7 @@ impl StoreEntry {
         Arc::<dyn Store>::clone(&self.outbox)
     }
 
-    /// Whether this process still has the lease. Asks the store, unless that confirmed it a moment ago.
+    /// Returns whether this process still has the lease. Asks the store, unless it just confirmed the lease.
     pub async fn owns(&self) -> Result<Ownership, StoreError> {
         if self.outbox.running().is_released() {
             return Ok(Ownership::Lost);
@@ -260,13 +260,13 @@ impl StoreEntry {
         self.outbox.begin_attempt(self.running.id(), at).await
     }
 
-    /// Whether an older delivery of the same key has not ended. `false` where the store does not answer.
+    /// Returns whether an older delivery of the same key is open. `false` if the store does not respond.
     pub async fn has_older(&self) -> bool {
         let asked = self.outbox.has_older(self.running.id()).await;
         asked.unwrap_or(false)
     }
 
-    /// Writes the result of such an attempt. Nobody waits for that: if it is lost, the provider is asked.
+    /// Stores the result of such an attempt. Does not wait: if the write is lost, the dispatcher asks the provider.
     pub fn attempted(&self, result: &AttemptResult) {
         if let AttemptResult::Retry { .. } = result {
             drop(self.outbox.attempt_failed(self.running.id()));
@@ -286,8 +286,8 @@ impl StoreEntry {
         EndNote { report, row, reply }
     }
 
-    /// Waits until the end is written. Where only disk space or a lock is missing, it retries until that works: else the
-    /// delivery would be made again after a restart. `failed` gets the first error.
+    /// Waits until the outcome is stored. Retries without end if only disk space or a lock is missing: otherwise a
+    /// restart would repeat the delivery. `failed` receives the first error.
     pub async fn noted(&self, note: EndNote, failed: impl FnOnce(&StoreError)) {
         let EndNote { report, row, reply } = note;
         let Err(mut error) = reply.await else {

@@ -10,7 +10,7 @@ use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
 use crate::observe::TaskLog;
 
-/// Warnings that deliveries add; more would help nobody.
+/// The maximum number of warnings from deliveries. More would not help.
 const MAX_LATE_WARNINGS: usize = 20;
 
 /// An accepted request.
@@ -36,11 +36,11 @@ struct TaskState {
     warnings: Vec<String>,
     /// Entries that have not ended.
     unfinished: usize,
-    /// Of these, entries that may make an attempt at any moment.
+    /// The pending entries that may make an attempt at any moment.
     active: usize,
 }
 
-/// How all deliveries ended. Every request with the same key asks for it.
+/// The summary of all outcomes. Every request with the same key reads it.
 #[derive(Clone, Copy)]
 struct Ended {
     at: Instant,
@@ -72,7 +72,7 @@ impl TaskState {
     }
 }
 
-/// One delivery.
+/// The state of one delivery.
 struct ReportEntry {
     report: DeliveryReport,
     phase: DeliveryPhase,
@@ -88,7 +88,7 @@ enum DeliveryPhase {
 }
 
 impl Task {
-    /// `reports` are the deliveries as they stand: those with an outcome other than pending have ended.
+    /// Creates a task from the current reports. A report with an outcome other than pending has ended.
     pub fn new(
         id: String,
         log: TaskLog,
@@ -99,7 +99,7 @@ impl Task {
         Self::accepted_at(Instant::now(), id, log, warnings, reports, observer)
     }
 
-    /// A request that another process delivers, or has delivered. Nothing happens to it here.
+    /// Creates the task of a request that another process delivers or has delivered. It never changes here.
     pub fn elsewhere(id: String, warnings: Vec<String>, reports: Vec<DeliveryReport>) -> Arc<Self> {
         let task = Self::new(id, TaskLog::new(None), warnings, reports, None);
         task.freeze();
@@ -147,7 +147,7 @@ impl Task {
         })
     }
 
-    /// Blocks until the moment to answer: everything has ended, `deadline`, or nothing will happen before `deadline`.
+    /// Blocks until the time to respond: everything has ended, `deadline`, or no change can happen before `deadline`.
     ///
     /// This does not use the runtime: its timer would wake a worker and share its lock each time.
     pub fn wait_settled(&self, deadline: Instant) {
@@ -184,17 +184,17 @@ impl Task {
         self.lock().unfinished
     }
 
-    /// When the last delivery ended; `None` while one is in flight.
+    /// Returns when the last delivery ended, or `None` while one is in flight.
     pub fn ended_at(&self) -> Option<Instant> {
         self.lock().ended.map(|ended| ended.at)
     }
 
-    /// Whether all deliveries ended, and at least one was delivered.
+    /// Returns whether all deliveries ended, and at least one was delivered.
     pub fn has_delivered(&self) -> bool {
         self.lock().ended.is_some_and(|ended| ended.has_delivered)
     }
 
-    /// Whether all deliveries ended, and all failed.
+    /// Returns whether all deliveries ended, and all failed.
     pub fn has_failed(&self) -> bool {
         self.lock().ended.is_some_and(|ended| ended.has_failed)
     }
@@ -234,7 +234,7 @@ impl Task {
         is_new
     }
 
-    /// Every delivery as it stands.
+    /// Returns the current report of each delivery.
     pub fn reports(&self) -> Vec<DeliveryReport> {
         let now = Instant::now();
         let state = self.lock();
@@ -261,7 +261,7 @@ impl Task {
         self.enter(index, DeliveryPhase::Waiting(due));
     }
 
-    /// Another process delivers it, or has delivered it. Nobody waits for it here any more.
+    /// Replaces the reports: another process delivers the request, or has delivered it. No call waits here any more.
     pub fn adopt(&self, reports: Vec<DeliveryReport>) {
         for report in reports {
             let index = report.index;
@@ -290,14 +290,14 @@ impl Task {
         }
     }
 
-    /// The delivery is pending; `failure` is that of its last attempt.
+    /// Records that the delivery is pending. `failure` is that of its last attempt.
     pub fn pending(&self, index: usize, failure: Failure) {
         self.update(index, |report| {
             report.outcome = Outcome::Pending(Some(failure))
         });
     }
 
-    /// One delivery as it stands.
+    /// Returns the current report of one delivery.
     pub fn report(&self, index: usize) -> Option<DeliveryReport> {
         let state = self.lock();
         state.entries.get(index).map(|entry| entry.report.clone())

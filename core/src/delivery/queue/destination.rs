@@ -20,7 +20,7 @@ pub const PERMITS: usize = 8;
 /// The longest pause, also if a header asks for more: after it, one request tries again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// How long a destination that was slow counts as slow.
+/// How long a destination counts as slow after a slow attempt.
 const KEEP_SLOW: Duration = Duration::from_secs(600);
 
 /// The queue of one destination.
@@ -45,7 +45,7 @@ pub struct QueueState {
     limits: u32,
     refused_until: Option<Instant>,
     slow_until: Option<Instant>,
-    /// When the next message may leave, for each limit.
+    /// The earliest time of the next message, for each limit.
     next_by_rate: Vec<(Rate, Instant)>,
     /// The last in line for each dedup key.
     lines: HashMap<DedupKey, LastInLine>,
@@ -70,7 +70,7 @@ pub enum AdmissionError {
 /// An attempt's request to the queue.
 #[derive(Clone, Copy, Debug)]
 pub struct AdmissionRequest {
-    /// From [`DestinationQueue::ticket`]; a retry keeps its place.
+    /// From [`DestinationQueue::ticket`]. A retry keeps its ticket.
     pub ticket: u64,
     pub deadline: Instant,
     pub rate: Option<Rate>,
@@ -82,7 +82,7 @@ enum AdmissionStep {
     Enter,
     Refused,
     Hopeless,
-    /// Nothing happens before.
+    /// No attempt can begin before this time.
     Until(Instant),
     /// Others are first; with a rate limit it is known how long at least.
     Behind(Option<Instant>),
@@ -98,12 +98,12 @@ impl DestinationQueue {
         }
     }
 
-    /// A place in the order of arrival. Taken when a delivery is accepted, so that the order is that of acceptance.
+    /// Returns a position in the order of arrival. A delivery gets it at acceptance.
     pub fn ticket(&self) -> u64 {
         self.tickets.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Makes a delivery the last in line for its dedup key. Gives what says that the one before has ended.
+    /// Appends a delivery to the line of its dedup key. Returns a receiver that closes when the previous delivery ends.
     pub fn join_line(
         &self,
         dedup_key: &DedupKey,
@@ -129,13 +129,14 @@ impl DestinationQueue {
         }
     }
 
-    /// Waits until an attempt may be made. `waiting` hears, whenever it changes, until when nothing will happen.
+    /// Waits until an attempt may begin. Calls `waiting` at each change, with the time before which no attempt can
+    /// begin.
     pub async fn enter(
         self: &Arc<Self>,
         entry: AdmissionRequest,
         mut waiting: impl FnMut(Option<Instant>),
     ) -> Result<Permit, AdmissionError> {
-        // Mostly nobody waits and nothing is paused.
+        // The usual case: no waiter and no pause.
         if let AdmissionStep::Enter = self.step(&entry) {
             return Ok(Permit::new(self));
         }
@@ -234,7 +235,7 @@ impl DestinationQueue {
         lock(&self.state).limits
     }
 
-    /// Whether it is paused or refuses.
+    /// Returns whether the queue is paused or disabled.
     pub fn is_closed(&self, now: Instant) -> bool {
         lock(&self.state).is_closed(now)
     }
@@ -245,7 +246,7 @@ impl DestinationQueue {
         state.lines.get(dedup_key).map(|last| last.state)
     }
 
-    /// The state and the account of a queue that nobody uses.
+    /// Returns the state to remember of an unused queue.
     pub fn into_parts(self) -> (QueueState, Option<Arc<Account>>) {
         let state = self.state.into_inner();
         (state.unwrap_or_else(PoisonError::into_inner), self.account)
@@ -308,12 +309,12 @@ impl<'a> WaitGuard<'a> {
 }
 
 impl Drop for WaitGuard<'_> {
-    /// Admitted or gone: either way it is the turn of the next one.
+    /// Admitted or dropped: in both cases the next waiter follows.
     fn drop(&mut self) {
         let mut state = lock(&self.queue.state);
         state.waiting.remove(&self.ticket);
         if state.waiting.is_empty() {
-            // An empty tree keeps a node, and there may be ten thousand queues.
+            // An empty tree keeps a node, and the process may have ten thousand queues.
             state.waiting = BTreeMap::new();
         }
         state.call_first();
@@ -361,7 +362,7 @@ impl Permit {
         }
     }
 
-    /// Whether the last attempt that ended held its connection for long.
+    /// Returns whether the last attempt held its connection for long.
     pub fn is_slow(&self) -> bool {
         let slow_until = lock(&self.queue.state).slow_until;
         slow_until.is_some_and(|until| until > Instant::now())
@@ -376,7 +377,7 @@ impl Permit {
         self.queue.pause(pause);
     }
 
-    /// Nothing leaves for `wait`, not even to be tried.
+    /// Disables the destination for `wait`: no attempt begins.
     pub fn refuse(&self, wait: Duration) {
         let mut state = lock(&self.queue.state);
         state.refused_until = Some(Instant::now() + wait);

@@ -33,7 +33,7 @@ impl<T, M> Registry<T, M> {
         made
     }
 
-    /// Removes a value that nobody uses any more.
+    /// Removes an unused value.
     pub fn release(&mut self, key: &str, given_back: Arc<T>) -> Option<T> {
         drop(given_back);
         // All who use it at a time must share it, also those who wait for a retry.

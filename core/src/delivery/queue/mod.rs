@@ -1,4 +1,4 @@
-//! One queue for each destination in the process: it decides which delivery may send when.
+//! One queue for each destination in the process. It decides which delivery may send when.
 
 mod account;
 mod destination;
@@ -54,7 +54,7 @@ impl Queues {
         queue.last_in_line(dedup_key)
     }
 
-    /// Removes a queue that nobody uses. Its pauses and limits are remembered while they last.
+    /// Removes an unused queue. The memory keeps its pauses and limits until they expire.
     pub fn release(&self, destination: &Destination, queue: Arc<DestinationQueue>) {
         let mut queues = lock(&self.queues);
         let Some(unused) = queues.release(&destination.key, queue) else {

@@ -11,9 +11,9 @@ use crate::model::wire::Destination;
 
 pub struct QueuePosition {
     pub queue: Arc<DestinationQueue>,
-    /// Its place in the order of arrival.
+    /// Its number in the order of arrival.
     pub ticket: u64,
-    /// Its turn among the deliveries with its dedup key; `None`: it has no key, or lets an older one by.
+    /// Its turn among the deliveries with its dedup key. `None`: it has no key, or lets an older delivery pass.
     pub turn: Option<Box<DedupTurn>>,
 }
 
@@ -65,7 +65,7 @@ impl DedupTurn {
         let Some(mut before) = self.before.take() else {
             return false;
         };
-        // An error says that the one before is gone.
+        // An error means that the previous delivery has ended.
         while before.changed().await.is_ok() {}
         true
     }

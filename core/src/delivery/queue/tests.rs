@@ -1,4 +1,4 @@
-//! Who may send when, in paused time.
+//! Tests the order of sending, in paused time.
 
 use std::time::Duration;
 
@@ -271,7 +271,7 @@ async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
         assert!(waited >= expected * 0.8, "{expected}: {waited}");
         assert!(waited <= expected * 1.2 + 0.001, "{expected}: {waited}");
     }
-    // What says nothing of its own message is no limit.
+    // A reply that says nothing about its message sets no limit.
     let other = Pause {
         after: PauseAfter::Failure,
         ..limited

@@ -1,4 +1,4 @@
-//! Requests that come again: under the same key, or alike while the first is in flight or was delivered a short while ago.
+//! Detects repeated requests: with the same key, or identical while the first is in flight or within the dedup window.
 
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::delivery::progress::task::Task;
 use crate::model::plan::{Fingerprint, Identity, KEEP_KEY};
 use crate::panics::lock;
 
-/// How many requests of each kind are remembered.
+/// The maximum number of remembered requests of each kind.
 const MAX_REQUESTS: usize = 10_000;
 /// Memory for their answers, for each kind.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -31,9 +31,9 @@ struct RememberedRequests {
 /// The result of submitting a request.
 pub enum Submission {
     New(Arc<Task>),
-    /// It is stored, and another process delivers it.
+    /// The request is stored, and another process delivers it.
     Left(Arc<Task>),
-    /// The key's first request, as it stands now.
+    /// The current state of the key's first request.
     Replayed(Arc<Task>),
     /// An identical request in flight.
     Joined(Arc<Task>),
@@ -41,7 +41,7 @@ pub enum Submission {
     Conflict,
 }
 
-/// How a request is to be accepted.
+/// How to accept a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitMode {
     Send,
@@ -58,8 +58,8 @@ enum Match {
 }
 
 impl Idempotency {
-    /// Lets `accept` take a request that is not known. Of several alike that come at once one is taken, and what `accept`
-    /// has made of the others is dropped. No other request waits while `accept` works.
+    /// Calls `accept` for an unknown request. Of identical concurrent requests, one is accepted; the results of the
+    /// other calls are dropped. Other requests do not wait for `accept`.
     pub fn submit<E>(
         &self,
         identity: Identity,
@@ -135,7 +135,7 @@ impl RememberedRequests {
         }
     }
 
-    /// Gives back what had to make room: to be dropped where nobody waits.
+    /// Returns the evicted tasks, so that the caller drops them outside of the lock.
     fn insert(&mut self, identity: Identity, entry: RememberedRequest) -> Vec<Arc<Task>> {
         let Identity {
             scope,
@@ -149,11 +149,11 @@ impl RememberedRequests {
     }
 }
 
-/// Tasks in the order in which they were taken, the oldest first.
+/// The tasks in the order of acceptance, the oldest first.
 struct RequestMap<K> {
     entries: LinkedHashMap<K, RememberedRequest>,
     bytes: usize,
-    /// How many there may be before those that have run out are looked for.
+    /// The number of tasks that triggers the removal of expired ones.
     sweep_at: usize,
 }
 
@@ -161,7 +161,7 @@ struct RememberedRequest {
     task: Arc<Task>,
     fingerprint: Fingerprint,
     bytes: usize,
-    /// How long it counts after its end.
+    /// How long a task counts after its end.
     keep: Duration,
 }
 
@@ -240,7 +240,7 @@ impl RememberedRequest {
         }
     }
 
-    /// In flight, or ended no longer ago than it is to be kept.
+    /// Returns whether the task is in flight or ended within its window.
     fn counts(&self) -> bool {
         let ended = self.task.ended_at();
         ended.is_none_or(|ended| Instant::now() < ended + self.keep)
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    /// What came of a request, as a word and the id of the task that answers it.
+    /// Returns a request's result, as a word and the id of the task that answers it.
     fn ask(door: &Idempotency, identity: Identity, window: Duration, id: &str) -> String {
         let mut suppressed = "";
         let admission = door.submit(identity, window, |accept| {

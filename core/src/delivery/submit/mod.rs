@@ -29,7 +29,7 @@ const DEDUP_WINDOW: &str = "dedup_window";
 /// A request on its way in.
 pub struct SubmitRequest {
     pub task_id: String,
-    /// Its share of the limits is this caller's.
+    /// The caller whose share of the limits it uses.
     pub caller: Caller,
     pub identity: Identity,
     pub plan: Plan,
@@ -43,7 +43,7 @@ pub struct SubmitRequest {
     pub capacity: CapacityPolicy,
     /// Learns how its deliveries end.
     pub observer: Option<Arc<dyn DeliveryObserver>>,
-    /// Nothing is sent before this is stored.
+    /// The dispatcher sends nothing before the request is stored.
     pub after: Option<StoreFuture<()>>,
 }
 
@@ -52,13 +52,13 @@ pub struct SubmitRequest {
 pub enum CapacityPolicy {
     #[default]
     Refuse,
-    /// It is stored, and a process with capacity recovers it. Needs [`SubmitRequest::persistence`].
+    /// The request is stored, and a process with free capacity recovers it. Needs [`SubmitRequest::persistence`].
     LeaveInStore,
     /// The permits that it has waited for.
     Reserved(Vec<InFlightPermit>),
 }
 
-/// Why a request was not accepted. Nothing of it was sent.
+/// The reason why a request was not accepted. Nothing of it was sent.
 #[derive(Debug)]
 pub enum SubmitError {
     NoCapacity(CapacityError, Need),
@@ -68,7 +68,7 @@ pub enum SubmitError {
 /// An admitted request.
 struct Admission {
     request: AdmittedRequest,
-    /// Capacity for the bytes to store, until they are stored. `None`: there is none, so the request is left in the
+    /// Capacity for the bytes while they are being stored. `None`: no capacity is free, so the request stays in the
     /// store.
     stored: Option<ByteReservation>,
 }
@@ -136,7 +136,7 @@ impl Dispatcher {
         }
     }
 
-    /// Reserves capacity and makes the task; or nothing of it.
+    /// Reserves capacity and creates the task, or does neither.
     fn admit(
         &self,
         request: SubmitRequest,
@@ -194,7 +194,7 @@ impl Dispatcher {
         Ok(Admission { request, stored })
     }
 
-    /// Logs that a request was accepted, and what its caller should know.
+    /// Logs the acceptance of a request and the warnings for its caller.
     fn announce(
         &self,
         log: &TaskLog,
@@ -212,7 +212,7 @@ impl Dispatcher {
     }
 }
 
-/// Whether nothing is worth a line of the log: each delivery reports an alert that fires as before.
+/// Returns whether the request deserves no log line: each delivery reports an alert that fires as before.
 fn is_quiet(deliveries: &[(usize, PlannedDelivery)]) -> bool {
     let mut all = deliveries.iter();
     !deliveries.is_empty() && all.all(|(_, delivery)| delivery.is_quiet())

@@ -53,7 +53,7 @@ impl Dispatcher {
         }
     }
 
-    /// Its caller was answered that it is pending. Waits until it is known whether the store has it.
+    /// The caller got the response that it is pending. Waits until the result of storing is known.
     async fn start_when_stored(
         &self,
         request: AdmittedRequest,

@@ -20,12 +20,12 @@ use crate::observe::{Event, TaskLog};
 /// A request that a store has given to this process, with the deliveries that have not ended.
 pub struct RecoveredRequest {
     pub task_id: String,
-    /// Its share of the limits is this caller's.
+    /// The caller whose share of the limits it uses.
     pub caller: Caller,
     pub identity: Identity,
-    /// How long ago it was accepted.
+    /// The time since its acceptance.
     pub age: Duration,
-    /// Of all its deliveries, as they stand.
+    /// The current reports of all its deliveries.
     pub reports: Vec<DeliveryReport>,
     /// By their places in the request.
     pub deliveries: Vec<(usize, PlannedDelivery)>,
@@ -40,7 +40,7 @@ pub struct RecoveredRequest {
 }
 
 impl Dispatcher {
-    /// Goes on with a request that was accepted once.
+    /// Continues an accepted request.
     pub fn recover(&self, recovered: RecoveredRequest) -> Arc<Task> {
         let RecoveredRequest {
             task_id,
@@ -66,7 +66,7 @@ impl Dispatcher {
                 *report = delivery.report(*index);
                 report.attempts = before.attempts;
                 report.parts_delivered = delivery.parts_done();
-                // Its end is still to be reported.
+                // Its outcome is not reported yet.
                 report.outcome = Outcome::Pending(before.outcome.failure().cloned());
             }
         }

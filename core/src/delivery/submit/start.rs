@@ -47,7 +47,7 @@ impl Dispatcher {
             .map_or(task.accepted, |stored| stored.confirmed);
         for ((index, planned), permit) in deliveries.into_iter().zip(permits) {
             let Some(progress) = progress(&task, index, stored.as_ref()) else {
-                // It is already running, and continues.
+                // The request is already running here, and continues.
                 task.leave(index);
                 continue;
             };
@@ -79,7 +79,7 @@ impl Dispatcher {
     }
 }
 
-/// Where a delivery reports; `None`: it runs in this process already.
+/// Returns the delivery's progress. `None` if it already runs in this process.
 fn progress(task: &Arc<Task>, index: usize, stored: Option<&StoredTask>) -> Option<Progress> {
     let entry = match stored {
         Some(stored) => Some(stored.entry(task, index)?),
@@ -131,7 +131,7 @@ impl AdmittedRequest {
         }
     }
 
-    /// Nothing of it is sent after all. The answer of its call says why.
+    /// Sends nothing of the request. The response of its call says why.
     pub fn refuse(self, sink: &Sink, reason: Reason) {
         let all = self.deliveries.iter();
         for (index, _) in all.filter(|(_, delivery)| delivery.disposition.should_send()) {

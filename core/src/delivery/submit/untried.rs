@@ -17,7 +17,7 @@ pub struct Untried<'a> {
     services: &'a Arc<Services>,
     task: &'a Arc<Task>,
     lines: LineLimiter,
-    /// For the errors of the status view.
+    /// The label for the errors of the status view.
     errors: LineLimiter,
     has_failed: bool,
 }
@@ -59,7 +59,7 @@ impl<'a> Untried<'a> {
         self.emit(index, self.lines.admit());
     }
 
-    /// Reports the decision of the alert state. Another task has the later notifications; only metrics count an event
+    /// Reports the decision of the alert state. Another task has the later notifications. Only metrics count an event
     /// that changes nothing.
     pub fn decided(&self, index: usize, outcome: &Outcome) {
         match outcome {
@@ -79,7 +79,7 @@ impl<'a> Untried<'a> {
         }
     }
 
-    /// Logs how many have no line of their own.
+    /// Logs the number of deliveries without a line.
     pub fn sum_up(&self) {
         let lines = self.lines.left_out();
         if lines > 0 {

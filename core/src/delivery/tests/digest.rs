@@ -1,4 +1,4 @@
-//! What a digest is, and what becomes of those that it tells of.
+//! Tests digests and the outcomes of their members.
 
 use super::*;
 use crate::model::notification::Level;
@@ -17,7 +17,7 @@ async fn what_a_digest_that_fails_stands_for_has_failed() {
         assert_eq!(reason(&report), ("failed", Some("rejected")));
         assert_eq!((report.attempts, report.http_status), (1, Some(400)));
     }
-    // So it is with a lost one of which nobody can know.
+    // A lost reply without a lookup is ambiguous too.
     let world = World::new([taken("SM1"), LOST]);
     let report = DeliveryPolicy {
         on_ambiguous: OnAmbiguous::Report,
@@ -96,7 +96,7 @@ async fn the_log_says_what_became_of_each() {
         first[1].contains(&format!("{destination}: delivered in")),
         "{first:?}"
     );
-    // Under a name of its own: no request has asked for it.
+    // The digest has its own task name, because no request asked for it.
     assert_eq!(first[0].split(']').next(), first[1].split(']').next());
     assert!(!first[0].starts_with(&format!("notifier [{}]", tasks[1].id)));
     assert_eq!(first[2], format!("notifier [{}] {told}", tasks[1].id));

@@ -54,17 +54,17 @@ const TWO_MORE: &str = "and 2 more in the same batch";
 
 #[tokio::test(start_paused = true)]
 async fn a_batchs_digest_leaves_after_its_messages_and_their_retries() {
-    // What each of the two messages does, and when the digest leaves.
+    // The results of the two messages, and when the digest leaves.
     let cases: [(Vec<Does>, &[&str], f64); 4] = [
         (vec![ok(), ok(), ok()], &["a", "b", TWO_MORE], 0.0),
         (vec![ok(), slow(9), ok()], &["a", "b", TWO_MORE], 9.0),
-        // One waits for its retry.
+        // One message waits for its retry.
         (
             vec![busy(), ok(), ok(), ok()],
             &["a", "b", "a", TWO_MORE],
             1.0,
         ),
-        // One is refused.
+        // One message is refused.
         (
             vec![Answers(400, &[], String::new()), ok(), ok()],
             &["a", "b", TWO_MORE],

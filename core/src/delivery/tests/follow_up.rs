@@ -1,8 +1,8 @@
-//! What becomes of a message whose dedup key has been sent before.
+//! Tests messages with a dedup key that was sent before.
 
 use super::*;
 
-/// A delivery of this text by Discord, which edits what is resolved.
+/// Returns a delivery of this text by Discord, which edits resolved messages.
 fn follow_up(text: &str, dedup_key: &str, status: Option<AlertStatus>) -> PlannedDelivery {
     let follow_up = Notification {
         status,

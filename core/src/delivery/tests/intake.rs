@@ -1,4 +1,4 @@
-//! What a request holds and writes when it comes in.
+//! Tests the memory and the log lines of an accepted request.
 
 use super::*;
 use crate::delivery::MAX_BYTES;

@@ -1,4 +1,4 @@
-//! What becomes of a message that must not be repeated, when its reply is lost.
+//! Tests messages that must not be repeated and whose reply is lost.
 
 use super::*;
 
@@ -89,7 +89,7 @@ async fn with_resend_what_is_not_found_is_sent_again() {
     let report = world.sms(resend()).await;
     assert_eq!((report.outcome, report.attempts), (delivered("SM2"), 2));
     assert_eq!(world.seen().last(), Some(&(45.0, "POST")));
-    // The first may have been taken: what becomes of the second cannot make it a failure.
+    // The provider may have accepted the first message, so the second result cannot make it a failure.
     let refused = Answers(400, &[], json!({"code": 21211}).to_string());
     let world = World::new([vec![LOST], asked(), vec![refused]].concat());
     assert_eq!(
@@ -109,7 +109,7 @@ async fn with_resend_what_is_not_found_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn no_message_at_the_provider_is_counted_for_two_deliveries() {
-    // Two alike, of which one was taken.
+    // The provider accepted one of two identical messages.
     let world = World::new([
         LOST,
         LOST,

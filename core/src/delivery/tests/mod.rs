@@ -1,4 +1,4 @@
-//! Deliveries over a transport that does as it is told, in paused time.
+//! Deliveries over a scripted transport, in paused time.
 
 mod digest;
 mod digest_order;
@@ -40,7 +40,7 @@ use crate::observe::{LogLine, LogReceiver, TaskLog};
 use crate::transport::{SendError, Sent};
 use crate::warnings::Warnings;
 
-/// What the other side does with one request.
+/// The destination's reaction to one request.
 #[derive(Clone)]
 enum Does {
     Answers(u16, &'static [(&'static str, &'static str)], String),
@@ -61,7 +61,7 @@ fn taken(sid: &str) -> Does {
     Answers(201, &[], body.to_string())
 }
 
-/// A list of messages with this text, made just now.
+/// Returns a list of messages with this text, dated now.
 fn listed(sids: &[&str]) -> Does {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = jiff::Timestamp::from_second(now.unwrap().as_secs() as i64).unwrap();
@@ -72,16 +72,16 @@ fn listed(sids: &[&str]) -> Does {
     Answers(200, &[], json!({"messages": messages}).to_string())
 }
 
-/// What the other side does with each request.
+/// The destination's reaction to each request.
 type Afterwards = Box<dyn Fn() -> Does + Send + Sync>;
 
-/// A transport that follows a script, and notes what it was asked.
+/// A transport that follows a script and records its requests.
 struct Script {
     steps: Mutex<VecDeque<Does>>,
-    /// What comes of requests after the last step.
+    /// The reaction after the last step.
     afterwards: Option<Afterwards>,
     seen: Mutex<Vec<(Instant, &'static str)>>,
-    /// What the messages said.
+    /// The texts of the messages.
     bodies: Mutex<Vec<String>>,
 }
 
@@ -241,7 +241,7 @@ fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
     }
 }
 
-/// A delivery of this notification, as routing makes it where it may be composed again.
+/// Returns a delivery of this notification, as routing creates it for recomposition.
 fn notification(sender: &str, configuration: &str, notification: Notification) -> PlannedDelivery {
     let mut delivery = delivery(sender, configuration);
     if let Disposition::Send(sending) = &mut delivery.disposition {
@@ -278,7 +278,7 @@ impl World {
         Self::of(Script::new(steps))
     }
 
-    /// Where every request comes to this.
+    /// Returns a world in which every request has this result.
     fn always(afterwards: impl Fn() -> Does + Send + Sync + 'static) -> Self {
         Self::of(Arc::new(Script {
             steps: Mutex::default(),
@@ -373,7 +373,7 @@ impl World {
         self.script.seen(self.start)
     }
 
-    /// What `http` destinations were told.
+    /// Returns the texts sent to `http` destinations.
     fn said(&self) -> Vec<String> {
         let bodies = self.script.bodies.lock().unwrap();
         let said = bodies.iter().map(|body| {

@@ -1,4 +1,4 @@
-//! What a panic ends, and what it does not.
+//! Tests the effects of a panic.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is told again, and when.
+//! Tests which notifications count as repeats.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use crate::store::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A step of a story: how long after the step before, what is said, and whether it is sent or is no news.
+/// A step of a scenario: the time since the previous step, the notification, and whether it is sent or is a repeat.
 type Step = (u64, &'static str, &'static str);
 
 /// `critical firing`, each of them, or neither.
@@ -87,7 +87,7 @@ async fn what_says_the_same_is_told_again_after_the_interval() {
             (1, "critical acknowledged", "no news"),
             (1, "critical firing", "sent"),
         ],
-        // Of equal ones that are resolved the first is sent, and what fires again is news.
+        // The first of several equal resolved notifications is sent. A new firing is sent too.
         &[
             (0, "critical firing", "sent"),
             (1, "critical resolved", "sent"),
@@ -167,7 +167,7 @@ async fn what_was_not_delivered_is_told_again() {
 async fn after_an_end_without_success_the_next_notification_is_sent() {
     for failing in [
         Answers(400, &[], String::new()),
-        // The destination may have been told.
+        // The destination may have got the notification.
         Breaks(Sent::Answered),
     ] {
         for outbox in [None, Some(Arc::<Memory>::default())] {
@@ -300,33 +300,33 @@ async fn a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
     );
 }
 
-/// An outbox that remembers what was told, and nothing else.
+/// A store that remembers only last notifications.
 #[derive(Default)]
 pub(super) struct Memory {
     pub lasts: Mutex<HashMap<String, LastNotification>>,
     /// Places of a request that are behind others.
     pub behind: Vec<usize>,
-    /// How often it answers that there is an older one.
+    /// How often it reports an older delivery.
     pub older: Mutex<usize>,
-    /// What it answers when it is asked whose a delivery is; none: this process's.
+    /// Its answers about the owner of a delivery. Empty: this process.
     pub ownership: Mutex<Option<Ownership>>,
-    /// How often it cannot note an end.
+    /// How often it fails to store an outcome.
     pub failing_ends: Mutex<usize>,
     pub ends: Mutex<Vec<(Instant, DeliveryReport, Option<HistoryRow>)>>,
     /// Rows of deliveries that are not stored themselves.
     pub rows: Mutex<Vec<HistoryRow>>,
     pub written: Mutex<Vec<HistoryRow>>,
-    /// Requests that were left to whoever takes them over.
+    /// The requests that wait for any process.
     pub left: Mutex<Vec<String>>,
     /// How long it takes to store a request.
     pub latency: Duration,
-    /// What it answers when it is asked for what was told; `Some(None)`: it never does.
+    /// Its answer about the last notification. `Some(None)`: it never answers.
     pub kind: Mutex<Option<Option<StoreErrorKind>>>,
     pub running: Running,
 }
 
 impl Memory {
-    /// As if so much time had passed.
+    /// Lets this much time pass.
     fn pass(&self, time: Duration) {
         for last in self.lasts.lock().unwrap().values_mut() {
             last.at -= time;

@@ -1,4 +1,5 @@
-//! What holds for every channel, whatever the other side answers: how often one message is sent, and how long it waits.
+//! Tests rules for every channel: how often one message is sent, and how long it waits, whatever the destination
+//! replies.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -8,7 +9,7 @@ use crate::channels::{CHANNELS, Channel, ChannelSpec, configured, example};
 use crate::model::outcome::AttemptResult;
 use crate::model::wire::{SmtpReply, SmtpStage};
 
-/// What comes of one request.
+/// The result of one request.
 #[derive(Clone, Debug)]
 struct Answer {
     status: u16,
@@ -16,7 +17,7 @@ struct Answer {
     body: String,
     complete: bool,
     stage: SmtpStage,
-    /// In place of a reply.
+    /// An error without a reply.
     error: Option<(Reason, Sent)>,
     takes: Duration,
 }
@@ -44,7 +45,7 @@ impl Answer {
     }
 }
 
-/// One request, and what the channel makes of its reply.
+/// One request, and the channel's classification of its reply.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
     begun: Instant,
@@ -56,7 +57,7 @@ struct Attempt {
 
 /// Answers each request with the next of these, round and round.
 struct Answers {
-    /// What the first requests get.
+    /// The results of the first requests.
     before: Vec<Answer>,
     answers: Vec<Answer>,
     channel: Arc<dyn Channel>,
@@ -146,7 +147,7 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, String)>> {
     )
 }
 
-/// What some provider says, with a wait in it, and what none says.
+/// Bodies with a wait that some provider sends, and one that no provider sends.
 fn body() -> impl Strategy<Value = String> {
     let waits = select(&["0", "0.003", "-1", "null", "\"x\"", "30", "1e308"]);
     let codes = select(&[
@@ -260,7 +261,7 @@ fn delivery_by(
     }
 }
 
-/// Sends one message. Where the channel edits, it is one that edits an earlier one.
+/// Sends one message. If the channel can edit, it edits an earlier message.
 async fn attempts(
     spec: &'static ChannelSpec,
     answers: &[Answer],

@@ -1,4 +1,4 @@
-//! When a message is tried again, and what is said when there is no time left.
+//! Tests when a message is retried, and the report when no time is left.
 
 use super::*;
 
@@ -102,7 +102,7 @@ async fn a_wait_that_no_clock_can_tell_ends_the_delivery() {
 
 #[tokio::test(start_paused = true)]
 async fn a_wall_clock_that_jumps_changes_no_wait() {
-    // Dates are held against the wall clock of the reply that brought them; everything else is monotonic.
+    // Dates are compared with the wall clock of their reply; everything else is monotonic.
     let dated = |date| Answers(429, date, String::new());
     let past = dated(&[("retry-after", "Thu, 01 Jan 1970 00:00:10 GMT")]);
     let future = dated(&[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]);
@@ -122,7 +122,7 @@ async fn a_wall_clock_that_jumps_changes_no_wait() {
     assert!(begun.elapsed() < Duration::from_secs(1), "no endless wait");
 }
 
-/// Whether the waits between requests are these, spread by a fifth.
+/// Checks the waits between requests, with a spread of 20 %.
 fn check_gaps(case: &str, times: &[f64], backoffs: &[f64]) {
     assert_eq!(times.len(), backoffs.len() + 1, "{case}: {times:?}");
     for (pair, backoff) in times.windows(2).zip(backoffs) {
@@ -191,7 +191,7 @@ async fn many_deliveries_do_not_hammer_a_destination_that_always_limits() {
     let times = world.times();
     let burst = times.iter().filter(|at| **at == 0.0).count();
     assert_eq!(burst, 8, "the permits of a destination");
-    // One at a time, each after twice the wait of the one before.
+    // One at a time, each after twice the previous wait.
     assert!(times.len() <= burst + 10, "{times:?}");
 }
 

@@ -1,4 +1,4 @@
-//! What a silence suppresses, and which `acknowledged` passes.
+//! Tests which notifications a silence suppresses, and which `acknowledged` pass.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn silenced(delivery: PlannedDelivery) -> PlannedDelivery {
     plan.silenced("planned work").deliveries.remove(0)
 }
 
-/// Whether each of these is sent; any reply is a success.
+/// Returns whether each notification is sent. Any reply is a success.
 async fn sent(
     deliveries: impl IntoIterator<Item = PlannedDelivery>,
     policy: DeliveryPolicy,

@@ -1,4 +1,4 @@
-//! Deliveries that are stored: whose they are, and in which order they leave.
+//! Tests the owners and the order of stored deliveries.
 
 use super::intake::silenced;
 use super::repeat::Memory;
@@ -93,14 +93,14 @@ async fn one_that_waits_for_an_older_one_lets_that_one_pass_in_the_line() {
     });
     let world = World::new([ok(), ok()]);
     let late = world.stored(&waiting, vec![keyed("late")], policy()).await;
-    // It was accepted before by another process, and taken over now.
+    // Another process accepted it, and this one took it over.
     let older = Arc::<Memory>::default();
     let older = world.stored(&older, vec![keyed("older")], policy()).await;
     outcomes(&[late, older]).await;
     assert_eq!(world.said(), ["older", "late"]);
 }
 
-/// Of two stored deliveries the first has ended, and the second waits for its destination's rate limit.
+/// The first of two stored deliveries has ended. The second waits for its destination's rate limit.
 async fn one_waits(sender: &str, outbox: &Arc<Memory>, per: Duration) -> (World, Arc<Task>) {
     let slow = DeliveryPolicy {
         rate_limit: Some(Rate { messages: 1, per }),
@@ -136,7 +136,7 @@ async fn a_process_that_gives_up_what_it_has_begins_no_attempt() {
     for sender in ["http", "sms"] {
         let outbox = Arc::<Memory>::default();
         let (world, second) = one_waits(sender, &outbox, Duration::from_millis(500)).await;
-        // The store has said a moment ago that the second one is this process's.
+        // The store has just confirmed that this process owns the second delivery.
         outbox.running().release();
         second.ended().await;
         assert_eq!(world.seen().len(), 1, "{sender}");
@@ -204,7 +204,7 @@ async fn an_end_that_could_not_be_noted_is_noted_once_there_is_room_with_its_his
         })
         .await;
     task.ended().await;
-    // Nobody waits for that.
+    // No call waits for that.
     assert_eq!(world.start.elapsed(), Duration::ZERO);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let ends = std::mem::take(&mut *outbox.ends.lock().unwrap());

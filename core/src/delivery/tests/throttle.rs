@@ -1,4 +1,4 @@
-//! What of a storm passes, and what is held.
+//! Tests which notifications of a burst pass, and which are queued.
 
 use super::*;
 use crate::delivery::progress::Progress;
@@ -202,7 +202,8 @@ async fn what_is_resolved_is_held_but_where_it_closes_an_alert() {
     outcomes(&tasks[..1]).await;
     outcomes(&tasks[2..]).await;
     assert_eq!(world.start.elapsed(), Duration::ZERO);
-    // Even alone it is told of by a digest, which is an alert of its own: its own may have been closed meanwhile.
+    // A single notification also becomes a digest, which is its own alert: the notification's alert may have been
+    // closed meanwhile.
     assert_eq!(outcomes(&tasks[1..2]).await, [suppressed("max_per_minute")]);
     let digest = world.script.bodies.lock().unwrap().pop().unwrap();
     assert!(
@@ -227,7 +228,7 @@ async fn a_repeat_is_not_counted_and_what_was_told_of_by_a_digest_is_news() {
     };
     let world = World::new((0..4).map(|_| ok()));
     let firing = |key| keyed("http", HTTP, key, FIRING);
-    // The second and the third of a key are repeats of what is in line before them.
+    // The second and third notification of a key repeat the queued ones before them.
     let storm = ["a", "a", "a", "b", "c", "c"].map(firing);
     let tasks = world.requests(storm, calm.clone()).await;
     let again = suppressed("repeat_interval");
@@ -236,7 +237,7 @@ async fn a_repeat_is_not_counted_and_what_was_told_of_by_a_digest_is_news() {
         outcomes(&tasks).await,
         [SENT, again.clone(), again.clone(), SENT, told.clone(), told]
     );
-    // The same by what is remembered; of `c` nobody has been told by itself.
+    // The same by the remembered notifications. The destination got no notification of `c` except in the digest.
     let tasks = world.requests(["a", "b", "c"].map(firing), calm).await;
     assert_eq!(outcomes(&tasks).await, [again.clone(), again, SENT]);
     assert_eq!(world.times(), [0.0, 0.0, 60.0, 60.0]);
@@ -302,7 +303,7 @@ async fn a_batchs_digest_is_never_held_and_counts_in_its_minute() {
         max_per_batch: Some(batch),
         ..per_minute(minute)
     };
-    // Of the rows one is over the minute's limit too; the batch's digest goes all the same.
+    // One row also exceeds the minute's limit. The batch's digest is sent anyway.
     let world = World::new((0..3).map(|_| ok()));
     let tasks = world
         .rows(["a", "b", "c", "d"].map(plain), both(2, 1))
@@ -317,7 +318,7 @@ async fn a_batchs_digest_is_never_held_and_counts_in_its_minute() {
         world.said()[1],
         "and 2 more in the same batch. The first: c"
     );
-    // A minute that has had its messages by a digest lets nothing pass.
+    // A minute that sent its messages as a digest passes no more.
     let world = World::new((0..3).map(|_| ok()));
     let mut tasks = world.rows(["a", "b", "c"].map(plain), both(1, 2)).await;
     tasks.extend(world.requests(["d"].map(plain), both(1, 2)).await);
@@ -338,7 +339,7 @@ async fn a_batch_that_nobody_closes_is_closed_when_it_is_dropped() {
                 .await,
         );
     }
-    // From a thread that knows no runtime, as a trigger's is.
+    // Called from a thread without a runtime, like a trigger's thread.
     std::thread::spawn(move || drop(batch)).join().unwrap();
     let batch = suppressed("max_per_batch");
     assert_eq!(outcomes(&tasks).await, [SENT, batch.clone(), batch]);
@@ -373,7 +374,7 @@ async fn rows_that_wait_for_the_room_of_those_that_are_held_get_it() {
     let (one, other) = tokio::join!(rows("a"), rows("b"));
     for outcomes in [one, other] {
         let sent = outcomes.iter().filter(|outcome| **outcome == SENT).count();
-        // One that was alone in the room was sent as it is.
+        // A single queued notification was sent as it is.
         assert!((2..20).contains(&sent), "{sent}");
         let told = outcomes
             .iter()
@@ -401,7 +402,7 @@ async fn a_minute_that_leaves_no_room_is_told_of_before_its_end_and_lets_no_more
         .requests((0..100).map(|n| plain(&n.to_string())), per_minute(1))
         .await;
     let more = || world.try_submit(vec![plain("x")], per_minute(1), |_| {});
-    // What has been sent has left its room.
+    // Sent notifications have left their window.
     tasks[0].ended().await;
     let mut tasks = [tasks, vec![more().await.unwrap()]].concat();
     assert!(more().await.is_none(), "no room");

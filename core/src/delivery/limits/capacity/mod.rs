@@ -31,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub struct Capacity {
     all: Usage,
-    /// By caller, of those that use something.
+    /// The use by caller. Contains only callers that use something.
     callers: Mutex<HashMap<Caller, Weak<Usage>>>,
     waiting_calls: AtomicUsize,
     /// Notifies of released capacity.
@@ -42,13 +42,13 @@ pub struct Capacity {
 #[derive(Default)]
 pub struct Usage {
     in_flight: AtomicUsize,
-    /// Of these, deliveries that are held for a digest.
+    /// The deliveries in flight that are queued for a digest.
     held: AtomicUsize,
     bytes: AtomicUsize,
     waiting_bytes: AtomicUsize,
 }
 
-/// The limits have no capacity: nothing was reserved.
+/// The limits have no free capacity, and nothing was reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CapacityError {
     InFlight,
@@ -71,13 +71,13 @@ impl Need {
 }
 
 impl Usage {
-    /// Whether at least half of its deliveries in flight are queued for digests.
+    /// Returns whether at least half of its deliveries in flight are queued for digests.
     fn is_mostly_held(&self) -> bool {
         let held = self.held.load(Ordering::Relaxed);
         held > 0 && held >= self.in_flight.load(Ordering::Relaxed).div_ceil(2)
     }
 
-    /// Whether it is below one `part`th of both limits.
+    /// Returns whether the use is below one `part`th of both limits.
     fn is_below(&self, part: usize, max_in_flight: usize) -> bool {
         self.in_flight.load(Ordering::Relaxed) < max_in_flight.div_ceil(part)
             && self.bytes.load(Ordering::Relaxed) < MAX_BYTES / part
@@ -101,8 +101,8 @@ impl Capacity {
         usage
     }
 
-    /// Reserves capacity for deliveries of these sizes, one permit each, and their shared bytes until the last has
-    /// ended; or nothing.
+    /// Reserves capacity for deliveries of these sizes, one permit each. Reserves their shared bytes until the last has
+    /// ended. Reserves all or nothing.
     pub fn reserve(
         self: &Arc<Self>,
         own: &Arc<Usage>,
@@ -210,14 +210,14 @@ impl Capacity {
         }
     }
 
-    /// Whether enough capacity is free, in total and in the caller's share, to recover deliveries.
+    /// Returns whether enough capacity is free, in total and in the caller's share, to recover deliveries.
     pub fn is_plentiful(&self, caller: &Caller, max_in_flight: usize) -> bool {
         self.all.is_below(2, max_in_flight)
             || (self.usage(caller).is_below(2 * SHARE, max_in_flight)
                 && self.in_flight() < max_in_flight.saturating_mul(2))
     }
 
-    /// Whether deliveries that are held for digests take much of a caller's capacity, or of that of all.
+    /// Returns whether deliveries queued for digests use much of the caller's capacity or of the total.
     pub fn is_mostly_held(&self, own: &Usage, max_in_flight: usize) -> bool {
         own.is_mostly_held() || self.all.held.load(Ordering::Relaxed) >= max_in_flight.div_ceil(2)
     }
@@ -269,7 +269,7 @@ pub struct InFlightPermit {
 }
 
 impl InFlightPermit {
-    /// Its delivery was folded into a digest and holds no bytes any more.
+    /// Frees the bytes of a delivery that joined a digest.
     pub fn give_back_bytes(&mut self) {
         let ByteReservation {
             capacity, usage, ..
@@ -278,7 +278,7 @@ impl InFlightPermit {
         self.bytes = 0;
     }
 
-    /// Counts the delivery among those that are held for a digest, or no longer.
+    /// Sets whether the delivery counts as queued for a digest.
     pub fn set_held(&mut self, is_held: bool) {
         if std::mem::replace(&mut self.is_held, is_held) == is_held {
             return;

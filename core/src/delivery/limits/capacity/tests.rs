@@ -1,4 +1,4 @@
-//! How callers share the limits.
+//! Tests how callers share the limits.
 
 use super::*;
 

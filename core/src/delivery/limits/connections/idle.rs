@@ -1,7 +1,7 @@
-//! Connections that are kept for the next message: how many there may be, and which are closed for others.
+//! Idle connections: their maximum number, and which ones close to make room.
 //!
-//! The HTTP client does not say how many connections it keeps. But it opens one only where none is idle, so a pool has no
-//! more than were in use at once, within the time for which the client keeps them.
+//! The HTTP client does not report its idle connections. It opens a connection only if none is idle. So a pool never
+//! has more connections than were in use at once within the client's idle timeout.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ const GONE_AFTER: Duration = Duration::from_secs(2 * KEEP_IDLE.as_secs());
 #[derive(Default)]
 pub struct IdlePools {
     pools: LinkedHashMap<PoolKey, Pool, NumberHash>,
-    /// In all pools.
+    /// The number in all pools.
     idle: usize,
-    /// Pools that were made since.
+    /// The number of pools opened since `counting_since`.
     made: usize,
     made_since: Option<Instant>,
 }
@@ -64,8 +64,9 @@ impl Pool {
 }
 
 impl IdlePools {
-    /// Whether one more connection may be opened besides `in_use`, or an idle one of the pool used. With the idle ones
-    /// there are at most `limit`. No connection of a pool in use can be closed: the client closes idle ones in time.
+    /// Returns whether one more connection may open besides `in_use`, or an idle one of the pool may be reused.
+    /// Together with the idle ones, `limit` is the maximum. Connections of a pool in use cannot be closed here: the
+    /// client closes idle ones later.
     pub fn has_room(&self, wanted: Option<PoolKey>, in_use: usize, limit: usize) -> bool {
         let idle_in = |key| self.pools.get(&key).map_or(0, Pool::idle);
         in_use + self.idle < limit || wanted.is_some_and(|key| idle_in(key) > 0) || {
@@ -107,7 +108,7 @@ impl IdlePools {
         self.change(key, Instant::now(), |pool| pool.in_use -= 1);
     }
 
-    /// Changes a pool that was used a moment ago, and counts anew; gives how many connections are idle in it.
+    /// Updates a pool that was just used. Returns the number of its idle connections.
     fn change(&mut self, key: PoolKey, now: Instant, change: impl FnOnce(&mut Pool)) -> usize {
         let known = self.pools.remove(&key);
         let mut pool = known.unwrap_or_else(|| Pool::new(now));

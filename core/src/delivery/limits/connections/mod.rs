@@ -1,13 +1,13 @@
-//! Who may use a connection when: shares of `max_connections`, so that nobody who is slow holds up everybody else.
+//! Shares `max_connections` among deliveries, so that slow destinations do not delay the others.
 //!
-//! - A freed connection goes to the server or account that uses the fewest; between equals to the request that has waited
-//!   the fewest turns, so that a request with a thousand destinations does not go before one with a single one (start-time
-//!   fair queueing: Goyal, Vin, Cheng, 1996).
-//! - A part is kept back for servers that use none, and as much for those of them that a request with few deliveries is for:
-//!   they begin at once, whoever hangs.
-//! - Destinations that were slow at their last attempt have a quarter together. So have mails, which may wait for ten minutes
-//!   for the last reply; one mail server has half of that.
-//! - Connections that are kept for the next message count as well (`idle`).
+//! - A freed connection goes to the server or account that uses the fewest. Between equals, it goes to the request that
+//!   waited the fewest turns. So a request with a thousand destinations does not precede one with a single destination
+//!   (start-time fair queueing: Goyal, Vin, Cheng, 1996).
+//! - A part is reserved for servers that use none. An equal part is reserved for those of them that belong to a request
+//!   with few deliveries: they begin at once even if other servers hang.
+//! - Destinations that were slow at their last attempt share a quarter. Mails, which may wait ten minutes for the last
+//!   reply, share another quarter; one mail server has half of it.
+//! - Idle connections count as well (`idle`).
 
 mod idle;
 mod shares;
@@ -93,7 +93,7 @@ impl Connections {
         loop {
             let next = self.next(&mut lock(&self.shares));
             let Some((sender, held)) = next else { return };
-            // A receiver that is gone returns the permit.
+            // A dropped receiver returns the permit.
             let _ = sender.send(ConnectionPermit::new(self, held));
         }
     }
@@ -103,7 +103,7 @@ impl Connections {
         let (line, position, ask) = shares.first()?;
         let held = self.grant(shares, line, &ask)?;
         shares.turn = shares.turn.max(position.turn);
-        // The grant is for the party whose positions have moved.
+        // The grant goes to the party whose positions moved.
         let position = WaiterPosition {
             in_use: shares.in_use_by(position.party),
             ..position
@@ -113,7 +113,7 @@ impl Connections {
     }
 }
 
-/// A place in line. Gives nothing only where all connections are gone with the process.
+/// A position in the queue. Returns no permit only if the process is ending.
 pub struct PendingConnection {
     connections: Arc<Connections>,
     line: WaitQueueKey,
@@ -144,18 +144,18 @@ impl ConnectionPermit {
         Self(Box::new((Arc::clone(connections), held)))
     }
 
-    /// Whether its request had many under way already.
+    /// Whether its request already had many connections in use.
     pub fn is_one_of_many(&self) -> bool {
         self.0.1.is_one_of_many
     }
 
-    /// Whether it may be one that was used before, and is kept for the next message.
+    /// Whether an idle connection may be reused and kept for the next message.
     pub fn is_reusable(&self) -> bool {
         self.0.1.pool.is_some()
     }
 
-    /// Gives it back when the client has closed it, or has it ready for the next message: a task of the client does that, which
-    /// runs before this one again. Else the next in line would open one more.
+    /// Returns the permit after the client closed the connection or made it idle. A task of the client does that, and
+    /// it runs before this one continues. Otherwise the next waiter would open one more connection.
     pub async fn give_back(self) {
         if !lock(&self.0.0.shares).lines.is_empty() {
             tokio::task::yield_now().await;

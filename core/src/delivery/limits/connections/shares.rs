@@ -1,4 +1,4 @@
-//! Who uses how many connections, who waits for one, and who is the next.
+//! Tracks who uses and who awaits connections, and selects the next waiter.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -14,7 +14,7 @@ pub fn reserve(max_connections: usize) -> usize {
 /// Deliveries that a request has under way or waiting before the next one is one of many.
 pub const FEW: usize = 8;
 
-/// Of `max_connections`, what slow destinations have together, and what mails have.
+/// Returns the share of `max_connections` for slow destinations, and for mails.
 pub fn quarter(max_connections: usize) -> usize {
     (max_connections / 4).max(1)
 }
@@ -52,16 +52,16 @@ pub struct Grant {
     pub pool: Option<PoolKey>,
 }
 
-/// Who uses connections, and who waits for one. `S` tells who waits that a connection is there.
+/// The users of connections and the waiters. `S` notifies a waiter of its connection.
 pub struct Shares<S> {
     pub in_use: usize,
-    /// Of these, by slow destinations and by mails.
+    /// The connections in use by slow destinations, and by mails.
     pub slow: usize,
     pub mail: usize,
     pub by_party: NumberMap<u64, usize>,
     pub by_request: NumberMap<u64, RequestShare>,
     pub idle: IdlePools,
-    /// Who waits: in each line the parties by the places of their first.
+    /// The waiting parties of each line, by the position of their first waiter.
     pub lines: BTreeMap<WaitQueueKey, BTreeSet<WaiterPosition>>,
     pub waiting: HashMap<(u64, WaitQueueKey), VecDeque<Waiter<S>>>,
     /// The turn of the last who had to wait and got a connection.
@@ -77,7 +77,7 @@ pub struct WaitQueueKey {
     pub is_one_of_many: bool,
 }
 
-/// Who comes first: the least is the next.
+/// The order of waiters: the least is the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WaiterPosition {
     /// By the party.
@@ -99,7 +99,7 @@ pub struct Waiter<S> {
 pub struct RequestShare {
     in_use: usize,
     waiting: usize,
-    /// Of the next that has to wait.
+    /// The turn of the next new waiter.
     next_turn: u64,
 }
 

@@ -80,7 +80,7 @@ impl Connections {
         lock(&self.shares).in_use
     }
 
-    /// Nothing is left of what was asked for.
+    /// No request remains.
     fn is_clean(&self) -> bool {
         let shares = lock(&self.shares);
         shares.in_use + shares.slow + shares.mail == 0
@@ -255,7 +255,7 @@ async fn a_pool_has_what_was_in_use_at_once_until_the_client_closes_it() {
     );
 }
 
-/// Deliveries of others: when each asks, for which server, of which request, and how long it holds its connection.
+/// Other deliveries: the time of each request, its server, its request, and how long it holds the connection.
 #[derive(Clone, Debug)]
 struct Other {
     after: u64,
@@ -291,8 +291,8 @@ fn other() -> impl Strategy<Value = Other> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever the deliveries of twenty other requests do, one to a server that nobody else uses begins within the time that
-    /// one attempt takes, and mostly at once.
+    /// One delivery to an unused server begins within one attempt's duration, and mostly at once, whatever the
+    /// deliveries of twenty other requests do.
     #[test]
     fn a_delivery_begins_within_the_time_of_one_attempt_whatever_others_do(
         others in proptest::collection::vec(other(), 0..1500),

@@ -1,4 +1,5 @@
-//! Limits the number of messages: what exceeds `max_per_minute` or `max_per_batch` is held, and one digest goes in its place.
+//! Limits the number of messages. Notifications beyond `max_per_minute` or `max_per_batch` are queued, and one digest
+//! replaces them.
 
 pub mod windows;
 
@@ -20,7 +21,7 @@ use crate::model::plan::PlannedSend;
 use crate::panics::lock;
 
 impl Dispatcher {
-    /// Lets a delivery pass, or holds it for a digest. Must be called on a runtime.
+    /// Passes a delivery, or queues it for a digest. Must be called on a runtime.
     pub(in crate::delivery) fn throttle(
         &self,
         delivery: Delivery,
@@ -43,7 +44,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether the limits do not count it: it makes no further message.
+    /// Returns whether the limits do not count the delivery, because it sends no further message.
     fn is_not_counted(&self, delivery: &Delivery) -> bool {
         let planned = &delivery.planned;
         let Some(state) = planned.state() else {
@@ -56,7 +57,7 @@ impl Dispatcher {
             || self.is_known_repeat(delivery, state)
     }
 
-    /// Whether a delivery repeats the last notification, as far as memory and the deliveries in line tell.
+    /// Returns whether a delivery repeats the last notification, according to memory and the deliveries before it.
     fn is_known_repeat(&self, delivery: &Delivery, state: AlertState) -> bool {
         let Delivery {
             planned, policy, ..
@@ -100,8 +101,8 @@ impl Dispatcher {
         passed
     }
 
-    /// Sends the digests now where the deliveries that are held for them take much of the capacity: nobody who waits for
-    /// capacity waits for a minute to end. The limits stay reached.
+    /// Sends the digests now if their queued deliveries use much of the capacity. No caller that waits for capacity
+    /// waits for the end of a minute. The limits stay reached.
     pub(in crate::delivery) fn relieve(
         &self,
         own: &Usage,
@@ -131,7 +132,7 @@ impl Dispatcher {
             );
         }
         for digest in due {
-            // One message that fails for minutes must not keep everybody's capacity.
+            // A digest that fails for minutes must not hold the capacity of its members.
             let patience = digest.policy().attempt_timeout;
             flush(digest, Some(patience));
         }
@@ -193,11 +194,11 @@ fn flush(mut digest: PendingDigest, patience: Option<Duration>) {
     tokio::spawn(digest.flush(patience));
 }
 
-/// Notifications that arrive together, such as the rows of one write. With `max_per_batch`, this many are sent to a
-/// receiver's destination, and one digest replaces the others when the batch is closed.
+/// Notifications that arrive together, such as the rows of one write. With `max_per_batch`, a receiver's destination
+/// gets this many messages. One digest replaces the others when the batch is closed.
 ///
-/// Each [`SubmitRequest`](super::SubmitRequest) of the batch is given it; when the last is accepted, [`ThrottleBatch::close`] is called.
-/// Without `max_per_batch` it does nothing.
+/// Each [`SubmitRequest`](super::SubmitRequest) of the batch refers to it. After the last one, the caller calls
+/// [`ThrottleBatch::close`]. Without `max_per_batch` it does nothing.
 pub struct ThrottleBatch {
     dispatcher: Dispatcher,
     rows: Mutex<Rows>,
@@ -206,7 +207,7 @@ pub struct ThrottleBatch {
 #[derive(Default)]
 struct Rows {
     windows: HashMap<WindowKey, ThrottleWindow>,
-    /// Where the digests run: that of the first request that was held.
+    /// The runtime of the digests: that of the first queued request.
     runtime: Option<Handle>,
 }
 
@@ -225,7 +226,7 @@ impl ThrottleBatch {
         if window.pass(&mut delivery, limit) {
             return Some(delivery);
         }
-        // No answer waits for what others of the batch decide.
+        // No response waits for the decisions of other requests in the batch.
         delivery.progress.waiting();
         self.dispatcher.mention(&delivery, window.ahead.add());
         window.hold(delivery, LimitKind::ThrottleBatch);

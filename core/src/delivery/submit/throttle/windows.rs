@@ -1,4 +1,4 @@
-//! Deliveries that are counted together, and those that are held.
+//! Windows that count deliveries together, and their queued deliveries.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -32,7 +32,7 @@ impl WindowKey {
     }
 }
 
-/// How many have passed, and which are held.
+/// The number of passed deliveries, and the queued ones.
 #[derive(Default)]
 pub struct ThrottleWindow {
     passed: u32,
@@ -49,7 +49,7 @@ impl ThrottleWindow {
         window
     }
 
-    /// Lets a delivery pass.
+    /// Passes a delivery.
     pub fn pass(&mut self, delivery: &mut Delivery, limit: u32) -> bool {
         let free = self.passed < limit;
         if free {
