@@ -184,7 +184,7 @@ fn cannot_start() -> Response {
 pub fn internal_error(location: &str) -> Response {
     let error = Problem {
         code: "internal",
-        message: format!("An error of the notifier's own, at {location}."),
+        message: format!("An internal error of the notifier, at {location}."),
         location: Location::default(),
         hint: "Please report it with this line.".to_owned(),
     };

@@ -53,7 +53,7 @@ impl PyResponse {
             status: response.status,
             body,
             retry_after: response.retry_after,
-            config_log: response.news,
+            config_log: response.pending_log_lines,
             log: response.log,
             port: response.port,
         }

@@ -38,7 +38,7 @@ pub fn send<'py>(
             .iter()
             .try_for_each(|line| engine::write_line(log, line))
     };
-    write(&response.news)?;
+    write(&response.pending_log_lines)?;
     let task = match response.log {
         CallLog::Closed(lines) => {
             write(&lines.take())?;

@@ -83,17 +83,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hundred_are_told_each_once_and_the_rest_is_counted_without_being_made() {
+    fn a_hundred_warnings_are_listed_and_the_rest_counted() {
         let mut warnings = Warnings::default();
-        let mut made = 0;
+        let mut formatted = 0;
         for n in 0..250 {
             warnings.push(|| {
-                made += 1;
+                formatted += 1;
                 format!("{}: unknown", n / 2)
             });
         }
         let lines = warnings.into_lines();
-        assert_eq!((made, lines.len()), (199, 101));
+        assert_eq!((formatted, lines.len()), (199, 101));
         assert_eq!(lines[1], "1: unknown");
         assert_eq!(lines[100], "and 51 more warnings");
     }

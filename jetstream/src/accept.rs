@@ -94,16 +94,16 @@ async fn accept_request(
     let subject = subject(shared, &stored, assignment);
     let key = match &request.identity.key {
         Some(_) => {
-            let mut taken = claim_key(&shared.process.servers, &*session, request, &subject).await;
+            let mut claim = claim_key(&shared.process.servers, &*session, request, &subject).await;
             // An operator may have deleted the bucket: the store recreates it.
-            if taken
+            if claim
                 .as_ref()
                 .is_err_and(|error| error.kind == StoreErrorKind::NoLeader)
             {
                 session = shared.process.servers.session().await?;
-                taken = claim_key(&shared.process.servers, &*session, request, &subject).await;
+                claim = claim_key(&shared.process.servers, &*session, request, &subject).await;
             }
-            match taken? {
+            match claim? {
                 KeyClaim::Free(key) => Some(key),
                 KeyClaim::Taken(known) => return Ok(known),
             }

@@ -80,10 +80,10 @@ pub async fn claim(
         while let Some(Ok(message)) = messages.next().await {
             fetched.push(message);
         }
-        let taken = fetched
+        let claims = fetched
             .into_iter()
             .map(|message| take(shared, &session, message, is_unowned));
-        claimed.extend(join_all(taken).await.into_iter().flatten());
+        claimed.extend(join_all(claims).await.into_iter().flatten());
     }
     claimed.sort_by_key(|claimed| claimed.sequence);
     line_up(&*session, &mut claimed).await;
@@ -238,7 +238,7 @@ pub async fn hold(
         stored,
         &message,
     );
-    let taken = match owned.owns_key().await {
+    let is_owned = match owned.owns_key().await {
         Some(false) => {
             // Another request owns the key: this one was published after the key had been released.
             let done = Acknowledgement::Done;
@@ -249,7 +249,7 @@ pub async fn hold(
         Some(true) => owned.take_over().await,
         None => None,
     };
-    if taken.is_none() {
+    if is_owned.is_none() {
         not_now(Duration::from_secs(1)).await;
         return None;
     }
@@ -299,15 +299,15 @@ pub async fn claimed_by_others(
     let session = shared.process.servers.session().await?;
     let begun = Instant::now();
     let own = format!("{}/{}", delivery.task, delivery.index);
-    let mut taken = Vec::new();
+    let mut claimed = Vec::new();
     for message in messages {
         let entry = session
             .entry(StreamName::IdempotencyKeys, &message_key(&message.0))
             .await;
         let entry = entry.map_err(|_| shared.process.servers.missed(&*session, begun))?;
         if entry.is_some_and(|entry| entry.value != own.as_bytes()) {
-            taken.push(message);
+            claimed.push(message);
         }
     }
-    Ok(taken)
+    Ok(claimed)
 }

@@ -25,8 +25,8 @@ pub async fn make_consumer(
         consumer_name(owner, config),
         subjects::works_of_owner(owner, config),
     );
-    let made = session.make_consumer(&name, &subjects).await;
-    made.map_err(|_| servers.missed(session, begun))
+    let created = session.make_consumer(&name, &subjects).await;
+    created.map_err(|_| servers.missed(session, begun))
 }
 
 /// The owner of requests without a process: those for workers, and those that an operator redrove.

@@ -310,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_newer_version_wrote_and_what_is_none_of_ours_is_left() {
+    fn records_of_newer_versions_and_foreign_data_are_left_alone() {
         let stored = |version: u32| {
             format!(
                 r#"{{"version": {version}, "task": "t", "scope": "s", "key": null, "fingerprint": "00", "config": "",

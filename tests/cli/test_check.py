@@ -282,7 +282,7 @@ WARNED: list[tuple[str, list[str], str]] = [
     (
         GOOD,
         ["--argument", "default_receivers=oncall"],
-        "n.toml: warning: trigger argument default_receivers: the configuration file says something else, which counts",
+        "n.toml: warning: trigger argument default_receivers: the configuration file has another value, which applies",
     ),
     (
         GOOD,

@@ -365,8 +365,8 @@ SETTINGS = [
         ops("hi"),
         args={"dry_run": "true", "max_attempts": "5"},
         warnings=[
-            "trigger argument dry_run: the configuration file says something else, which counts",
-            "trigger argument max_attempts: the configuration file says something else, which counts",
+            "trigger argument dry_run: the configuration file has another value, which applies",
+            "trigger argument max_attempts: the configuration file has another value, which applies",
         ],
     ),
     delivers_to(
@@ -382,7 +382,7 @@ SETTINGS = [
         "[settings]\n" + DEFAULT + ALL,
         team("hi"),
         args={"default_receivers": "ops"},
-        warnings=["trigger argument default_receivers: the configuration file says something else, which counts"],
+        warnings=["trigger argument default_receivers: the configuration file has another value, which applies"],
     ),
     delivers_to(
         "the file says where Twilio is",

@@ -216,7 +216,7 @@ def test_a_relative_path_without_a_base_directory_is_an_error(own: Triggers) -> 
     response = own.create({"config_file_path": "notifier.toml"}).notify(HI)
     assert response.status == 503
     assert response.json["message"] == (
-        "The configuration file notifier.toml is named by a relative path, and it is not known to what."
+        "The configuration file notifier.toml has a relative path, and the directory that it starts from is unknown."
     )
     assert "PLUGIN_DIR" in response.json["error"]["hint"]
 

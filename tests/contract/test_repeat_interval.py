@@ -122,7 +122,7 @@ def test_the_configuration_file_can_set_the_interval(tmp_path: Path, standin: St
         responses = [trigger.notify(request(url, dedup_key=key)) for key in ("a", "a", "b")]
         assert [outcome(response) for response in responses] == [SENT, NO_NEWS, ("pending", None)]
         [warning] = responses[0].json["warnings"]
-        assert warning.startswith("trigger argument max_per_minute: the configuration file says something else")
+        assert warning.startswith("trigger argument max_per_minute: the configuration file has another value")
 
 
 def test_a_storm_of_a_hundred_requests_makes_few_messages_and_every_caller_has_its_answer(

@@ -99,8 +99,8 @@ PROMISES = {
         "test_a_connection_that_one_policy_opened_is_not_used_under_another",
     ),
     "Behind a proxy, denied addresses are refused before the proxy is asked; an": (
-        "behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_asked",
-        "behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_what_is_denied",
+        "denied_addresses_are_refused_before_the_proxy_is_asked",
+        "a_proxy_resolves_names_unless_they_resolve_here_to_denied_addresses",
         "test_an_unusable_proxy_is_named_and_never_bypassed",
         "a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule",
     ),
@@ -117,7 +117,7 @@ PROMISES = {
         "the_bundled_roots_and_the_systems_are_trusted_together",
     ),
     "A mail is sent unencrypted only if the configuration file allows it, to a": (
-        "what_is_not_encrypted_goes_to_private_and_loopback_addresses_alone",
+        "plaintext_is_sent_only_to_private_and_loopback_addresses",
         "test_no_mail_goes_to_a_public_address_without_encryption",
         "test_a_request_cannot_choose_a_relay_without_encryption",
         "test_no_password_is_sent_without_encryption",
@@ -133,7 +133,7 @@ PROMISES = {
         "test_headers_beyond_the_limits_of_servers_are_dropped_and_the_message_is_sent",
     ),
     "Keys that sign webhooks come from the operator only; each attempt": (
-        "a_request_cannot_set_the_keys_and_is_told_so",
+        "a_request_with_signing_keys_is_refused",
         "signatures_are_those_of_the_reference_implementation",
         "each_attempt_has_a_new_signature_and_the_same_id",
     ),
@@ -158,11 +158,11 @@ PROMISES = {
         "test_a_certificate_store_that_is_no_file_or_never_ends_stops_no_handshake",
     ),
     "No bytes of a request, an argument, a header or a reply make the code panic or": (
-        "what_the_fuzzers_start_from_and_what_they_have_found_holds",
+        "the_corpora_of_the_fuzzers_pass",
     ),
     "A request's secret that a reply echoes is not shown, in any [encoding": (
         "test_a_secret_that_the_provider_echoes_is_not_shown",
-        "every_spelling_of_a_secret_is_taken_out",
+        "every_encoding_of_a_secret_is_masked",
     ),
     "No output (response, log, views, previews, standard error) shows a webhook URL": (
         "test_no_secret_is_shown_in_background_lines_or_by_a_dry_run",
@@ -211,7 +211,7 @@ PROMISES = {
     "A template reaches only the notification and its data; its cost is bounded": (
         "test_a_template_that_loops_recurses_or_makes_a_gigabyte_sends_the_plain_text",
         "test_a_deeply_nested_template_ends_no_thread_of_the_database",
-        "what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else",
+        "deep_nesting_ends_with_a_text_or_an_error",
         "a_template_that_builds_too_much_ends_soon_with_a_text_or_an_error",
         "no_more_threads_hang_than_there_may_be_however_many_callers_come_at_once",
     ),

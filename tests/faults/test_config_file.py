@@ -13,8 +13,8 @@ import pytest
 from tests.contract.case import backdated, write_config
 from tests.harness import Standin, Trigger, Triggers, eventually
 
-STAYS = "What was read before stays in use."
-TAKEN_UP = "the configuration file was taken up: 1 receiver, 0 routes"
+STAYS = "The previous configuration stays in use."
+TAKEN_UP = "the configuration file was reloaded: 1 receiver, 0 routes"
 
 
 class Edited:

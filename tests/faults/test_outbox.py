@@ -339,7 +339,7 @@ def test_a_scheduled_call_without_an_outbox_gets_a_warning(site: Site) -> None:
     engine.create_trigger("s", spec="every:3600s", arguments={"config_file_path": ""})
     engine.run_schedule("s")
     [line] = [row["log_text"] for row in engine.logs("s") if row["log_text"].startswith("notifier")]
-    assert "This scheduled trigger has no outbox to look after." in line
+    assert "This scheduled trigger has no outbox to maintain." in line
 
 
 def test_a_process_suspended_past_its_lease_leaves_recovered_deliveries(site: Site) -> None:

@@ -128,7 +128,7 @@ fn groups(request: &Request, settings: &Settings, routed: &Routed) -> Vec<Routed
         },
         resolve_timeout: group.resolve_timeout,
     };
-    if !routing::names_nobody(request, settings) {
+    if !routing::names_no_receiver(request, settings) {
         let alone = GroupSettings {
             resolve_timeout: config.alerts.without_route.resolve_timeout,
             ..GroupSettings::default()

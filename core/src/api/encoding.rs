@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_replaced_and_pairs_are_not() {
-        for (given, text, replaced) in [
+        for (body, text, replaced) in [
             (r#""\ud83d\ude00""#, r#""\ud83d\ude00""#, false),
             (r#""\ud800""#, r#""\ufffd""#, true),
             (r#""\udc00x\uD83D""#, r#""\ufffdx\ufffd""#, true),
@@ -247,11 +247,11 @@ mod tests {
             (r#""\\\ud800""#, r#""\\\ufffd""#, true),
             (r#""\u12"#, r#""\u12"#, false),
         ] {
-            let decoded = decode(given.as_bytes()).unwrap();
+            let decoded = decode(body.as_bytes()).unwrap();
             assert_eq!(
                 (decoded.text.as_str(), decoded.replaced_surrogates),
                 (text, replaced),
-                "{given}"
+                "{body}"
             );
         }
         let encoded = decode(b"\"\xed\xa0\x80\"").unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_with_its_place() {
+    fn undecodable_bytes_are_refused_with_their_position() {
         for (bytes, encoding, offset) in [
             (&b"{\"a\":\"\xe4\"}"[..], "UTF-8", 6),
             (b"\xff\xfe{\0\"", "UTF-16", 2),

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_becomes_what_its_columns_say_and_empty_ones_say_nothing() {
+    fn columns_fill_the_notification_and_empty_ones_are_ignored() {
         let columns = Columns {
             text: "message".to_owned(),
             level: Some("severity".to_owned()),

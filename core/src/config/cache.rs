@@ -37,7 +37,7 @@ pub enum Resolution {
     Settled {
         settings: SettingsResult,
         /// A change of the file that the caller logs once.
-        news: Option<ConfigReload>,
+        reload: Option<ConfigReload>,
         /// The error in the present file, if the cache still uses the file's earlier content.
         broken: Option<Arc<Problem>>,
     },
@@ -59,7 +59,7 @@ impl Resolution {
 /// A change of the configuration file.
 #[derive(Debug)]
 pub enum ConfigReload {
-    TakenUp {
+    Reloaded {
         receivers: usize,
         routes: usize,
     },
@@ -217,25 +217,25 @@ impl CachedSettings {
     }
 
     /// Continues with the present settings while the file system does not respond.
-    fn keep(&mut self, given: &str, current: SettingsResult) -> Resolution {
-        let mut news = None;
+    fn keep(&mut self, file_path: &str, current: SettingsResult) -> Resolution {
+        let mut reload = None;
         if current.is_ok() && self.no_answer.is_none() {
-            let subject = format!("{}, or a file that it names,", shown(given));
+            let subject = format!("{}, or a file that it names,", shown(file_path));
             let error = Arc::new(cannot_read(&subject, FileError::TimeLimit));
-            news = Some(ConfigReload::Broken(Arc::clone(&error)));
+            reload = Some(ConfigReload::Broken(Arc::clone(&error)));
             self.no_answer = Some(error);
         }
-        settled_as(current, news, self.reason())
+        settled_as(current, reload, self.reason())
     }
 
     fn read(
         &mut self,
-        given: &str,
+        file_path: &str,
         arguments: &BTreeMap<String, String>,
         environment: &Environment,
         named: &Named,
     ) -> Resolution {
-        let path = match absolute(given, environment) {
+        let path = match absolute(file_path, environment) {
             Ok(path) => path,
             Err(error) => return self.settle(Err(error)),
         };
@@ -252,25 +252,25 @@ impl CachedSettings {
             .filter(|(name, _)| variables.contains(*name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let made = bytes
+        let loaded = bytes
             .map(|bytes| from_file(&bytes, &path, arguments, environment, &named, true))
-            .map_err(|error| (error, cannot_read(&shown(given), error)));
+            .map_err(|error| (error, cannot_read(&shown(file_path), error)));
         self.looked = Some(Instant::now());
-        let no_answer = match &made {
-            Ok(made) => made.no_answer,
+        let no_answer = match &loaded {
+            Ok(loaded) => loaded.no_answer,
             Err((error, _)) => *error == FileError::TimeLimit,
         };
         // The change stays pending, and a later call reads it.
         if let (true, Some(current @ Ok(_))) = (no_answer, self.current.clone()) {
-            return self.keep(given, current);
+            return self.keep(file_path, current);
         }
         self.named = named;
         self.stamps = vec![(path, reading.stamp)];
         self.change = None;
-        let settings = match made {
-            Ok(made) => {
-                self.stamps.extend(made.files);
-                usable(made.settings, &made.warnings, given)
+        let settings = match loaded {
+            Ok(loaded) => {
+                self.stamps.extend(loaded.files);
+                usable(loaded.settings, &loaded.warnings, file_path)
             }
             Err((_, error)) => Err(error),
         };
@@ -282,14 +282,14 @@ impl CachedSettings {
         let before = self.current.take();
         self.broken = None;
         self.no_answer = None;
-        let (current, news) = match (before, settings) {
+        let (current, reload) = match (before, settings) {
             (None, Ok(settings)) => (Ok(Arc::new(settings)), None),
             (Some(_), Ok(settings)) => {
-                let news = ConfigReload::TakenUp {
+                let reload = ConfigReload::Reloaded {
                     receivers: settings.config.receivers.len(),
                     routes: settings.config.routes.len(),
                 };
-                (Ok(Arc::new(settings)), Some(news))
+                (Ok(Arc::new(settings)), Some(reload))
             }
             (Some(Ok(good)), Err(error)) => {
                 let error = Arc::new(error);
@@ -299,18 +299,18 @@ impl CachedSettings {
             (_, Err(error)) => (Err(Arc::new(error)), None),
         };
         self.current = Some(current.clone());
-        settled_as(current, news, self.reason())
+        settled_as(current, reload, self.reason())
     }
 }
 
 const fn settled_as(
     settings: SettingsResult,
-    news: Option<ConfigReload>,
+    reload: Option<ConfigReload>,
     broken: Option<Arc<Problem>>,
 ) -> Resolution {
     Resolution::Settled {
         settings,
-        news,
+        reload,
         broken,
     }
 }

@@ -65,8 +65,8 @@ impl Environment {
 
     /// Returns an absolute path for a path in an argument. `None`: the path is relative and the base directory is
     /// unknown.
-    pub fn absolute(&self, given: &str) -> Option<PathBuf> {
-        let path = Path::new(given);
+    pub fn absolute(&self, path: &str) -> Option<PathBuf> {
+        let path = Path::new(path);
         if path.is_absolute() {
             return Some(path.to_owned());
         }

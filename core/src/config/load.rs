@@ -14,28 +14,28 @@ use crate::time_limit::files::{self, FileError};
 pub(super) fn usable(
     settings: Result<Settings, SettingsError>,
     warnings: &ProblemReport,
-    given: &str,
+    file_path: &str,
 ) -> Result<Settings, Problem> {
     match settings {
         Ok(mut settings) => {
-            let name = shown(given);
+            let name = shown(file_path);
             let warnings = warnings.warnings.iter();
             let warnings = warnings.map(|warning| format!("{name}: {warning}"));
             settings.warnings.extend(warnings);
             Ok(settings)
         }
         Err(SettingsError::Arguments(error)) => Err(error),
-        Err(SettingsError::File(report)) => Err(unusable(given, &report)),
+        Err(SettingsError::File(report)) => Err(unusable(file_path, &report)),
     }
 }
 
-pub(super) fn absolute(given: &str, environment: &Environment) -> Result<PathBuf, Problem> {
-    environment.absolute(given).ok_or_else(|| Problem {
+pub(super) fn absolute(file_path: &str, environment: &Environment) -> Result<PathBuf, Problem> {
+    environment.absolute(file_path).ok_or_else(|| Problem {
         location: Location::path("config_file_path"),
         code: "config_file",
         message: format!(
-            "The configuration file {} is named by a relative path, and it is not known to what.",
-            shown(given)
+            "The configuration file {} has a relative path, and the directory that it starts from is unknown.",
+            shown(file_path)
         ),
         hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
     })
@@ -72,10 +72,10 @@ pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
 }
 
 /// Describes the first problem and counts the others.
-fn unusable(given: &str, report: &ProblemReport) -> Problem {
+fn unusable(file_path: &str, report: &ProblemReport) -> Problem {
     let first = report.errors.first();
     let source = first.and_then(|problem| Some((problem, problem.location.source.as_ref()?)));
-    let name = shown(given);
+    let name = shown(file_path);
     let (first, check) = match source {
         Some((problem, source)) => (of_source(source, problem, &name), "check --resolve"),
         None => {

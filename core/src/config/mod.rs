@@ -151,11 +151,11 @@ fn file_operator(
 
 /// Combines a trigger's arguments with its file's configuration.
 fn resolve(
-    given: &BTreeMap<String, String>,
+    trigger: &BTreeMap<String, String>,
     environment: &Environment,
     config: Config,
 ) -> Result<Settings, Problem> {
-    let arguments = Arguments::new(given, &config.arguments)?;
+    let arguments = Arguments::new(trigger, &config.arguments)?;
     let addresses = AddressPolicy {
         private_addresses: arguments.private_addresses()?,
         allowed_hosts: arguments.hosts("allowed_hosts")?,
@@ -203,7 +203,7 @@ fn resolve(
         rows: RowSettings::new(&arguments, &config)?,
         history_table: arguments.table("history_table")?.map(Arc::from),
         warnings,
-        scope: scope(given, &config),
+        scope: scope(trigger, &config),
         config,
     })
 }
@@ -241,8 +241,8 @@ fn default_receivers(arguments: &Arguments<'_>, config: &Config) -> Result<Vec<u
 
 /// Returns an identifier of the arguments and the file. Each value follows its length, so that two different sets never
 /// get equal identifiers.
-fn scope(given: &BTreeMap<String, String>, config: &Config) -> Arc<str> {
-    let parts = given.iter().flat_map(|(name, value)| [name, value]);
+fn scope(trigger: &BTreeMap<String, String>, config: &Config) -> Arc<str> {
+    let parts = trigger.iter().flat_map(|(name, value)| [name, value]);
     let parts = parts.chain([&config.digest]);
     let text: String = parts.map(|part| format!("{}:{part}", part.len())).collect();
     digest(&text).into()
@@ -293,13 +293,9 @@ mod tests {
                 twilio_region: set(region),
                 ..Environment::default()
             };
-            let given = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
-            let settings = resolve(
-                &given.into_iter().collect(),
-                &environment,
-                Config::default(),
-            )
-            .unwrap();
+            let url = set(argument).map(|url| ("twilio_base_url".to_owned(), url));
+            let settings =
+                resolve(&url.into_iter().collect(), &environment, Config::default()).unwrap();
             let url = settings.operator.twilio_base_url.as_ref().map(Url::as_str);
             assert_eq!(url, expected, "{edge:?} {region:?} {argument:?}");
         }

@@ -57,15 +57,15 @@ impl OutboxSettings {
         environment: &Environment,
         config: &OutboxConfig,
     ) -> Result<Option<Self>, Problem> {
-        let Some(given) = arguments.text(NAME) else {
+        let Some(text) = arguments.text(NAME) else {
             return match config.for_workers {
                 false => Ok(None),
-                true => Err(Problem { location: Location::path(NAME), code: "invalid_argument", message: "Workers are to deliver, and there is no outbox to take it from.".to_owned(), hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned() }),
+                true => Err(Problem { location: Location::path(NAME), code: "invalid_argument", message: "Workers deliver the notifications, but no outbox is set.".to_owned(), hint: "Set outbox, or take delivered_by = \"workers\" out of the configuration file.".to_owned() }),
             };
         };
         Ok(Some(Self {
             for_workers: config.for_workers,
-            location: OutboxLocation::parse(given, environment, &config.nats)?,
+            location: OutboxLocation::parse(text, environment, &config.nats)?,
             seal: config.key.clone(),
         }))
     }
@@ -74,20 +74,20 @@ impl OutboxSettings {
 impl OutboxLocation {
     /// Parses the path of a file or the addresses of NATS servers.
     pub fn parse(
-        given: &str,
+        text: &str,
         environment: &Environment,
         access: &NatsAccess,
     ) -> Result<Self, Problem> {
-        if given.contains("://") {
-            return servers(given).and_then(|servers| Self::nats(servers, access));
+        if text.contains("://") {
+            return servers(text).and_then(|servers| Self::nats(servers, access));
         }
-        let path = environment.absolute(given).ok_or_else(|| {
-            let shown = truncate(&printable(given), 256);
+        let path = environment.absolute(text).ok_or_else(|| {
+            let shown = truncate(&printable(text), 256);
             Problem {
                 location: Location::path(NAME),
                 code: "invalid_argument",
                 message: format!(
-                    "The outbox {shown} is named by a relative path, and it is not known to what."
+                    "The outbox {shown} has a relative path, and the directory that it starts from is unknown."
                 ),
                 hint: "Give an absolute path, or set PLUGIN_DIR where the server runs.".to_owned(),
             }
@@ -133,8 +133,8 @@ impl OutboxLocation {
 }
 
 /// Parses server addresses. Refuses a user name: SQL can read arguments, and log lines contain server names.
-fn servers(given: &str) -> Result<Vec<String>, Problem> {
-    let words = given.split([' ', ',']).filter(|word| !word.is_empty());
+fn servers(text: &str) -> Result<Vec<String>, Problem> {
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
     let servers = words.map(|word| {
         let url = Url::parse(word).ok();
         let url = url.filter(|url| matches!(url.scheme(), "nats" | "tls"));
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn an_outbox_is_a_file_or_nats_servers() {
         let parse =
-            |given| OutboxLocation::parse(given, &Environment::default(), &NatsAccess::default());
-        for (given, expected) in [
+            |text| OutboxLocation::parse(text, &Environment::default(), &NatsAccess::default());
+        for (text, expected) in [
             ("/var/outbox.db", r#"File("/var/outbox.db")"#),
             ("/my outbox.db", r#"File("/my outbox.db")"#),
             ("nats://a", r#"Servers(["nats://a:4222"])"#),
@@ -189,9 +189,9 @@ mod tests {
                 r#"Servers(["nats://a:4222", "nats://b:5", "tls://c:4222"])"#,
             ),
         ] {
-            assert_eq!(format!("{:?}", parse(given).unwrap()), expected, "{given}");
+            assert_eq!(format!("{:?}", parse(text).unwrap()), expected, "{text}");
         }
-        for given in [
+        for text in [
             "http://a",
             "nats://",
             "nats://a b",
@@ -199,18 +199,14 @@ mod tests {
             "nats://a?x=1",
             "redis://a:4222",
         ] {
-            assert_eq!(
-                parse(given).unwrap_err().code,
-                "invalid_argument",
-                "{given}"
-            );
+            assert_eq!(parse(text).unwrap_err().code, "invalid_argument", "{text}");
         }
-        for given in [
+        for text in [
             "nats://u:s3cret@a",
             "nats://tok3n@a",
             "nats://b nats://u:s3cret@a",
         ] {
-            let error = parse(given).unwrap_err();
+            let error = parse(text).unwrap_err();
             assert_eq!(error.code, "secret_in_argument");
             assert!(!format!("{error:?}").contains('3'), "{error:?}");
         }

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_window_is_none() {
+    fn an_invalid_window_is_rejected() {
         for text in [
             "",
             "Sat",

@@ -90,11 +90,11 @@ impl Delivery {
         let classification = exchange.await;
         direct_queue(&permit, &classification, retry);
         if let AttemptResult::Delivered {
-            warning: Some(what),
+            warning: Some(warning),
             ..
         } = classification.result
         {
-            self.warn(what);
+            self.warn(warning);
         }
         Ok(classification.result)
     }

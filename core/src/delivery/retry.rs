@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_attempt_came_to_decides_what_is_next() {
+    fn the_result_of_an_attempt_decides_the_next_step() {
         let moved = || Moved {
             next: HttpRequest {
                 method: http::Method::POST,
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_waits_for_the_longer_of_the_backoff_and_what_the_provider_asks_for() {
+    fn a_retry_waits_for_the_longer_of_backoff_and_retry_after() {
         let limited = Reason::RateLimited;
         for (reason, asked, least, most) in [
             (Reason::ServerError, None, 8, 12),
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_may_have_been_taken_is_sent_again_only_where_the_policy_says_so() {
+    fn an_ambiguous_message_is_resent_only_if_the_policy_allows_it() {
         let lost = || failure(Reason::LostReply);
         for on_ambiguous in [
             OnAmbiguous::Lookup,

@@ -246,11 +246,14 @@ impl Delivery {
     }
 
     /// Warns an operator about the destination, in the response and in the log.
-    pub fn warn(&self, what: &str) {
+    pub fn warn(&self, warning: &str) {
         let destination = self.label();
         // All parts of a long text have the same warning.
-        if self.progress.task.warn(format!("{destination}: {what}")) {
-            let event = Event::DestinationWarning { destination, what };
+        if self.progress.task.warn(format!("{destination}: {warning}")) {
+            let event = Event::DestinationWarning {
+                destination,
+                message: warning,
+            };
             self.emit(&event);
         }
     }

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_where_and_what_and_quote_nothing() {
+    fn errors_have_position_and_reason_without_quotes() {
         for (text, line, column, message) in [
             ("", 1, 1, "EOF while parsing a value"),
             ("{", 1, 1, "EOF while parsing an object"),

@@ -135,8 +135,8 @@ mod tests {
                 .collect::<String>()
         };
         for (count, is_usable) in [(0, false), (1, true), (16, true), (17, false)] {
-            let made = Extraction::new(Regex::new(&groups(count)).unwrap());
-            assert_eq!(made.is_some(), is_usable, "{count}");
+            let extraction = Extraction::new(Regex::new(&groups(count)).unwrap());
+            assert_eq!(extraction.is_some(), is_usable, "{count}");
         }
         let text = Json::String("x".repeat(16));
         assert_eq!(

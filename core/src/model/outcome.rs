@@ -48,8 +48,8 @@ reasons! {
         "Correct the field that `path` names.";
     InvalidText "invalid_text" "The channel cannot send this notification_text."
         "Give notification_text as a string that is not blank.";
-    MissingDedupKey "missing_dedup_key" "This channel acknowledges and closes only what has a dedup_key."
-        "Give the dedup_key that the notification had which began it.";
+    MissingDedupKey "missing_dedup_key" "This channel acknowledges and closes only notifications with a dedup_key."
+        "Give the dedup_key of the notification that opened the alert.";
     UnknownSender "unknown_sender" "There is no sender of this name."
         "Use the name of a channel.";
     UnknownReceiver "unknown_receiver" "There is no receiver of this name."
@@ -68,12 +68,12 @@ reasons! {
     Timeout "timeout" "The destination did not answer in time."
         "Check the destination; connect_timeout and attempt_timeout set how long one attempt may take.";
     ConnectionLost "connection_lost" "The connection broke before a reply came."
-        "The message may or may not have been taken; look at the destination.";
-    MalformedReply "malformed_reply" "What came back is no HTTP reply, or none of a mail server."
+        "The provider may have accepted the message; check the destination.";
+    MalformedReply "malformed_reply" "The reply is not a valid HTTP or SMTP reply."
         "Check that the URL leads to an HTTP server, on the right port; look there for the message before sending it again.";
     OutOfDescriptors "out_of_descriptors" "This process has no file descriptors left."
         "Raise the server's limit of open files (ulimit -n), or lower max_connections.";
-    LostReply "lost_reply" "The reply was lost: the provider may have taken the message."
+    LostReply "lost_reply" "The reply was lost: the provider may have accepted the message."
         "Look for the message in the provider's log before sending it again.";
     // The provider's replies.
     Redirected "redirected" "The destination answered with a redirect, which is never followed."
@@ -114,9 +114,9 @@ reasons! {
     OutsideWindow "outside_window" "WhatsApp allows free text only within 24 hours of the recipient's last message."
         "Give content_sid: outside that time WhatsApp takes approved content templates only.";
     // Decisions of the notifier.
-    DestinationDisabled "destination_disabled" "The destination refused for good a short while ago, so nothing was sent now."
-        "Mend what the earlier failure named; the destination is tried again after 10 minutes.";
-    Expired "expired" "Its time ran out while no process was there to deliver it."
+    DestinationDisabled "destination_disabled" "The destination permanently refused a recent message, so nothing was sent."
+        "Fix the cause that the earlier failure names; the next attempt is possible after 10 minutes.";
+    Expired "expired" "Its deadline passed while no process ran that could deliver it."
         "Send it all the same with `influxdb3-notifier outbox retry`, or drop it.";
     Sealed "sealed" "Its destination was sealed with another outbox_key, or the key is missing now."
         "Give the outbox_key under which it was accepted, then run `influxdb3-notifier outbox retry`.";
@@ -126,7 +126,7 @@ reasons! {
         "Nothing to do: group_wait and group_interval set when the group is notified.";
     Dropped "dropped" "An operator has dropped it from the outbox."
         "Nothing to do.";
-    Internal "internal" "An error of the notifier's own."
+    Internal "internal" "An internal error of the notifier."
         "Please report it, with the log line of the same time.";
 }
 
@@ -207,11 +207,11 @@ impl Failure {
 impl fmt::Display for Failure {
     /// Formats the failure as `unknown_destination: Slack: no_service`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match &self.detail {
+        let text = match &self.detail {
             Some(detail) => detail.as_str(),
             None => self.reason.sentence(),
         };
-        write!(f, "{}: {what}", self.reason.code())
+        write!(f, "{}: {text}", self.reason.code())
     }
 }
 
@@ -385,8 +385,8 @@ mod tests {
                 "an HTML page, \"*** &[2J\"",
             ),
         ];
-        for (given, shown) in table {
-            assert_eq!(Detail::new(given, &redactor).unwrap().as_str(), shown);
+        for (text, shown) in table {
+            assert_eq!(Detail::new(text, &redactor).unwrap().as_str(), shown);
         }
         assert_eq!(Detail::new(" \u{0} ", &redactor), None);
         let long = Detail::new(&"ä".repeat(10_000_000), &redactor).unwrap();

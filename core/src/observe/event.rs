@@ -34,7 +34,7 @@ pub enum Event<'a> {
     /// A warning about a destination that accepts its messages, such as a changed address.
     DestinationWarning {
         destination: &'a str,
-        what: &'a str,
+        message: &'a str,
     },
     /// The result of a message is unknown, and the dispatcher will ask the provider.
     LookUp {
@@ -56,7 +56,7 @@ pub enum Event<'a> {
     LeftOut {
         level: LogLevel,
         lines: usize,
-        what: &'a str,
+        noun: &'a str,
     },
     /// One digest replaces many notifications, because of a rule.
     Digest {
@@ -81,7 +81,7 @@ pub enum Event<'a> {
     /// A delivery could not be stored.
     StoreFailed {
         destination: &'a str,
-        what: &'a str,
+        message: &'a str,
     },
     /// Nobody can notify a receiver of the end of its alerts: the configuration file does not have it any more.
     ReceiverRemoved {
@@ -90,7 +90,7 @@ pub enum Event<'a> {
         alerts: usize,
     },
     /// A changed configuration file is in use now.
-    ConfigTakenUp {
+    ConfigReloaded {
         receivers: usize,
         routes: usize,
     },

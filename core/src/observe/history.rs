@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_databases_own_parser_reads_what_is_written_whatever_it_holds() {
+    fn the_databases_parser_reads_every_written_line() {
         for hostile in [
             "plain",
             "a b,c=d",
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn once_off_it_keeps_nothing_and_says_so_to_whoever_has_the_rows_stored() {
+    fn a_disabled_history_stores_nothing_and_reports_it() {
         let history = Arc::new(History::default());
         let recorder = recorder(&history, "t");
         let forgotten = Arc::new(AtomicU64::new(0));

@@ -51,9 +51,10 @@ impl Event<'_> {
                     milliseconds(*wait)
                 ),
             ),
-            Event::DestinationWarning { destination, what } => {
-                (LogLevel::Warn, format!("{destination}: {what}"))
-            }
+            Event::DestinationWarning {
+                destination,
+                message,
+            } => (LogLevel::Warn, format!("{destination}: {message}")),
             Event::LookUp {
                 destination,
                 failure,
@@ -68,7 +69,7 @@ impl Event<'_> {
             ),
             Event::Ended(report) => ended(report),
             Event::NotTried { report, label: _ } => (LogLevel::Error, not_tried(report)),
-            Event::LeftOut { level, lines, what } => (*level, format!("and {lines} more {what}")),
+            Event::LeftOut { level, lines, noun } => (*level, format!("and {lines} more {noun}")),
             Event::Digest {
                 destination,
                 notifications,
@@ -95,12 +96,13 @@ impl Event<'_> {
             Event::LeaseLost { destination } => (
                 LogLevel::Warn,
                 format!(
-                    "{destination}: left to the process that has taken it over, or dropped by an operator"
+                    "{destination}: left to the process that took it over, or dropped by an operator"
                 ),
             ),
-            Event::StoreFailed { destination, what } => {
-                (LogLevel::Error, format!("{destination}: {what}"))
-            }
+            Event::StoreFailed {
+                destination,
+                message,
+            } => (LogLevel::Error, format!("{destination}: {message}")),
             Event::ReceiverRemoved {
                 receiver,
                 group,
@@ -113,10 +115,10 @@ impl Event<'_> {
                     counted(*alerts, "alert")
                 ),
             ),
-            Event::ConfigTakenUp { receivers, routes } => (
+            Event::ConfigReloaded { receivers, routes } => (
                 LogLevel::Info,
                 format!(
-                    "the configuration file was taken up: {}, {}",
+                    "the configuration file was reloaded: {}, {}",
                     counted(*receivers, "receiver"),
                     counted(*routes, "route")
                 ),
@@ -152,7 +154,7 @@ impl Event<'_> {
                 ];
                 let parts = parts.iter().filter(|(count, _)| **count > 0);
                 let parts: String = parts
-                    .map(|(count, what)| format!(", {count} {what}"))
+                    .map(|(count, label)| format!(", {count} {label}"))
                     .collect();
                 let level = match (*notifications, *nobody) {
                     (0, 1..) => LogLevel::Warn,
@@ -207,7 +209,7 @@ impl Event<'_> {
 }
 
 /// The log line of a configuration file that has become invalid.
-pub const KEPT: &str = "What was read before stays in use.";
+pub const KEPT: &str = "The previous configuration stays in use.";
 
 /// The maximum length of a line in characters. Only a long value of a caller exceeds it, such as a sender's name.
 const MAX_CHARACTERS: usize = 2_000;
@@ -264,17 +266,17 @@ fn not_tried(report: &DeliveryReport) -> String {
         .map_or(String::new(), |path| format!(" ({path})"));
     match report.outcome.failure() {
         Some(failure) => {
-            let (what, hint) = (unended(failure), failure.hint());
-            format!("{sender}: failed, {what}{path}. {hint}")
+            let (sentence, hint) = (unended(failure), failure.hint());
+            format!("{sender}: failed, {sentence}{path}. {hint}")
         }
         None => format!("{sender}: not tried{path}"),
     }
 }
 
 /// `1 route`, `2 routes`.
-fn counted(count: usize, what: &str) -> String {
+fn counted(count: usize, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
+    format!("{count} {noun}{s}")
 }
 
 /// A failure without the full stop of its sentence, to be continued.

@@ -51,23 +51,23 @@ pub struct CheckedReceiver {
 }
 
 impl Check {
-    pub(super) fn of(opened: &LoadedConfig, made: &FromFile) -> Self {
+    pub(super) fn of(opened: &LoadedConfig, loaded: &FromFile) -> Self {
         let mut check = Self {
             variables: opened.variables.iter().cloned().collect(),
-            files: made
+            files: loaded
                 .files
                 .keys()
                 .map(|path| path.display().to_string())
                 .collect(),
             ..Self::default()
         };
-        match &made.settings {
+        match &loaded.settings {
             Ok(settings) => {
-                check.warnings.clone_from(&made.warnings.warnings);
+                check.warnings.clone_from(&loaded.warnings.warnings);
                 check.has(settings);
             }
             Err(error) => {
-                let ProblemReport { errors, warnings } = problems(&made.warnings, error);
+                let ProblemReport { errors, warnings } = problems(&loaded.warnings, error);
                 (check.errors, check.warnings) = (errors, warnings);
             }
         }

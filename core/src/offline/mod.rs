@@ -40,7 +40,7 @@ pub struct CommandInput {
 /// The configuration file's content, if any, with the other input.
 #[derive(Debug)]
 pub struct LoadedConfig {
-    given: CommandInput,
+    input: CommandInput,
     bytes: Vec<u8>,
     /// The environment variables that the file names.
     pub variables: BTreeSet<String>,
@@ -49,23 +49,23 @@ pub struct LoadedConfig {
 }
 
 impl LoadedConfig {
-    pub fn open(mut given: CommandInput) -> Result<Self, ProblemReport> {
+    pub fn open(mut input: CommandInput) -> Result<Self, ProblemReport> {
         // The plugin directory usually contains the file, and this command follows no path inside it.
-        if let (None, Some(path)) = (&given.environment.plugin_dir, &given.path) {
-            given.environment.plugin_dir = path.parent().map(PathBuf::from);
+        if let (None, Some(path)) = (&input.environment.plugin_dir, &input.path) {
+            input.environment.plugin_dir = path.parent().map(PathBuf::from);
         }
-        let bytes = match &given.path {
+        let bytes = match &input.path {
             Some(path) => read_bytes(path).map_err(|message| {
                 report::problem(Location::default(), format!("the file {message}"))
             })?,
             None => Vec::new(),
         };
-        let variables = match given.path {
+        let variables = match input.path {
             Some(_) => file::variables(&bytes),
             None => BTreeSet::new(),
         };
         Ok(Self {
-            given,
+            input,
             bytes,
             variables,
             named: Named::new(),
@@ -74,8 +74,8 @@ impl LoadedConfig {
 
     /// Returns the complete report on the file.
     pub fn check(&self) -> Check {
-        let made = self.make();
-        Check::of(self, &made)
+        let loaded = self.make();
+        Check::of(self, &loaded)
     }
 
     /// Explains which receivers would get the notification of a request, and why.
@@ -86,16 +86,16 @@ impl LoadedConfig {
             &settings,
             &request,
             now,
-            self.given.look_up,
+            self.input.look_up,
         ))
     }
 
     /// Renders the messages for each channel.
     pub fn render(&self, request: &[u8], now: Timestamp) -> Result<RenderReport, ProblemReport> {
         let settings = self.settings()?;
-        let has_file = self.given.path.is_some();
+        let has_file = self.input.path.is_some();
         let request = read(request, &settings.config.read_options)?;
-        let labels = self.given.look_up;
+        let labels = self.input.look_up;
         Ok(RenderReport::of(&settings, request, has_file, now, labels)?)
     }
 
@@ -105,16 +105,16 @@ impl LoadedConfig {
         request: Option<&[u8]>,
         now: Timestamp,
     ) -> Result<Vec<TemplateCheck>, ProblemReport> {
-        let made = self.make();
-        if let (true, Err(error)) = (made.templates.is_empty(), &made.settings) {
-            return Err(check::problems(&made.warnings, error));
+        let loaded = self.make();
+        if let (true, Err(error)) = (loaded.templates.is_empty(), &loaded.settings) {
+            return Err(check::problems(&loaded.warnings, error));
         }
-        let settings = made.settings.as_ref();
+        let settings = loaded.settings.as_ref();
         let options = settings.map(|settings| settings.config.read_options.clone());
         let options = options.unwrap_or_default();
         let read = |bytes| read(bytes, &options);
         let request = request.map(read).transpose()?;
-        Ok(templates::checks(&made, request.as_ref(), now))
+        Ok(templates::checks(&loaded, request.as_ref(), now))
     }
 
     /// Returns whether a word is a level, including words of the file's `level_map`.
@@ -126,7 +126,7 @@ impl LoadedConfig {
     /// Returns the location of an outbox and the settings for the connection.
     pub fn outbox(&self, location: &str) -> Result<Result<OutboxLocation, Problem>, ProblemReport> {
         let settings = self.settings()?;
-        let environment = &self.given.environment;
+        let environment = &self.input.environment;
         Ok(OutboxLocation::parse(
             location,
             environment,
@@ -140,7 +140,7 @@ impl LoadedConfig {
             arguments,
             environment,
             look_up,
-        } = &self.given;
+        } = &self.input;
         match path {
             Some(path) => from_file(
                 &self.bytes,

@@ -50,8 +50,8 @@ impl RenderReport {
         labels: bool,
     ) -> Result<Self, Problem> {
         request.dry_run = true;
-        let names_nobody = request.receivers.is_empty() && request.senders.is_none();
-        let made_up = names_nobody && !has_file;
+        let names_no_receiver = request.receivers.is_empty() && request.senders.is_none();
+        let made_up = names_no_receiver && !has_file;
         if made_up {
             request.senders = Some(samples());
         }

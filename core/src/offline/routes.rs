@@ -94,7 +94,7 @@ pub struct SilenceTrace {
 
 impl RoutingTrace {
     pub(super) fn of(settings: &Settings, request: &Request, now: Timestamp, labels: bool) -> Self {
-        let routes_evaluated = routing::names_nobody(request, settings);
+        let routes_evaluated = routing::names_no_receiver(request, settings);
         let routed = match routes_evaluated {
             true => routing::route(settings, &request.notification),
             false => Routed::unasked(&request.notification),

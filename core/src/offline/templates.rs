@@ -22,15 +22,15 @@ pub struct TemplateCheck {
     pub text: Option<String>,
 }
 
-pub fn checks(made: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec<TemplateCheck> {
-    let mut renderer = made
+pub fn checks(loaded: &FromFile, request: Option<&Request>, now: Timestamp) -> Vec<TemplateCheck> {
+    let mut renderer = loaded
         .settings
         .as_ref()
         .ok()
         .map(|settings| Renderer::new(&settings.config.templates));
     let seen = request
         .map(|request| TemplateContext::new(&request.notification, request.data.as_deref(), now));
-    let checks = made.templates.iter().map(|checked| {
+    let checks = loaded.templates.iter().map(|checked| {
         let mut check = TemplateCheck {
             path: checked.path.clone(),
             position: checked.position,

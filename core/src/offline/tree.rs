@@ -157,7 +157,7 @@ continue = true
     }
 
     #[test]
-    fn a_route_is_shown_with_what_it_inherits() {
+    fn a_route_is_shown_with_inherited_values() {
         let group = |wait: &str| GroupSummary {
             group_by: Some(vec!["fields.region".to_owned()]),
             group_wait: wait.to_owned(),

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_that_never_applies_is_told_with_the_route_before_it() {
+    fn an_unreachable_route_is_reported_with_the_route_that_shadows_it() {
         const ERROR: &str = "[[routes]]\nreceivers = \"a\"\nmatch = { level = \"error\" }\n";
         const ERROR_OF_DB: &str =
             "[[routes]]\nreceivers = \"a\"\nmatch = { fields.host = \"~db\", level = \"error\" }\n";

@@ -145,7 +145,7 @@ impl Notifier {
             let problem = match submission {
                 Ok(
                     Submission::New(task)
-                    | Submission::Left(task)
+                    | Submission::InOutbox(task)
                     | Submission::Replayed(task)
                     | Submission::Joined(task),
                 ) => {
@@ -192,7 +192,7 @@ impl Notifier {
             status,
             retry_after: (status == 503).then_some(COME_AGAIN),
             body: Body::Alerts(Box::new(body)),
-            news: Vec::new(),
+            pending_log_lines: Vec::new(),
             port: None,
             log: CallLog::Closed(log),
         }

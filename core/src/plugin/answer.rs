@@ -42,7 +42,7 @@ impl Notifier {
             },
             retry_after: None,
             body: Body::RequestResponse(Box::new(answer)),
-            news: Vec::new(),
+            pending_log_lines: Vec::new(),
             port: None,
             log: match log {
                 Some(log) => CallLog::Closed(log),

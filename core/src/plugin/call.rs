@@ -69,7 +69,7 @@ pub struct Response {
     pub retry_after: Option<Duration>,
     pub body: Body,
     /// Lines for the engine's log that belong to no request.
-    pub news: Vec<LogLine>,
+    pub pending_log_lines: Vec<LogLine>,
     /// Lines for the engine's log, and the source of later lines.
     pub log: CallLog,
     /// The source of lines about deliveries of an earlier process.

@@ -58,7 +58,7 @@ const WORKERS: usize = 2;
 /// transport do not use them.
 const OTHER_BLOCKING: usize = 16;
 /// The maximum number of lines that wait for a call to write them to the engine's log.
-const MAX_NEWS: usize = 100;
+const MAX_PENDING_LOG_LINES: usize = 100;
 
 /// All objects that live as long as the process.
 pub struct Notifier {
@@ -73,7 +73,7 @@ pub struct Notifier {
     history: Arc<History>,
     sink: Sink,
     /// Lines that belong to no request. The next request writes them to the engine's log; views write none.
-    news: Mutex<Vec<LogLine>>,
+    pending_log_lines: Mutex<Vec<LogLine>>,
 }
 
 /// A call's settings, and why the present content of its file is not in use.
@@ -108,7 +108,7 @@ impl Notifier {
             pacing: Pacing::default(),
             history: Arc::default(),
             sink,
-            news: Mutex::default(),
+            pending_log_lines: Mutex::default(),
         })
     }
 
@@ -145,7 +145,7 @@ impl Notifier {
             Ok(settings) => self.request(call, begun, &settings),
             Err(error) => self.refused(503, None, &error),
         };
-        response.news = self.take_pending_log_lines();
+        response.pending_log_lines = self.take_pending_log_lines();
         Ok(response)
     }
 
@@ -187,10 +187,10 @@ impl Notifier {
         match resolution {
             Resolution::Settled {
                 settings,
-                news,
+                reload,
                 broken,
             } => {
-                self.note(news);
+                self.log_reload(reload);
                 Ok((settings, broken))
             }
             Resolution::Ask(names) => Err(NeedsVariables(names)),
@@ -198,11 +198,11 @@ impl Notifier {
     }
 
     /// Adds a change of the configuration file to the log.
-    fn note(&self, news: Option<ConfigReload>) {
-        let Some(news) = news else { return };
+    fn log_reload(&self, reload: Option<ConfigReload>) {
+        let Some(reload) = reload else { return };
         let log = TaskLog::new(None);
-        let event = match &news {
-            ConfigReload::TakenUp { receivers, routes } => Event::ConfigTakenUp {
+        let event = match &reload {
+            ConfigReload::Reloaded { receivers, routes } => Event::ConfigReloaded {
                 receivers: *receivers,
                 routes: *routes,
             },
@@ -210,7 +210,7 @@ impl Notifier {
         };
         self.sink.emit(&log, &event);
         let mut lines = self.lock_pending_log_lines();
-        if lines.len() < MAX_NEWS {
+        if lines.len() < MAX_PENDING_LOG_LINES {
             lines.extend(log.take());
         }
     }
@@ -220,7 +220,7 @@ impl Notifier {
     }
 
     fn lock_pending_log_lines(&self) -> MutexGuard<'_, Vec<LogLine>> {
-        lock(&self.news)
+        lock(&self.pending_log_lines)
     }
 
     fn request(&self, call: &Call, begun: Instant, settings: &Settings) -> Response {
@@ -313,7 +313,7 @@ impl Notifier {
             SubmitError::NotPersisted(why) => self.refused(503, None, &not_kept(&why)),
         };
         match admission.map_err(|why| Box::new(not_accepted(why)))? {
-            Submission::New(task) | Submission::Left(task) => Ok(Answering::new(task)),
+            Submission::New(task) | Submission::InOutbox(task) => Ok(Answering::new(task)),
             Submission::Replayed(task) => Ok(Answering::replayed(task)),
             Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
             Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),

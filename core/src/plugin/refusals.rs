@@ -22,7 +22,7 @@ pub fn refused(
         status,
         retry_after,
         body: Body::Error(Box::new(error_response(problem))),
-        news: Vec::new(),
+        pending_log_lines: Vec::new(),
         log: CallLog::Closed(log),
         port: None,
     }
@@ -75,7 +75,7 @@ pub fn not_kept(why: &PersistError) -> Problem {
 }
 
 pub fn no_outbox() -> Problem {
-    Problem { code: "no_outbox", message: "This scheduled trigger has no outbox to look after.".to_owned(), location: Location::path("outbox"), hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned() }
+    Problem { code: "no_outbox", message: "This scheduled trigger has no outbox to maintain.".to_owned(), location: Location::path("outbox"), hint: "Give it the outbox of the request trigger, as an argument or by the same config_file_path.".to_owned() }
 }
 
 pub fn outbox_error(error: &StoreError) -> Problem {
@@ -102,7 +102,7 @@ pub fn no_room_for_rows() -> Problem {
 pub fn internal() -> Problem {
     Problem {
         code: "internal",
-        message: "An error of the notifier's own.".to_owned(),
+        message: "An internal error of the notifier.".to_owned(),
         location: Location::default(),
         hint: "Please report it, with the line before this.".to_owned(),
     }
@@ -112,7 +112,7 @@ pub fn internal() -> Problem {
 pub const COME_AGAIN: Duration = Duration::from_secs(2);
 
 pub fn no_room(full: CapacityError) -> Problem {
-    let (what, hint) = match full {
+    let (message, hint) = match full {
         CapacityError::InFlight => (
             "Too many deliveries are in flight: nothing was sent.",
             "Try again later, or raise max_in_flight.",
@@ -124,7 +124,7 @@ pub fn no_room(full: CapacityError) -> Problem {
     };
     Problem {
         code: "overloaded",
-        message: what.to_owned(),
+        message: message.to_owned(),
         location: Location::default(),
         hint: hint.to_owned(),
     }

@@ -53,7 +53,7 @@ impl Notifier {
             status: 200,
             retry_after: None,
             body,
-            news: Vec::new(),
+            pending_log_lines: Vec::new(),
             log: CallLog::Closed(TaskLog::new(None)),
             port: None,
         }

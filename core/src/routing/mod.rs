@@ -71,7 +71,7 @@ pub fn routed(request: &Request, settings: &Settings) -> Result<Routed, Refusal>
     if settings.request_destinations == RequestDestinations::Deny && has_senders {
         return Err(Refusal::DestinationsDenied);
     }
-    let routed = match names_nobody(request, settings) {
+    let routed = match names_no_receiver(request, settings) {
         true => route(settings, &request.notification),
         false => Routed::unasked(&request.notification),
     };
@@ -110,7 +110,7 @@ pub fn plan_decided(
 }
 
 /// Returns whether routes and default receivers apply. They do not apply to a request with explicit destinations.
-pub fn names_nobody(request: &Request, settings: &Settings) -> bool {
+pub fn names_no_receiver(request: &Request, settings: &Settings) -> bool {
     let senders = request.senders.as_deref().unwrap_or_default();
     let counts = settings.request_destinations != RequestDestinations::Ignore;
     request.receivers.is_empty() && (senders.is_empty() || !counts)

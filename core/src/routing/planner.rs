@@ -128,7 +128,7 @@ impl<'a> Planner<'a> {
             self.warnings.push(|| format!("{path}: {warning}"));
         }
         let dedup_key = self.notification.dedup_key.clone();
-        let input = self.kept_input(input, &target, dedup_key.is_some());
+        let input = self.stored_input(input, &target, dedup_key.is_some());
         let sending = Box::new(PlannedSend {
             channel: target.channel,
             messages,
@@ -149,7 +149,7 @@ impl<'a> Planner<'a> {
 
     /// Returns the input that a delivery stores. The dispatcher composes again from it for the last message of a key or
     /// for a digest, and remembers it under its key.
-    fn kept_input(
+    fn stored_input(
         &mut self,
         input: ComposeInput,
         target: &PlannedTarget<'a>,

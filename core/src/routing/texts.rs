@@ -28,7 +28,7 @@ pub struct Texts<'a> {
     named: Option<Template>,
     now: Timestamp,
     renderer: Renderer,
-    given: Variant,
+    original: Variant,
     /// The results of text templates by their ids. `None`: the template failed.
     variants: HashMap<Arc<str>, Option<Variant>>,
     /// The results of parameter templates, by template and variant.
@@ -77,15 +77,15 @@ impl<'a> Texts<'a> {
         if let (Some(name), None) = (named, found) {
             warnings.push(|| unknown(name, config));
         }
-        let given = Variant::new(Arc::clone(notification), None);
+        let original = Variant::new(Arc::clone(notification), None);
         Self {
             request,
             config,
             named: found.cloned(),
             now,
             renderer: Renderer::new(&config.templates),
-            bytes: given.size,
-            given,
+            bytes: original.size,
+            original,
             variants: HashMap::new(),
             parameters: HashMap::new(),
             keeps_data: false,
@@ -96,11 +96,11 @@ impl<'a> Texts<'a> {
     /// template fails, returns the original text.
     pub fn variant(&mut self, own: Option<&Template>, warnings: &mut Warnings) -> Variant {
         let Some(template) = self.named.clone().or_else(|| own.cloned()) else {
-            return self.given.clone();
+            return self.original.clone();
         };
         let id = template.id();
         if !self.variants.contains_key(id) {
-            let made = match self.text(&template) {
+            let variant = match self.text(&template) {
                 Ok(text) => Some(self.with_text(text, id)),
                 Err(message) => {
                     let name = self.config.name_of(&template);
@@ -114,16 +114,16 @@ impl<'a> Texts<'a> {
                 let warning = report::in_response(&warning);
                 warnings.push(|| format!("template {}: {warning}", shown(name)));
             }
-            self.variants.insert(Arc::clone(id), made);
+            self.variants.insert(Arc::clone(id), variant);
         }
-        let made = self.variants.get(id).cloned().flatten();
-        made.unwrap_or_else(|| self.given.clone())
+        let variant = self.variants.get(id).cloned().flatten();
+        variant.unwrap_or_else(|| self.original.clone())
     }
 
     fn with_text(&mut self, text: String, id: &Arc<str>) -> Variant {
         let notification = Notification {
             text: Json::String(text),
-            ..Notification::clone(&self.given.notification)
+            ..Notification::clone(&self.original.notification)
         };
         let variant = Variant::new(Arc::new(notification), Some(Arc::clone(id)));
         self.bytes += variant.size;
@@ -131,8 +131,8 @@ impl<'a> Texts<'a> {
     }
 
     fn text(&mut self, template: &Template) -> Result<String, String> {
-        let given = self.given.clone();
-        match self.render(template, &given) {
+        let original = self.original.clone();
+        match self.render(template, &original) {
             Ok(text) if text.trim().is_empty() => Err(BLANK.to_owned()),
             Ok(text) => Ok(text),
             Err(problem) => Err(report::in_response(&problem)),
@@ -140,10 +140,10 @@ impl<'a> Texts<'a> {
     }
 
     fn render(&mut self, template: &Template, of: &Variant) -> Result<String, Problem> {
-        let given = &self.given;
+        let original = &self.original;
         let data = self.request.data.as_deref();
-        let seen = || TemplateContext::new(&given.notification, data, self.now);
-        let seen = given.seen.get_or_init(seen);
+        let seen = || TemplateContext::new(&original.notification, data, self.now);
+        let seen = original.seen.get_or_init(seen);
         let seen = match of.id {
             None => seen.clone(),
             Some(_) => of
@@ -163,10 +163,11 @@ impl<'a> Texts<'a> {
         warnings: &mut Warnings,
     ) -> Vec<(&'static str, Arc<str>)> {
         let mut warn = |message: String| warnings.push(|| format!("{path}: {message}"));
-        let made = make(rendered, |template| self.parameter(template, of), &mut warn);
+        let parameters =
+            render_parameters(rendered, |template| self.parameter(template, of), &mut warn);
         let doubts = self.renderer.take_warnings().into_iter();
         doubts.for_each(|doubt| warn(report::in_response(&doubt)));
-        made
+        parameters
     }
 
     /// Returns a renderer of these parameters for other notifications after the response to this request.
@@ -190,20 +191,20 @@ impl<'a> Texts<'a> {
         if let Some(known) = self.parameters.get(&key) {
             return known.clone();
         }
-        let made: Result<Arc<str>, _> = self.render(template, of).map(Arc::from);
-        self.bytes += made.as_ref().map_or(0, |made| made.len());
-        self.parameters.insert(key, made.clone());
-        made
+        let text: Result<Arc<str>, _> = self.render(template, of).map(Arc::from);
+        self.bytes += text.as_ref().map_or(0, |text| text.len());
+        self.parameters.insert(key, text.clone());
+        text
     }
 }
 
 /// Renders a destination's parameters, with a warning for each failure.
-fn make(
+fn render_parameters(
     rendered: &[RenderedParameter],
     mut render: impl FnMut(&Template) -> Result<Arc<str>, Problem>,
     mut warn: impl FnMut(String),
 ) -> Vec<(&'static str, Arc<str>)> {
-    let mut made = Vec::with_capacity(rendered.len());
+    let mut parameters = Vec::with_capacity(rendered.len());
     for parameter in rendered {
         let (name, text) = match parameter {
             RenderedParameter::One(name, template) => (*name, render(template)),
@@ -212,14 +213,14 @@ fn make(
         let message = match text {
             Ok(text) if text.trim().is_empty() => BLANK.to_owned(),
             Ok(text) => {
-                made.push((name, text));
+                parameters.push((name, text));
                 continue;
             }
             Err(problem) => report::in_response(&problem),
         };
         warn(format!("{name}: {message}; sent without it"));
     }
-    made
+    parameters
 }
 
 /// Renders a JSON object of templates.
@@ -251,11 +252,12 @@ impl Parameters for DeferredTemplates {
         let seen = TemplateContext::new(notification, self.data.as_deref(), Timestamp::now());
         let mut renderer = self.renderer.clone();
         let render = |template: &Template| renderer.render(template, &seen).map(Arc::from);
-        let made = make(&self.rendered, render, |message| warnings.push(|| message));
+        let parameters =
+            render_parameters(&self.rendered, render, |message| warnings.push(|| message));
         for warning in renderer.take_warnings() {
             warnings.push(|| report::in_response(&warning));
         }
-        made
+        parameters
     }
 }
 

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_a_secret_is_taken_out() {
+    fn every_encoding_of_a_secret_is_masked() {
         let redactor = Redactor::new([SECRET]);
         let percent = utf8_percent_encode(SECRET, NON_ALPHANUMERIC).to_string();
         let lower = percent.replace("%2F", "%2f").replace("%2B", "%2b");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_whose_beginning_looks_like_an_escape_is_found() {
+    fn a_secret_with_an_escape_like_beginning_is_masked() {
         let redactor = Redactor::new(["token-1234", "n3w-s3cret", "amp;x1y2z3"]);
         for (echo, clean) in [
             (r"C:\token-1234", r"C:\***"),
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_cut_off_is_taken_out() {
+    fn a_truncated_secret_is_masked() {
         let redactor = Redactor::new(["/services/T012345/B012345/s3cret"]);
         for (echo, clean) in [
             ("none at /services/T012345/B0", "none at ***"),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_destinations_each_has_its_own_secrets_taken_out() {
+    fn many_destinations_mask_their_own_secrets() {
         let secret = |number: usize| format!("s3cret-{number:03}-token");
         for round in 0..3 {
             for number in 0..2 * MAX_LAST {
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_secret_stays_as_it_is() {
+    fn text_without_a_secret_is_unchanged() {
         let redactor = Redactor::new(["s3cret-token", "abc"]);
         for text in [
             "",

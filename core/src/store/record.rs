@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_wrote_is_read_as_far_as_it_is_known() {
+    fn unknown_members_of_a_later_version_are_ignored() {
         let json = r#"{"sender": "x", "outcome": "teleported", "reason": "beam_lost", "new": 1}"#;
         let report = Record::read(json).unwrap().report(0);
         assert_eq!(
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_notification_of_a_later_version_keeps_what_is_known() {
+    fn a_last_notification_of_a_later_version_keeps_known_members() {
         for state in ["molten firing", "critical melting", "critical", ""] {
             let json = format!(r#"{{"message": "7", "state": "{state}", "at_ms": 5, "new": [1]}}"#);
             let record = LastNotificationRecord::read(json.as_bytes()).unwrap();

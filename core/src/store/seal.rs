@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_opens_with_its_key_at_its_place_alone() {
+    fn a_sealed_value_opens_only_with_its_key_and_delivery() {
         let key = Secret::new("0123456789abcdef");
         let seal = Seal::new(&key).unwrap();
         let text =

@@ -190,8 +190,8 @@ mod tests {
     }
 
     fn pipe(path: &Path) {
-        let made = Command::new("mkfifo").arg(path).status().unwrap();
-        assert!(made.success());
+        let status = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(status.success());
     }
 
     /// Starts a process that writes into a pipe without end.
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_without_waiting() {
+    fn a_special_file_is_refused_at_once() {
         let directory = tempfile::tempdir().unwrap();
         let [fifo, fed, socket, link] =
             ["fifo", "fed", "socket", "link"].map(|name| directory.path().join(name));

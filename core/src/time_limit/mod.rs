@@ -152,9 +152,9 @@ mod tests {
         (result, end)
     }
 
-    fn wait_until(what: impl Fn() -> bool) {
+    fn wait_until(condition: impl Fn() -> bool) {
         let end = Instant::now() + LONG;
-        while !what() {
+        while !condition() {
             assert!(Instant::now() < end);
             thread::sleep(Duration::from_millis(1));
         }

@@ -34,8 +34,8 @@ pub fn too_late(sent: Sent) -> SendError {
 }
 
 /// Something of the notifier's own that could not be set up.
-pub fn unusable(what: &'static str) -> SendError {
-    before_sending(Reason::Internal, what, true)
+pub fn unusable(message: &'static str) -> SendError {
+    before_sending(Reason::Internal, message, true)
 }
 
 fn before_sending(reason: Reason, detail: impl Display, permanent: bool) -> SendError {
@@ -49,8 +49,8 @@ fn before_sending(reason: Reason, detail: impl Display, permanent: bool) -> Send
 
 /// The same failure, for the proxy: its address and name are not the destination's.
 pub fn of_proxy(mut error: SendError) -> SendError {
-    let what = error.failure.detail.as_ref().map_or("", Detail::as_str);
-    let detail_text = format!("the proxy that the environment names: {what}");
+    let message = error.failure.detail.as_ref().map_or("", Detail::as_str);
+    let detail_text = format!("the proxy that the environment names: {message}");
     error.failure.detail = Detail::new(&detail_text, &Redactor::default());
     error
 }

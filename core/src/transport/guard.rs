@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_encrypted_goes_to_private_and_loopback_addresses_alone() {
+    fn plaintext_is_sent_only_to_private_and_loopback_addresses() {
         for (address, is_allowed) in [
             ("127.0.0.1", true),
             ("127.255.255.255", true),

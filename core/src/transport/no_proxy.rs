@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_form_of_an_entry_matches_what_it_names_and_nothing_else() {
+    fn each_form_of_an_entry_matches_only_its_hosts() {
         for (entry, matching, others) in [
             ("*", "http://a/ https://1.2.3.4/ http://[::1]:8080/", ""),
             ("x, *", "http://a/ http://1.2.3.4/", ""),

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_encoded_once_is_read_whole() {
+    fn a_singly_encoded_body_is_decoded() {
         let plain = br#"{"ok": true}"#.repeat(100);
         for (codings, bytes) in [
             (&["gzip"][..], gzip(&plain)),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_decoded_is_not_there() {
+    fn an_undecodable_body_is_absent() {
         let plain = b"words";
         let mut broken = gzip(plain);
         broken.splice(..3, *b"abc");

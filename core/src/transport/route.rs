@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_that_cannot_be_used_is_never_gone_around() {
+    fn an_unusable_proxy_is_never_bypassed() {
         for (proxy, expected) in [
             ("proxy.example:3128", Ok("http://proxy.example:3128/")),
             (

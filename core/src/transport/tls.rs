@@ -289,7 +289,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn a_clients_certificate_is_used_where_it_can_be_and_else_the_reason_is_told() {
+    fn a_client_certificate_is_used_or_its_error_reported() {
         let reason = |pem: &str| {
             let files = TlsFiles {
                 authorities: None,

@@ -129,7 +129,7 @@ impl Nats {
                 },
             }
             match context.create_stream(config.clone()).await {
-                Ok(made) => return Ok(made),
+                Ok(created) => return Ok(created),
                 Err(error) => match error.kind() {
                     // Another process was faster.
                     CreateStreamErrorKind::JetStream(error)

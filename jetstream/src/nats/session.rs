@@ -280,8 +280,8 @@ impl Session for NatsSession {
             let mut found: PullConsumer = found.map_err(|error| call_error(&error))?;
             if found.cached_info().config.filter_subject != needed.filter_subject {
                 // An older version created it for other subjects.
-                let made = work.create_consumer(needed).await;
-                found = made.map_err(|error| call_error(&error))?;
+                let created = work.create_consumer(needed).await;
+                found = created.map_err(|error| call_error(&error))?;
             }
             Ok(Arc::new(NatsPull(found)) as Arc<dyn Pull>)
         }

@@ -219,8 +219,8 @@ fn chosen(
     let index = filter.task.as_ref().and_then(|(_, index)| *index);
     let is_chosen = |(at, delivery): &(&usize, &InspectedDelivery)| {
         let report = &delivery.report;
-        let is = |given: &Option<String>, found: Option<&str>| {
-            given.as_deref().is_none_or(|given| found == Some(given))
+        let is = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         let failure = report.outcome.failure();
         index.is_none_or(|index| index == **at)

@@ -242,9 +242,9 @@ impl World {
                 worlds.push(moved(asks(Purpose::End, fence.write()), fence));
             }
             Phase::MaySend => {
-                let mut taken = moved(Phase::Done, fence);
-                taken.sent[delivery] += 1;
-                worlds.push(taken);
+                let mut next = moved(Phase::Done, fence);
+                next.sent[delivery] += 1;
+                worlds.push(next);
                 if self.refusals > 0 {
                     let mut refused = moved(Phase::Refused, fence);
                     refused.refusals -= 1;

@@ -121,7 +121,7 @@ fn the_label_set_is_the_identity() {
 }
 
 #[test]
-fn label_names_of_any_characters_are_taken() {
+fn label_names_accept_any_characters() {
     let labels = json!({"alertname": "a", "größe/µ.x": "ü"});
     let alert = valid(&json!([{"labels": labels}])).remove(0);
     assert_eq!(alert.notification.fields[1].0, "größe/µ.x");
@@ -131,7 +131,7 @@ fn label_names_of_any_characters_are_taken() {
 }
 
 #[test]
-fn invalid_alerts_are_named_and_the_others_are_taken() {
+fn invalid_alerts_are_listed_and_valid_ones_accepted() {
     let list = list(&json!([
         {"labels": {"alertname": "a"}},
         {"labels": {}},

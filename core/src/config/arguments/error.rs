@@ -6,24 +6,24 @@ use crate::text::{nearest, shown, shown_value};
 
 /// Reports a name that the configuration file does not define, such as a receiver or a template.
 pub fn unknown_name<'a>(
-    name: &'static str,
+    argument: &'static str,
     kind: &str,
-    given: &str,
+    name: &str,
     known: impl Iterator<Item = &'a String>,
 ) -> Problem {
-    let meant = nearest(given, known.map(String::as_str));
-    let shown = shown(given);
+    let meant = nearest(name, known.map(String::as_str));
+    let shown = shown(name);
     Problem {
-        location: Location::path(name),
+        location: Location::path(argument),
         code: "invalid_argument",
         message: format!(
-            "The trigger argument {name} names '{shown}', which is no {kind} of the configuration file."
+            "The trigger argument {argument} names '{shown}', which is no {kind} of the configuration file."
         ),
         hint: match meant {
             Some(meant) => format!(
-                "Did you mean {meant}? Create the trigger anew, or add the {kind} to the file."
+                "Did you mean {meant}? Create the trigger again, or add the {kind} to the file."
             ),
-            None => "Add it to the file that config_file_path names, or create the trigger anew."
+            None => "Add it to the file that config_file_path names, or create the trigger again."
                 .to_owned(),
         },
     }
@@ -43,7 +43,7 @@ pub(super) fn unparsable(argument: &'static Argument, value: &str, expected: &st
             argument.name
         ),
         hint: format!(
-            "Give for example {}={}, and create the trigger anew.",
+            "Give for example {}={}, and create the trigger again.",
             argument.name, argument.example
         ),
     }

@@ -1,11 +1,11 @@
 //! The trigger's arguments. Parsing, errors and documentation use one table.
 
 mod error;
-mod given;
+mod trigger;
 mod value;
 
 pub use self::error::unknown_name;
-pub use self::given::{Arguments, RequestDestinations};
+pub use self::trigger::{Arguments, RequestDestinations};
 pub use self::value::{duration_within, parse_rate};
 
 /// An argument of the trigger. The database passes every argument as a string.

@@ -72,7 +72,7 @@ impl World {
                 Resolution::Ask(more) => names.extend(more),
                 Resolution::Settled {
                     settings,
-                    news,
+                    reload,
                     broken,
                 } => {
                     let receivers = settings.map(|settings| {
@@ -80,7 +80,7 @@ impl World {
                         receivers.map(|receiver| receiver.name.clone()).collect()
                     });
                     let receivers = receivers.map_err(|error| error.message.clone());
-                    return (receivers, news, broken.is_some());
+                    return (receivers, reload, broken.is_some());
                 }
             }
         }
@@ -88,16 +88,16 @@ impl World {
     }
 
     #[track_caller]
-    fn has(&self, receiver: &str, taken_up: bool, broken: bool) {
-        let (receivers, news, is_broken) = self.call();
+    fn has(&self, receiver: &str, reloaded: bool, broken: bool) {
+        let (receivers, reload, is_broken) = self.call();
         assert_eq!(receivers, Ok(vec![receiver.to_owned()]));
-        let is_taken_up = matches!(news, Some(ConfigReload::TakenUp { .. }));
-        assert_eq!((is_taken_up, is_broken), (taken_up, broken), "{news:?}");
+        let is_reloaded = matches!(reload, Some(ConfigReload::Reloaded { .. }));
+        assert_eq!((is_reloaded, is_broken), (reloaded, broken), "{reload:?}");
     }
 }
 
 #[test]
-fn a_changed_file_is_taken_up_also_where_it_names_new_variables() {
+fn a_changed_file_is_reloaded_also_where_it_names_new_variables() {
     let mut world = World::new(ONE);
     world.has("one", false, false);
     world.has("one", false, false);
@@ -113,15 +113,15 @@ fn a_changed_file_is_taken_up_also_where_it_names_new_variables() {
 }
 
 #[test]
-fn what_was_good_stays_until_something_good_comes_and_the_reason_is_told_once() {
+fn an_invalid_file_keeps_the_previous_configuration_and_is_logged_once() {
     let mut world = World::new(ONE);
     world.has("one", false, false);
     for text in [BROKEN, TWO, "\u{feff}[receivers", "", " \n"] {
         world.write("notifier.toml", text);
-        let (receivers, news, broken) = world.call();
+        let (receivers, reload, broken) = world.call();
         assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
-        let Some(ConfigReload::Broken(error)) = news else {
-            panic!("{text}: {news:?}")
+        let Some(ConfigReload::Broken(error)) = reload else {
+            panic!("{text}: {reload:?}")
         };
         assert!(
             error
@@ -137,7 +137,7 @@ fn what_was_good_stays_until_something_good_comes_and_the_reason_is_told_once() 
 }
 
 #[test]
-fn a_file_that_is_gone_is_waited_for() {
+fn a_missing_file_is_reported_only_after_a_while() {
     let world = World::new(ONE);
     world.has("one", false, false);
     let path = world.directory.path().join("notifier.toml");
@@ -161,7 +161,7 @@ fn an_edit_that_has_not_rested_is_not_looked_at() {
 }
 
 #[test]
-fn a_secret_file_is_taken_up_when_it_changes_and_when_it_comes() {
+fn a_secret_file_is_reloaded_when_it_changes_and_when_it_comes() {
     let world = World::new("[receivers.one]\nslack.webhook_url = { file = \"secret\" }\n");
     let (receivers, ..) = world.call();
     assert!(
@@ -174,10 +174,10 @@ fn a_secret_file_is_taken_up_when_it_changes_and_when_it_comes() {
     world.write("secret", "https://another.example\n");
     world.has("one", true, false);
     world.write("secret", "no address\n");
-    let (receivers, news, broken) = world.call();
+    let (receivers, reload, broken) = world.call();
     assert_eq!((receivers, broken), (Ok(vec!["one".to_owned()]), true));
-    let Some(ConfigReload::Broken(error)) = news else {
-        panic!("{news:?}")
+    let Some(ConfigReload::Broken(error)) = reload else {
+        panic!("{reload:?}")
     };
     let message = "The file secret, which notifier.toml names (line 2, column 21: \
                 receivers.one.slack.slack_webhook_url), cannot be used: ";

@@ -135,9 +135,9 @@ impl Loader<'_> {
         if let Some(known) = self.regexes.get(expression) {
             return known.clone();
         }
-        let made = bounded_regex(expression);
-        self.regexes.insert(expression.to_owned(), made.clone());
-        made
+        let regex = bounded_regex(expression);
+        self.regexes.insert(expression.to_owned(), regex.clone());
+        regex
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     use super::of_glob;
 
     #[test]
-    fn a_glob_is_told_as_the_regular_expression_that_it_stands_for() {
+    fn a_glob_is_shown_as_its_regular_expression() {
         for (text, expression) in [
             ("db*", Some("~^db")),
             ("*.example.com", Some(r"~\.example\.com$")),

@@ -201,9 +201,9 @@ impl<'a> Loader<'a> {
     ) -> Self {
         if !look_up {
             // Without lookup, the loader assumes that Twilio's credentials are present.
-            let given = || Some(Secret::new("AC"));
-            operator.twilio_sid = operator.twilio_sid.or_else(given);
-            operator.twilio_token = operator.twilio_token.or_else(given);
+            let placeholder = || Some(Secret::new("AC"));
+            operator.twilio_sid = operator.twilio_sid.or_else(placeholder);
+            operator.twilio_token = operator.twilio_token.or_else(placeholder);
         }
         Self {
             text,

@@ -285,7 +285,7 @@ impl Loader<'_> {
 
 /// Assigns each route the key of its groups. The key contains no index: a new route earlier in the file would change
 /// it.
-fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
+fn set_group_keys(routes: &mut [Route], mut counts: HashMap<String, usize>) {
     for index in 0..routes.len() {
         let Some(route) = routes.get(index) else {
             continue;
@@ -295,7 +295,7 @@ fn set_group_keys(routes: &mut [Route], mut taken: HashMap<String, usize>) {
             None => {
                 let parent = route.parent.and_then(|parent| routes.get(parent));
                 let parent = parent.map_or("", |parent| &parent.group_key);
-                unique(path_key(parent, &route.matcher), &mut taken)
+                unique(path_key(parent, &route.matcher), &mut counts)
             }
         };
         if let Some(route) = routes.get_mut(index) {
@@ -314,17 +314,17 @@ fn path_key(parent: &str, matcher: &Matcher) -> String {
 }
 
 /// Returns a unique key. The second of two equal keys gets the number 2.
-fn unique(key: String, taken: &mut HashMap<String, usize>) -> String {
+fn unique(key: String, counts: &mut HashMap<String, usize>) -> String {
     loop {
-        let count = taken.entry(key.clone()).or_default();
+        let count = counts.entry(key.clone()).or_default();
         *count += 1;
         if *count == 1 {
             return key;
         }
         let numbered = format!("{key}#{count}");
         // Another route may already have the numbered name.
-        if !taken.contains_key(&numbered) {
-            taken.insert(numbered.clone(), 1);
+        if !counts.contains_key(&numbered) {
+            counts.insert(numbered.clone(), 1);
             return numbered;
         }
     }

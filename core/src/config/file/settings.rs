@@ -199,20 +199,20 @@ impl Loader<'_> {
 
     /// Reads certificates of additional trusted authorities.
     pub fn authorities(&mut self, node: &Node, path: &Path) -> Option<Vec<u8>> {
-        let made = |pem| TlsFiles {
+        let to_tls_files = |pem| TlsFiles {
             authorities: Some(pem),
             identity: None,
         };
-        self.tls_file(node, path, made).authorities
+        self.tls_file(node, path, to_tls_files).authorities
     }
 
     /// Reads a client certificate and its key.
     pub fn client_certificate(&mut self, node: &Node, path: &Path) -> Option<Secret> {
-        let made = |pem: Vec<u8>| TlsFiles {
+        let to_tls_files = |pem: Vec<u8>| TlsFiles {
             authorities: None,
             identity: Some(Secret::new(String::from_utf8_lossy(&pem).into_owned())),
         };
-        self.tls_file(node, path, made).identity
+        self.tls_file(node, path, to_tls_files).identity
     }
 
     /// Returns the content of a PEM file if a TLS client can use it without other files.
@@ -220,9 +220,9 @@ impl Loader<'_> {
         &mut self,
         node: &Node,
         path: &Path,
-        made: impl FnOnce(Vec<u8>) -> TlsFiles,
+        to_tls_files: impl FnOnce(Vec<u8>) -> TlsFiles,
     ) -> TlsFiles {
-        let Some(files) = self.pem(node, path).map(made) else {
+        let Some(files) = self.pem(node, path).map(to_tls_files) else {
             return TlsFiles::default();
         };
         let Err(unusable) = transport::client_config(Some(&files)) else {

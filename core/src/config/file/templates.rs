@@ -32,8 +32,8 @@ impl Loader<'_> {
             self.known_keys(template, &path, &["text"]);
             match template.get("text") {
                 Some(text) => {
-                    let taken = self.template(text, path.key("text").as_str());
-                    let named = taken.map(|taken| (member.key.clone(), taken));
+                    let template = self.template(text, path.key("text").as_str());
+                    let named = template.map(|template| (member.key.clone(), template));
                     self.named_templates.extend(named);
                 }
                 None => self.report.error(

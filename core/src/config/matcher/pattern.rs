@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_fits_what_it_says() {
+    fn every_form_matches_as_written() {
         const ABSENT: Option<&str> = None;
         for (texts, fits, misfits) in [
             (
@@ -214,7 +214,7 @@ mod tests {
 
         /// Parsing a formatted pattern returns the same pattern.
         #[test]
-        fn what_is_shown_is_read_as_the_same(text in "[!~=a-c]{0,4}", value in "[!~=a-c]{0,3}") {
+        fn a_shown_pattern_parses_to_the_same_pattern(text in "[!~=a-c]{0,4}", value in "[!~=a-c]{0,3}") {
             let parsed = PatternText::parse(&text);
             prop_assume!(!parsed.is_regex || bounded_regex(parsed.rest).is_some());
             let one = patterns(&[&text]);

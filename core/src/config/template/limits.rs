@@ -117,8 +117,8 @@ fn check_time() -> Result<(), Error> {
         return Err(error(STARVED));
     }
     let processor = processor_time().zip(begun.processor);
-    let taken = processor.map_or(elapsed, |(now, before)| now.saturating_sub(before));
-    match taken < TIME_LIMIT {
+    let used = processor.map_or(elapsed, |(now, before)| now.saturating_sub(before));
+    match used < TIME_LIMIT {
         true => Ok(()),
         false => Err(error(TOO_LONG)),
     }

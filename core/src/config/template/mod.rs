@@ -136,9 +136,9 @@ impl Templates {
             return (None, findings);
         }
         let known = (name, shallow);
-        let taken = template(&known);
+        let added = template(&known);
         self.known.insert(source.into(), known);
-        (Some(taken), findings)
+        (Some(added), findings)
     }
 }
 
@@ -182,7 +182,7 @@ impl TemplateContext {
             ..Notification::plain(Json::Null)
         });
         let seen = [
-            ("text", given(&notification.text)),
+            ("text", to_value(&notification.text)),
             ("title", text(notification.title.as_deref())),
             ("level", text(level.map(Level::word))),
             ("status", text(notification.status.map(AlertStatus::word))),
@@ -255,7 +255,7 @@ pub const MEMBERS: &[NotificationMember] = &[
 pub const TOP: [&str; 2] = ["notification", "data"];
 
 /// Returns undefined for `null`, which would otherwise render as a word.
-fn given(json: &Json) -> Value {
+fn to_value(json: &Json) -> Value {
     match json {
         Json::Null => Value::UNDEFINED,
         json => value(json),

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_spends_what_it_took_and_idle_time_refills_a_fifth() {
+    async fn a_wait_spends_its_duration_and_idle_time_refills_a_fifth() {
         let pacing = Pacing::default();
         let quick = pacing.begin(trigger(1), TIMEOUT);
         tokio::time::advance(ms(502)).await;

@@ -97,7 +97,7 @@ impl Progress {
             });
             let event = Event::StoreFailed {
                 destination: destination.unwrap_or_default(),
-                what: &format!("its end was not noted: {error} {}", error.hint()),
+                message: &format!("its end was not noted: {error} {}", error.hint()),
             };
             services.sink.emit(&self.task.log, &event);
         };

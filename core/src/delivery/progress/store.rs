@@ -321,9 +321,9 @@ impl StoreEntry {
             .claimed_by_others(self.running.id(), names)
             .await
         {
-            Ok(taken) => found
+            Ok(claimed) => found
                 .into_iter()
-                .filter(|found| !taken.contains(&found.message))
+                .filter(|found| !claimed.contains(&found.message))
                 .collect(),
             Err(_) => Vec::new(),
         }

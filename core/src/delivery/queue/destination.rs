@@ -199,7 +199,7 @@ impl DestinationQueue {
             if next > now {
                 return AdmissionStep::Until(next);
             }
-            state.taken(rate, now);
+            state.count_sending(rate, now);
         }
         state.in_use += 1;
         AdmissionStep::Enter
@@ -276,7 +276,7 @@ impl QueueState {
         known.map_or(now, |(_, next)| *next)
     }
 
-    fn taken(&mut self, rate: Rate, now: Instant) {
+    fn count_sending(&mut self, rate: Rate, now: Instant) {
         self.next_by_rate
             .retain(|(known, next)| *known != rate && *next > now);
         self.next_by_rate.push((rate, now + rate.interval()));

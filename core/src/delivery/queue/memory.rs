@@ -28,9 +28,9 @@ impl<T, M> Registry<T, M> {
         if let Some(used) = self.used.get(key) {
             return Arc::clone(used);
         }
-        let made = Arc::new(make(self.memory.recall(key)));
-        self.used.insert(key.to_owned(), Arc::clone(&made));
-        made
+        let value = Arc::new(make(self.memory.recall(key)));
+        self.used.insert(key.to_owned(), Arc::clone(&value));
+        value
     }
 
     /// Removes an unused value.
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_ended_goes_first_and_then_what_ends_soonest() {
+    async fn eviction_takes_expired_entries_first_then_the_soonest_to_expire() {
         let mut memory = Memory::default();
         let start = Instant::now();
         let end = |n: usize| start + Duration::from_secs(n as u64);

@@ -175,7 +175,7 @@ async fn a_rate_limit_spaces_messages_and_says_how_long_each_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_past_the_deadline_or_for_a_pause_that_nobody_can_outlast() {
+async fn no_wait_lasts_beyond_the_deadline_or_into_an_endless_pause() {
     let queue = Queues::default().get(&destination("a", None));
     let limited = pause(60, PauseScope::Destination);
     enter(&queue).await.unwrap().pause(&limited);

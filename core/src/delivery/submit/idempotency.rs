@@ -32,7 +32,7 @@ struct RememberedRequests {
 pub enum Submission {
     New(Arc<Task>),
     /// The request is stored, and another process delivers it.
-    Left(Arc<Task>),
+    InOutbox(Arc<Task>),
     /// The current state of the key's first request.
     Replayed(Arc<Task>),
     /// An identical request in flight.
@@ -297,7 +297,7 @@ mod tests {
             Submission::New(task) => format!("{suppressed}{}", task.id),
             Submission::Replayed(task) => format!("replayed {}", task.id),
             Submission::Joined(task) => format!("joined {}", task.id),
-            Submission::Left(task) => format!("left {}", task.id),
+            Submission::InOutbox(task) => format!("left {}", task.id),
             Submission::Conflict => "conflict".to_owned(),
         }
     }
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_of_which_everything_failed_is_forgotten() {
+    async fn a_key_is_released_when_every_delivery_failed() {
         let door = Idempotency::default();
         let key = || identity("s", Some("k"), 1);
         end(&first(&door, key(), Duration::ZERO), failed());
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn within_the_dedup_window_what_was_delivered_is_suppressed_and_what_failed_is_not() {
+    async fn the_dedup_window_suppresses_delivered_but_not_failed_notifications() {
         let door = Idempotency::default();
         let same = || identity("s", None, 1);
         let task = first(&door, same(), HOUR);
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_while_a_request_is_made_and_of_two_alike_one_is_taken() {
+    async fn identical_requests_are_accepted_once_without_waiting() {
         let door = Idempotency::default();
         for key in [None, Some("k")] {
             let same = || identity("s", key, 1);
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_accepted_is_not_remembered() {
+    fn a_refused_request_leaves_no_key() {
         let door = Idempotency::default();
         let key = || identity("s", Some("k"), 1);
         assert!(door.submit(key(), HOUR, |_| Err(())).is_err());

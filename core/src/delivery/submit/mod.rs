@@ -86,7 +86,10 @@ impl Dispatcher {
             None => self.submit_observed(request).await,
         };
         if let (Some(observer), Some(task)) = (observer, task)
-            && !matches!(&submission, Ok(Submission::New(_) | Submission::Left(_)))
+            && !matches!(
+                &submission,
+                Ok(Submission::New(_) | Submission::InOutbox(_))
+            )
         {
             observer.not_accepted(&task);
         }

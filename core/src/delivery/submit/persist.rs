@@ -70,7 +70,7 @@ impl Dispatcher {
                 self.0.idempotency.forget(identity, &request.task);
                 let event = Event::StoreFailed {
                     destination: "the notification",
-                    what: &format!("nothing was sent: {error} {}", error.hint()),
+                    message: &format!("nothing was sent: {error} {}", error.hint()),
                 };
                 self.0.services.sink.emit(&request.task.log, &event);
                 request.refuse(&self.0.services.sink, Reason::Outbox);
@@ -102,7 +102,7 @@ impl Dispatcher {
                 // Only the outbox has its outcome: it answers a repeat.
                 idempotency.forget(identity, &task);
                 self.start(request.without_sends());
-                Ok(Submission::Left(task))
+                Ok(Submission::InOutbox(task))
             }
             Accepted::Known(known) => {
                 idempotency.forget(identity, &task);

@@ -89,7 +89,7 @@ impl<'a> Untried<'a> {
                     false => LogLevel::Info,
                 },
                 lines,
-                what: "deliveries were not tried; the answer has an entry for each",
+                noun: "deliveries were not tried; the answer has an entry for each",
             };
             self.services.sink.emit(&self.task.log, &left_out);
         }

@@ -5,7 +5,7 @@ use crate::model::notification::Level;
 use crate::model::plan::Parameters;
 
 #[tokio::test(start_paused = true)]
-async fn what_a_digest_that_fails_stands_for_has_failed() {
+async fn a_failed_digest_fails_its_members() {
     let refused = Answers(400, &[], "no".to_owned());
     let world = World::new([ok(), refused]);
     let tasks = world
@@ -18,7 +18,7 @@ async fn what_a_digest_that_fails_stands_for_has_failed() {
         assert_eq!((report.attempts, report.http_status), (1, Some(400)));
     }
     // A lost reply without a lookup is ambiguous too.
-    let world = World::new([taken("SM1"), LOST]);
+    let world = World::new([accepted_reply("SM1"), LOST]);
     let report = DeliveryPolicy {
         on_ambiguous: OnAmbiguous::Report,
         ..per_minute(1)
@@ -74,7 +74,7 @@ async fn a_panic_in_the_log_of_the_first_keeps_no_digest_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_log_says_what_became_of_each() {
+async fn the_log_has_the_outcome_of_each_delivery() {
     let world = World::new([ok(), ok()]);
     let tasks = world
         .requests(["a", "b", "c"].map(plain), per_minute(1))

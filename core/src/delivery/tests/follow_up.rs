@@ -16,7 +16,7 @@ fn message(id: &str) -> Does {
     Answers(200, &[], json!({ "id": id }).to_string())
 }
 
-fn gone() -> Does {
+fn not_found() -> Does {
     let body = json!({"code": 10008, "message": "Unknown Message"});
     Answers(404, &[], body.to_string())
 }
@@ -99,16 +99,16 @@ async fn a_resolved_that_is_accepted_with_its_firing_is_composed_when_its_turn_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_the_earlier_message_is_gone_a_new_one_is_sent_at_once() {
-    let world = World::new([message("1"), gone(), message("2")]);
+async fn a_missing_earlier_message_is_replaced_at_once() {
+    let world = World::new([message("1"), not_found(), message("2")]);
     let task = world.follow_ups([follow_up("a", "k", FIRING), follow_up("b", "k", RESOLVED)]);
     assert_eq!(task.await.last(), Some(&delivered("2")));
     assert_eq!(world.seen(), [(0.0, "POST"), (0.0, "PATCH"), (0.0, "POST")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_calls_a_new_message_gone_has_refused_it() {
-    let world = World::new([gone()]);
+async fn a_not_found_reply_to_a_new_message_is_a_refusal() {
+    let world = World::new([not_found()]);
     let task = world
         .submit(vec![follow_up("a", "k", FIRING)], policy())
         .await;

@@ -65,7 +65,7 @@ async fn of_many_deliveries_that_are_not_tried_the_first_have_lines_and_rows_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_silence_suppresses_is_bounded_in_the_log_too() {
+async fn silenced_deliveries_have_bounded_log_lines() {
     let world = World::new([]);
     let task = world
         .submit((0..150).map(|_| silenced()).collect(), for_many())
@@ -96,7 +96,7 @@ async fn deliveries_of_every_kind_take_a_place_among_those_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_deliveries_share_and_what_they_are_warned_of_is_held_against_the_bound() {
+async fn shared_texts_and_warnings_count_towards_the_byte_limit() {
     for change in [
         |request: &mut SubmitRequest| request.plan.shared_bytes = MAX_BYTES,
         |request: &mut SubmitRequest| request.warnings = vec!["w".repeat(MAX_BYTES)],

@@ -16,7 +16,7 @@ async fn a_lost_reply_is_looked_up_after_5_15_and_45_seconds_and_then_ambiguous(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_look_up_finds_is_delivered_with_its_sid() {
+async fn a_message_found_by_lookup_is_delivered_with_its_sid() {
     for lost in [
         LOST,
         Answers(500, &[], String::new()),
@@ -65,7 +65,7 @@ async fn a_look_up_that_would_come_after_the_deadline_is_made_just_before_it_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_report_nobody_is_asked() {
+async fn with_report_the_provider_is_not_asked() {
     let world = World::new([LOST]);
     let on_ambiguous = OnAmbiguous::Report;
     let report = world
@@ -79,13 +79,13 @@ async fn with_report_nobody_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_resend_what_is_not_found_is_sent_again() {
+async fn with_resend_a_missing_message_is_resent() {
     let asked = || vec![listed(&[]); 3];
     let resend = || DeliveryPolicy {
         on_ambiguous: OnAmbiguous::Resend,
         ..policy()
     };
-    let world = World::new([vec![LOST], asked(), vec![taken("SM2")]].concat());
+    let world = World::new([vec![LOST], asked(), vec![accepted_reply("SM2")]].concat());
     let report = world.sms(resend()).await;
     assert_eq!((report.outcome, report.attempts), (delivered("SM2"), 2));
     assert_eq!(world.seen().last(), Some(&(45.0, "POST")));
@@ -130,7 +130,7 @@ async fn no_message_at_the_provider_is_counted_for_two_deliveries() {
     assert_eq!(outcomes, ["ambiguous", "delivered"]);
     // The other's reply came, and named it.
     let world = World::new([
-        taken("SM1"),
+        accepted_reply("SM1"),
         LOST,
         listed(&["SM1"]),
         listed(&["SM1", "SM2"]),
@@ -141,7 +141,7 @@ async fn no_message_at_the_provider_is_counted_for_two_deliveries() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_may_be_anothers_is_not_claimed_before_the_others_reply() {
-    let slow = After(Duration::from_secs(10), Box::new(taken("SM1")));
+    let slow = After(Duration::from_secs(10), Box::new(accepted_reply("SM1")));
     let world = World::new([
         LOST,
         slow,

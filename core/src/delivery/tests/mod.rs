@@ -56,7 +56,7 @@ fn ok() -> Does {
     Answers(200, &[], String::new())
 }
 
-fn taken(sid: &str) -> Does {
+fn accepted_reply(sid: &str) -> Does {
     let body = json!({"sid": sid, "status": "queued", "error_code": null});
     Answers(201, &[], body.to_string())
 }
@@ -100,18 +100,21 @@ impl Script {
         let seen = self.seen.lock().unwrap();
         let rounded = |at: Instant| ((at - start).as_secs_f64() * 10.0).round() / 10.0;
         seen.iter()
-            .map(|(at, what)| (rounded(*at), *what))
+            .map(|(at, request_kind)| (rounded(*at), *request_kind))
             .collect()
     }
 
     fn next(&self, outbound: &Outbound) -> Does {
         let request = outbound.http().unwrap();
-        let what = match request.method.as_str() {
+        let request_kind = match request.method.as_str() {
             "GET" => "GET",
             "PATCH" => "PATCH",
             _ => "POST",
         };
-        self.seen.lock().unwrap().push((Instant::now(), what));
+        self.seen
+            .lock()
+            .unwrap()
+            .push((Instant::now(), request_kind));
         let body = String::from_utf8_lossy(&outbound.body()).into_owned();
         self.bodies.lock().unwrap().push(body);
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -343,7 +346,7 @@ impl World {
         };
         change(&mut request);
         match self.dispatcher.submit(request).await {
-            Ok(Submission::New(task) | Submission::Left(task)) => Some(task),
+            Ok(Submission::New(task) | Submission::InOutbox(task)) => Some(task),
             Err(SubmitError::NoCapacity(..) | SubmitError::NotPersisted(_)) => None,
             _ => panic!("not accepted"),
         }

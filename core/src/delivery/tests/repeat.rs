@@ -60,7 +60,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_the_same_is_told_again_after_the_interval() {
+async fn a_repeat_is_sent_after_the_interval() {
     let stories: &[&[Step]] = &[
         // The same, until an hour has passed since it was last sent.
         &[
@@ -154,7 +154,7 @@ async fn another_key_another_destination_and_no_key_are_no_repeats() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_delivered_is_told_again() {
+async fn an_undelivered_notification_is_sent_again() {
     let refused = Answers(400, &[], String::new());
     let world = World::new([refused, ok()]);
     for expected in ["failed", "delivered", "suppressed"] {
@@ -229,7 +229,7 @@ async fn whether_it_is_a_repeat_is_decided_when_its_turn_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_process_sees_what_was_told_in_the_outbox() {
+async fn another_process_reads_last_notifications_from_the_outbox() {
     let outbox = Arc::<Memory>::default();
     let firing = || notification("http", HTTP, said("critical firing"));
     let first = World::new([ok()]);
@@ -287,7 +287,7 @@ async fn an_outbox_that_fails_or_hangs_fails_no_delivery_and_memory_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_set_back_makes_nobody_wait_for_longer() {
+async fn a_clock_set_back_extends_no_interval() {
     let outbox = Arc::<Memory>::default();
     let firing = || notification("http", HTTP, said("critical firing"));
     let world = World::new([ok(), ok()]);

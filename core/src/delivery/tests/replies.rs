@@ -269,7 +269,7 @@ async fn attempts(
 ) -> Vec<Attempt> {
     let channel = configured(spec, example).unwrap();
     let edits = channel.capabilities().refers_to_earlier();
-    let taken = Answer {
+    let accepted_reply = Answer {
         status: 200,
         headers: Vec::new(),
         body: r#"{"id": "1"}"#.to_owned(),
@@ -279,7 +279,7 @@ async fn attempts(
         takes: Duration::ZERO,
     };
     let transport = Arc::new(Answers {
-        before: edits.then_some(taken).into_iter().collect(),
+        before: edits.then_some(accepted_reply).into_iter().collect(),
         answers: answers.to_vec(),
         channel: Arc::clone(&channel),
         attempts: Mutex::default(),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_the_deliverys_end_cuts_short_says_what_was_known_before() {
+async fn a_cut_short_attempt_reports_the_earlier_failure() {
     let hangs = After(Duration::from_secs(60), Box::new(ok()));
     let world = World::new([Answers(503, &[], String::new()), hangs]);
     let short = DeliveryPolicy {
@@ -61,7 +61,7 @@ async fn who_gets_no_connection_in_time_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_holds_for_what_was_waiting_for_its_retry() {
+async fn a_pause_applies_to_waiting_retries() {
     let failing = Answers(503, &[], String::new());
     let limited = Answers(429, &[("retry-after", "60")], String::new());
     let world = World::new([failing, ok(), limited, ok(), ok()]);
@@ -228,10 +228,10 @@ async fn a_resend_waits_for_its_backoff_however_early_the_provider_was_asked() {
         ..policy()
     };
     let asked = [listed(&[]), listed(&[]), listed(&[])];
-    let world = World::new([vec![LOST], asked.to_vec(), vec![taken("SM1")]].concat());
+    let world = World::new([vec![LOST], asked.to_vec(), vec![accepted_reply("SM1")]].concat());
     world.sms(resend).await;
     let mut posts = world.seen();
-    posts.retain(|(_, what)| *what == "POST");
+    posts.retain(|(_, method)| *method == "POST");
     assert!(posts[1].0 >= 80.0, "{posts:?}");
 }
 

@@ -106,7 +106,11 @@ async fn one_waits(sender: &str, outbox: &Arc<Memory>, per: Duration) -> (World,
         rate_limit: Some(Rate { messages: 1, per }),
         ..policy()
     };
-    let world = World::new([if sender == "sms" { taken("SM1") } else { ok() }]);
+    let world = World::new([if sender == "sms" {
+        accepted_reply("SM1")
+    } else {
+        ok()
+    }]);
     let some = || match sender {
         "sms" => delivery("sms", SMS),
         _ => plain("x"),
@@ -118,7 +122,7 @@ async fn one_waits(sender: &str, outbox: &Arc<Memory>, per: Duration) -> (World,
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
+async fn a_delayed_first_attempt_checks_its_lease() {
     for sender in ["http", "sms"] {
         let outbox = Arc::<Memory>::default();
         let (world, second) = one_waits(sender, &outbox, Duration::from_secs(10)).await;
@@ -132,7 +136,7 @@ async fn a_first_attempt_that_had_to_wait_asks_whose_the_delivery_is_by_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_gives_up_what_it_has_begins_no_attempt() {
+async fn a_process_that_releases_its_requests_begins_no_attempt() {
     for sender in ["http", "sms"] {
         let outbox = Arc::<Memory>::default();
         let (world, second) = one_waits(sender, &outbox, Duration::from_millis(500)).await;

@@ -47,7 +47,7 @@ impl World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_over_the_limit_of_a_minute_is_told_of_by_one_digest_at_its_end() {
+async fn excess_notifications_of_a_minute_become_one_digest_at_its_end() {
     let world = World::new([ok(), ok(), ok()]);
     let texts = [
         "[CRITICAL] a",
@@ -190,7 +190,7 @@ async fn each_receiver_destination_and_limit_has_a_count_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_resolved_is_held_but_where_it_closes_an_alert() {
+async fn resolved_notifications_are_held_unless_they_close_an_alert() {
     let success = || Answers(202, &[], json!({"status": "success"}).to_string());
     let world = World::new((0..3).map(|_| success()));
     let storm = [
@@ -221,7 +221,7 @@ async fn what_is_resolved_is_held_but_where_it_closes_an_alert() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repeat_is_not_counted_and_what_was_told_of_by_a_digest_is_news() {
+async fn repeats_do_not_count_and_digested_notifications_are_no_repeats() {
     let calm = DeliveryPolicy {
         repeat_interval: Some(Duration::from_secs(3600)),
         ..per_minute(2)
@@ -244,7 +244,7 @@ async fn a_repeat_is_not_counted_and_what_was_told_of_by_a_digest_is_news() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_digest_has_said_of_a_key_ends_its_interval() {
+async fn a_digest_ends_the_interval_of_its_keys() {
     let calm = DeliveryPolicy {
         repeat_interval: Some(Duration::from_secs(3600)),
         ..per_minute(1)
@@ -327,7 +327,7 @@ async fn a_batchs_digest_is_never_held_and_counts_in_its_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_nobody_closes_is_closed_when_it_is_dropped() {
+async fn a_dropped_batch_is_closed() {
     let world = World::new((0..2).map(|_| ok()));
     let batch = world.dispatcher.batch();
     let mut tasks = Vec::new();
@@ -358,8 +358,8 @@ async fn rows_that_wait_for_the_room_of_those_that_are_held_get_it() {
                 loop {
                     let row = plain(&format!("{name} {n}"));
                     let with = |row: &mut SubmitRequest| row.batch = Some(Arc::clone(&batch));
-                    let taken = world.try_submit(vec![row], per_batch(2), with).await;
-                    if let Some(task) = taken {
+                    let submitted = world.try_submit(vec![row], per_batch(2), with).await;
+                    if let Some(task) = submitted {
                         tasks.push(task);
                         break;
                     }
@@ -396,7 +396,7 @@ async fn rows_that_wait_for_the_room_of_those_that_are_held_get_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_minute_that_leaves_no_room_is_told_of_before_its_end_and_lets_no_more_pass() {
+async fn a_full_minute_sends_its_digest_early_and_admits_no_more() {
     let world = World::new((0..3).map(|_| ok()));
     let tasks = world
         .requests((0..100).map(|n| plain(&n.to_string())), per_minute(1))
@@ -420,7 +420,7 @@ async fn a_minute_that_leaves_no_room_is_told_of_before_its_end_and_lets_no_more
 }
 
 #[tokio::test(start_paused = true)]
-async fn minutes_are_bounded_and_what_the_oldest_holds_is_told_at_once() {
+async fn minutes_are_bounded_and_the_oldest_is_flushed_at_once() {
     let world = World::new([ok(), ok()]);
     let tasks = world
         .requests(["a", "b", "c"].map(plain), per_minute(1))

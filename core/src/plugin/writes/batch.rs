@@ -188,12 +188,12 @@ impl Acceptor {
 
     async fn accept(&self, request: Request, bytes: usize) -> RowAdmission {
         let mut warnings = Vec::new();
-        let became = self.accept_or_wait(&request, &mut warnings).await;
+        let outcome = self.accept_or_wait(&request, &mut warnings).await;
         RowAdmission {
             key: request.notification.dedup_key.clone(),
             bytes,
             warnings,
-            became,
+            outcome,
         }
     }
 
@@ -204,7 +204,7 @@ impl Acceptor {
             match self.wait_for_alerts().await {
                 Ok(true) => {}
                 Ok(false) => continue,
-                Err(lost) => return RowOutcome::Lost(lost),
+                Err(lost) => return RowOutcome::Refused(lost),
             }
             let capacity = self.capacity(need).await;
             let acceptance = match self.row_acceptance(request, capacity, warnings) {
@@ -214,11 +214,11 @@ impl Acceptor {
             let context = &self.context;
             match self.stored(context.dispatcher.submit(acceptance)).await {
                 Ok(Submission::New(task)) => return RowOutcome::Task(task),
-                Ok(Submission::Left(_)) => {
+                Ok(Submission::InOutbox(_)) => {
                     if let Some(open) = &self.open {
                         open.claim_soon();
                     }
-                    return RowOutcome::Left;
+                    return RowOutcome::InOutbox;
                 }
                 Ok(_) => return RowOutcome::Known,
                 Err(SubmitError::NoCapacity(_, needed)) => {
@@ -228,7 +228,7 @@ impl Acceptor {
                 Err(SubmitError::NotPersisted(why))
                     if is_final(&why) || Instant::now() >= context.deadline() =>
                 {
-                    return RowOutcome::Lost(not_kept(&why));
+                    return RowOutcome::Refused(not_kept(&why));
                 }
                 Err(SubmitError::NotPersisted(why)) => self.log_why_rows_wait(&why),
             }
@@ -254,8 +254,8 @@ impl Acceptor {
         };
         let acceptance = acceptance(request, submit_context, self.alerts.as_ref());
         let mut acceptance = acceptance.map_err(|refusal| match refusal {
-            Refusal::NoDestination { .. } => RowOutcome::Nobody,
-            refusal => RowOutcome::Lost(refusal.error(request)),
+            Refusal::NoDestination { .. } => RowOutcome::Unrouted,
+            refusal => RowOutcome::Refused(refusal.error(request)),
         })?;
         acceptance.capacity = capacity;
         acceptance.batch = Some(Arc::clone(&self.digests));

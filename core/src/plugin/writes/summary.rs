@@ -19,20 +19,20 @@ pub struct RowAdmission {
     /// The size of the row.
     pub bytes: usize,
     pub warnings: Vec<String>,
-    pub became: RowOutcome,
+    pub outcome: RowOutcome,
 }
 
 /// The result of accepting a row.
 pub enum RowOutcome {
     Task(Arc<Task>),
     /// The outbox has the row. A worker delivers it, or this process does when it has capacity.
-    Left,
+    InOutbox,
     /// The request is already in progress: the engine has passed the row twice.
     Known,
     /// The row names no receiver, no route matches, and there is no default receiver.
-    Nobody,
+    Unrouted,
     /// The row was not accepted, for this reason.
-    Lost(Problem),
+    Refused(Problem),
 }
 
 /// The maximum number of different warnings in one batch.
@@ -126,18 +126,18 @@ impl Summary {
     /// Counts a row. Returns its task if the request is new.
     pub fn note(&mut self, admission: RowAdmission) -> Option<Arc<Task>> {
         self.warn(&admission.warnings);
-        match admission.became {
+        match admission.outcome {
             RowOutcome::Task(task) => {
                 self.notifications += 1;
                 return Some(task);
             }
-            RowOutcome::Left => {
+            RowOutcome::InOutbox => {
                 self.notifications += 1;
                 self.left += 1;
             }
             RowOutcome::Known => self.known += 1,
-            RowOutcome::Nobody => self.nobody += 1,
-            RowOutcome::Lost(error) => self.lost(error, 1),
+            RowOutcome::Unrouted => self.nobody += 1,
+            RowOutcome::Refused(error) => self.lost(error, 1),
         }
         None
     }
@@ -201,7 +201,7 @@ impl Summary {
                 &Event::LeftOut {
                     level: LogLevel::Error,
                     lines: left_out,
-                    what: &format!("lines of deliveries of {table}"),
+                    noun: &format!("lines of deliveries of {table}"),
                 },
             );
         }

@@ -83,7 +83,7 @@ fn settings(nodes: &[Node]) -> Settings {
 
 fn read(text: &str) -> Settings {
     let (path, none) = (Path::new("/n.toml"), BTreeMap::new());
-    let made = from_file(
+    let loaded = from_file(
         text.as_bytes(),
         path,
         &none,
@@ -91,7 +91,8 @@ fn read(text: &str) -> Settings {
         &Named::new(),
         true,
     );
-    made.settings
+    loaded
+        .settings
         .unwrap_or_else(|error| panic!("{error:?}\n{text}"))
 }
 
@@ -149,7 +150,7 @@ proptest! {
     /// A value that matches a top-level route reaches its receivers or those of a descendant. Other values reach the
     /// default receivers. Nothing reaches a receiver twice.
     #[test]
-    fn nobody_falls_through_the_tree(nodes in nodes()) {
+    fn every_notification_reaches_a_receiver(nodes in nodes()) {
         let settings = settings(&nodes);
         let config = &settings.config;
         for value in 0..4 {

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_without_room_refuses_what_is_new_and_notes_what_has_ended() {
+    async fn a_full_file_refuses_requests_but_stores_outcomes() {
         let directory = tempfile::tempdir().unwrap();
         let outbox = SqliteStore::open(&directory.path().join("outbox.db")).unwrap();
         for n in 0..10 {

@@ -278,14 +278,14 @@ pub fn claimed_by_others(
            SELECT 1 FROM deliveries JOIN requests ON id = request
            WHERE message = ? AND NOT (task = ? AND delivery_index = ?))",
     )?;
-    let mut taken = Vec::new();
+    let mut claimed = Vec::new();
     for message in messages {
         let row = params![message.0, delivery.task, delivery.index];
         if select.query_row(row, |row| row.get(0))? {
-            taken.push(message.clone());
+            claimed.push(message.clone());
         }
     }
-    Ok(taken)
+    Ok(claimed)
 }
 
 pub fn depth(tx: &Transaction<'_>) -> Result<usize> {

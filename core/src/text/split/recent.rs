@@ -125,11 +125,11 @@ mod tests {
     }
 
     /// Returns the number of calls of `make`.
-    fn made(asked: &[(&str, usize)]) -> usize {
-        let made = Cell::new(0);
+    fn split_count(asked: &[(&str, usize)]) -> usize {
+        let split_count = Cell::new(0);
         for (text, first) in asked {
             let make = || {
-                made.set(made.get() + 1);
+                split_count.set(split_count.get() + 1);
                 Split {
                     parts: vec![format!("{text} {first}")],
                     missing: 0,
@@ -138,25 +138,25 @@ mod tests {
             let split = recent_or(text, options(*first), make);
             assert_eq!(split.parts, [format!("{text} {first}")]);
         }
-        made.get()
+        split_count.get()
     }
 
     #[test]
     fn a_text_is_split_once_for_each_set_of_options() {
         let asked = [("a", 1), ("b", 1), ("a", 2), ("a", 1), ("b", 1), ("a", 2)];
-        assert_eq!(with_recent_splits(|| made(&asked)), 3);
+        assert_eq!(with_recent_splits(|| split_count(&asked)), 3);
     }
 
     #[test]
     fn nothing_is_known_outside_or_afterwards() {
         let twice = [("a", 1), ("a", 1)];
-        assert_eq!(made(&twice), 2);
+        assert_eq!(split_count(&twice), 2);
         with_recent_splits(|| {
-            assert_eq!(made(&twice), 1);
-            assert_eq!(with_recent_splits(|| made(&twice)), 1);
-            assert_eq!(made(&twice), 0);
+            assert_eq!(split_count(&twice), 1);
+            assert_eq!(with_recent_splits(|| split_count(&twice)), 1);
+            assert_eq!(split_count(&twice), 0);
         });
-        assert_eq!(made(&twice), 2);
+        assert_eq!(split_count(&twice), 2);
     }
 
     #[test]
@@ -164,9 +164,12 @@ mod tests {
         let many: Vec<_> = (0..=MAX_ENTRIES).map(|first| ("a", first)).collect();
         let long = "x".repeat(MAX_BYTES / 3);
         with_recent_splits(|| {
-            assert_eq!(made(&many), MAX_ENTRIES + 1);
-            assert_eq!(made(&[("a", 1), ("a", 0)]), 1);
-            assert_eq!(made(&[(&long, 1), (&long, 2), (&long, 2), (&long, 1)]), 3);
+            assert_eq!(split_count(&many), MAX_ENTRIES + 1);
+            assert_eq!(split_count(&[("a", 1), ("a", 0)]), 1);
+            assert_eq!(
+                split_count(&[(&long, 1), (&long, 2), (&long, 2), (&long, 1)]),
+                3
+            );
         });
     }
 }

@@ -43,7 +43,7 @@ fn parts_end_at_a_line_end_else_at_a_space() {
 }
 
 #[test]
-fn ten_parts_lose_nothing_and_more_say_what_is_missing() {
+fn ten_parts_lose_nothing_and_more_count_missing_characters() {
     let ten = "x".repeat(9 * 13 + 12);
     let whole = split(&ten, Limit::new(20, Unit::Utf16), Markup::NONE);
     assert_eq!(whole.missing, 0);
@@ -89,7 +89,7 @@ fn a_first_part_with_a_limit_of_its_own_leaves_the_rest_to_the_others() {
 }
 
 #[test]
-fn what_is_cut_ends_with_its_mark_and_keeps_the_limit() {
+fn a_cut_text_ends_with_an_ellipsis_within_the_limit() {
     for (text, limit, unit, ending, cut_to) in [
         ("abcdef", 6, Unit::Utf16, "…", "abcdef"),
         ("abcdefg", 6, Unit::Utf16, "…", "abcde…"),
@@ -176,7 +176,7 @@ fn a_link_is_kept_whole_unless_it_alone_is_longer_than_a_part() {
 }
 
 #[test]
-fn what_is_cut_leaves_no_markup_open() {
+fn a_cut_text_closes_its_markup() {
     for (text, length, short) in [
         ("a ```code and more``` b", 14, "a ```code\n```…"),
         ("see <https://a.example|this>", 27, "see…"),

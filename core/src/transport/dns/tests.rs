@@ -126,7 +126,7 @@ async fn the_last_answer_is_used_for_a_day_where_the_name_server_is_silent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_answer_is_not_used_where_the_name_is_gone() {
+async fn a_nonexistent_name_is_not_served_from_the_cache() {
     let (dns, _) = dns();
     assert!(dns.resolve("leaving", LOOKUP_TIMEOUT).await.is_ok());
     tokio::time::advance(KEEP_ANSWER).await;
@@ -148,7 +148,7 @@ async fn a_thousand_names_that_work_are_resolved_without_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_nobody_waits_for_any_more_takes_no_place() {
+async fn an_abandoned_name_takes_no_slot() {
     let (dns, asked) = dns();
     resolve_all(&dns, &names("slow", 1000)).await;
     let before = asked.load(Ordering::Relaxed);
@@ -159,7 +159,7 @@ async fn a_name_that_nobody_waits_for_any_more_takes_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn names_of_which_a_request_brings_many_leave_places_for_others() {
+async fn many_names_of_one_request_leave_slots_for_others() {
     let (dns, _) = dns();
     let names = names("dead", 1000);
     let dead = async {

@@ -84,7 +84,7 @@ async fn an_untidy_head_is_a_reply() {
 }
 
 #[tokio::test]
-async fn what_is_no_reply_has_been_answered_all_the_same() {
+async fn an_invalid_reply_head_counts_as_a_reply() {
     let many: Vec<_> = (0..10_000).map(|n| format!("X-{n}: {n}")).collect();
     for reply in [
         head(&many.join("\r\n")),

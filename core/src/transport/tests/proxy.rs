@@ -17,7 +17,7 @@ async fn behind_a_proxy(names: &[(&str, &[&[&str]])]) -> (World, Server) {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_asked() {
+async fn denied_addresses_are_refused_before_the_proxy_is_asked() {
     let (world, proxy) = behind_a_proxy(&[]).await;
     for (url, sentence) in [
         ("http://169.254.169.254/latest", METADATA),
@@ -37,7 +37,7 @@ async fn behind_a_proxy_what_is_always_denied_is_denied_before_the_proxy_is_aske
 }
 
 #[tokio::test]
-async fn behind_a_proxy_names_are_the_proxys_unless_they_lead_here_to_what_is_denied() {
+async fn a_proxy_resolves_names_unless_they_resolve_here_to_denied_addresses() {
     let (world, proxy) = behind_a_proxy(&[
         ("metadata.example", &[&["169.254.169.254"]]),
         ("mapped.example", &[&["::ffff:169.254.169.254"]]),
@@ -140,7 +140,7 @@ async fn a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_proxy_is_said_of_the_proxy() {
+async fn proxy_failures_name_the_proxy() {
     let refusing = Server::start("407 Proxy Authentication Required").await;
     let gone = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = gone.local_addr().unwrap().port();

@@ -34,7 +34,7 @@ pub async fn a_key_is_known_to_every_process(fixture: &dyn StoreFixture) {
     );
 }
 
-pub async fn of_two_processes_one_takes_a_key(fixture: &dyn StoreFixture) {
+pub async fn one_of_two_processes_gets_a_key(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     for n in 0..20 {
         let key = format!("k{n}");
@@ -49,7 +49,7 @@ pub async fn of_two_processes_one_takes_a_key(fixture: &dyn StoreFixture) {
     }
 }
 
-pub async fn a_key_of_which_everything_failed_is_forgotten(fixture: &dyn StoreFixture) {
+pub async fn a_key_is_released_when_every_delivery_failed(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     accept(&*outbox, keyed("a", "k", 1)).await;
     outbox

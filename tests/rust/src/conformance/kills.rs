@@ -65,9 +65,7 @@ pub const STEPS: &[Step] = &[
     step("released", Left::Row),
 ];
 
-pub async fn a_process_that_is_killed_after_a_step_leaves_what_it_has_stored(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn a_process_killed_after_a_step_leaves_its_stored_state(fixture: &dyn StoreFixture) {
     for (at, step) in STEPS.iter().enumerate() {
         let kill = Kill {
             task: step.name.to_owned(),
@@ -84,9 +82,7 @@ pub async fn a_process_that_is_killed_after_a_step_leaves_what_it_has_stored(
     }
 }
 
-pub async fn a_process_that_is_killed_during_a_step_leaves_it_done_or_not_done(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn a_process_killed_during_a_step_leaves_it_done_or_undone(fixture: &dyn StoreFixture) {
     for micros in [0, 1000] {
         for (at, steps) in STEPS.windows(2).enumerate() {
             let task = format!("{} within {micros} microseconds", steps[1].name);

@@ -9,9 +9,7 @@ use notifier_core::store::{LastNotification, MAX_LAST_NOTIFICATIONS};
 use super::StoreFixture;
 use crate::fixtures::time;
 
-pub async fn what_a_destination_was_told_last_is_known_to_every_process(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn last_notifications_are_visible_to_every_process(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     let levels = Level::ALL.into_iter().map(Some).chain([None]);
     let statuses = || AlertStatus::ALL.into_iter().map(Some).chain([None]);

@@ -31,7 +31,7 @@ pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_h
     assert!(other.has_older(&id("d", 0)).await.unwrap());
 }
 
-pub async fn what_is_claimed_keeps_its_order(fixture: &dyn StoreFixture) {
+pub async fn claimed_requests_keep_their_order(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     for (outbox, task) in [(&one, "a"), (&other, "b"), (&one, "c")] {
         accept(&**outbox, in_order(task, 1)).await;
@@ -58,9 +58,7 @@ pub async fn what_is_claimed_keeps_its_order(fixture: &dyn StoreFixture) {
     assert!(!next.has_older(&id("c", 0)).await.unwrap());
 }
 
-pub async fn a_delivery_that_is_behind_nothing_any_more_lets_those_that_come_later_line_up(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn an_unblocked_delivery_still_precedes_later_ones(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, in_order("a", 1)).await;
     assert_eq!(accept(&*other, in_order("b", 1)).await, [0]);
@@ -126,7 +124,7 @@ pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(
     assert_eq!(all().await, [false; 5]);
 }
 
-pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(fixture: &dyn StoreFixture) {
+pub async fn a_delivery_waits_for_an_outcome_that_is_being_stored(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     for n in 0..20 {
         accept(&*outbox, in_order(&format!("t{n}"), 1)).await;
@@ -138,7 +136,7 @@ pub async fn an_end_that_is_on_its_way_to_the_store_is_waited_for(fixture: &dyn 
     }
 }
 
-pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(fixture: &dyn StoreFixture) {
+pub async fn a_delivery_waits_for_one_that_another_process_took_over(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     for task in ["a", "b"] {
         assert_eq!(accept(&*one, in_order(task, 1)).await, [0; 0]);
@@ -164,9 +162,7 @@ pub async fn a_delivery_waits_for_one_that_was_taken_from_its_process(fixture: &
 }
 
 /// Three processes accept, one of them gives back what it has, and the others go on with it.
-pub async fn deliveries_of_a_key_leave_in_their_order_whichever_process_has_them(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn deliveries_of_a_key_keep_their_order_across_processes(fixture: &dyn StoreFixture) {
     const COUNT: usize = 45;
     let processes: [Process; 3] = std::array::from_fn(|_| Process::new(fixture.open()));
     let left = Arc::new(Mutex::new(Vec::new()));

@@ -10,7 +10,7 @@ use crate::fixtures::{
     assert_same, delivered, ended_at_once, id, keyed, new_delivery, request, time,
 };
 
-pub async fn what_has_ended_is_not_there_any_more(fixture: &dyn StoreFixture) {
+pub async fn an_ended_request_is_removed(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     accept(&*outbox, request("a")).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
@@ -51,7 +51,7 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(
     assert!(claim(&*one).await.is_empty());
 }
 
-pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(fixture: &dyn StoreFixture) {
+pub async fn progress_of_a_delivery_survives_its_process(fixture: &dyn StoreFixture) {
     let at = time(1_700_000_000_123);
     for (n, steps) in ["", "p", "a", "an", "ap", "apa"].iter().enumerate() {
         let (first, task) = (fixture.open(), format!("t{n}"));
@@ -90,7 +90,7 @@ pub async fn what_was_noted_of_a_delivery_is_there_after_its_process(fixture: &d
     }
 }
 
-pub async fn what_has_ended_of_a_request_is_not_done_again(fixture: &dyn StoreFixture) {
+pub async fn ended_deliveries_of_a_request_are_not_repeated(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     let mut given = request("a");
     given.deliveries = vec![
@@ -120,9 +120,7 @@ pub async fn what_has_ended_of_a_request_is_not_done_again(fixture: &dyn StoreFi
     assert_eq!(outcomes, ["pending", "failed", "delivered", "pending"]);
 }
 
-pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(
-    fixture: &dyn StoreFixture,
-) {
+pub async fn requests_are_claimed_in_order_up_to_the_limit(fixture: &dyn StoreFixture) {
     let first = fixture.open();
     for n in 0..5 {
         accept(&*first, request(&format!("t{n}"))).await;
@@ -142,7 +140,7 @@ pub async fn requests_are_taken_over_in_their_order_and_not_more_than_asked_for(
     );
 }
 
-pub async fn requests_of_another_configuration_file_are_left(fixture: &dyn StoreFixture) {
+pub async fn requests_of_another_configuration_file_are_not_claimed(fixture: &dyn StoreFixture) {
     accept(&*fixture.open(), request("a")).await;
     fixture.lapse();
     let next = fixture.open();
@@ -151,7 +149,7 @@ pub async fn requests_of_another_configuration_file_are_left(fixture: &dyn Store
     assert_eq!(claim(&*next).await.len(), 1);
 }
 
-pub async fn what_nobody_waits_for_is_not_taken(fixture: &dyn StoreFixture) {
+pub async fn an_abandoned_request_is_not_stored(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     for n in 0..20 {
         drop(outbox.accept(keyed(&format!("t{n}"), "k", n)));
@@ -186,7 +184,7 @@ pub async fn a_providers_message_belongs_to_one_delivery(fixture: &dyn StoreFixt
     assert_eq!(taken(id("a", 0)).await.unwrap(), []);
 }
 
-pub async fn an_owner_may_note_nothing_of_what_is_anothers(fixture: &dyn StoreFixture) {
+pub async fn an_owner_cannot_write_to_a_request_of_another(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, request("a")).await;
     fixture.lapse();
@@ -216,7 +214,7 @@ pub async fn an_owner_may_note_nothing_of_what_is_anothers(fixture: &dyn StoreFi
     );
 }
 
-pub async fn a_request_of_many_deliveries_is_kept_whole(fixture: &dyn StoreFixture) {
+pub async fn a_request_of_many_deliveries_is_stored_whole(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     let mut given = request("a");
     given.deliveries = (0..1000).map(new_delivery).collect();
@@ -226,7 +224,7 @@ pub async fn a_request_of_many_deliveries_is_kept_whole(fixture: &dyn StoreFixtu
     assert_same(&taken, &given);
 }
 
-pub async fn many_requests_at_once_are_all_kept(fixture: &dyn StoreFixture) {
+pub async fn many_concurrent_requests_are_all_stored(fixture: &dyn StoreFixture) {
     let outbox = fixture.open();
     let asked = (0..500).map(|n| outbox.accept(request(&format!("t{n}"))));
     for accepted in futures_util::future::join_all(asked).await {
@@ -247,7 +245,7 @@ pub async fn many_requests_at_once_are_all_kept(fixture: &dyn StoreFixture) {
     assert_eq!(outbox.depth().await.unwrap(), 0);
 }
 
-pub async fn what_is_left_belongs_to_whoever_comes_first(fixture: &dyn StoreFixture) {
+pub async fn an_enqueued_request_goes_to_the_first_claimant(fixture: &dyn StoreFixture) {
     let (server, one, other) = (fixture.open(), fixture.open(), fixture.open());
     for task in ["a", "b"] {
         let left = server.enqueue(keyed(task, task, 1)).await.unwrap();
@@ -271,7 +269,7 @@ pub async fn what_is_left_belongs_to_whoever_comes_first(fixture: &dyn StoreFixt
     assert!(one.claim("notifier.toml", 9).await.unwrap().is_empty());
 }
 
-pub async fn what_is_left_and_unheard_of_is_not_taken(fixture: &dyn StoreFixture) {
+pub async fn an_abandoned_enqueue_is_not_claimed(fixture: &dyn StoreFixture) {
     let server = fixture.open();
     drop(server.enqueue(keyed("a", "k", 1)));
     let accepted = server.enqueue(keyed("b", "k", 2)).await.unwrap();
@@ -281,7 +279,7 @@ pub async fn what_is_left_and_unheard_of_is_not_taken(fixture: &dyn StoreFixture
     assert_eq!(taken[0].task, "b");
 }
 
-pub async fn what_is_released_is_anothers_at_once(fixture: &dyn StoreFixture) {
+pub async fn a_released_request_can_be_claimed_at_once(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     for task in ["a", "b"] {
         one.accept(request(task)).await.unwrap();
@@ -296,7 +294,7 @@ pub async fn what_is_released_is_anothers_at_once(fixture: &dyn StoreFixture) {
     );
 }
 
-pub async fn what_runs_in_this_process_is_not_claimed_again(fixture: &dyn StoreFixture) {
+pub async fn a_running_request_is_not_claimed_again(fixture: &dyn StoreFixture) {
     let (one, other) = (fixture.open(), fixture.open());
     accept(&*one, request("a")).await;
     let runs = one.running().start(id("a", 0)).unwrap();

@@ -112,7 +112,7 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::LeaseLost { .. } => "lease_lost",
         Event::StoreFailed { .. } => "store_failed",
         Event::ReceiverRemoved { .. } => "receiver_removed",
-        Event::ConfigTakenUp { .. } => "config_taken_up",
+        Event::ConfigReloaded { .. } => "config_reloaded",
         Event::ConfigBroken(_) => "config_broken",
         Event::Warning(_) => "warning",
         Event::ScheduledCallSkipped(_) => "scheduled_call_skipped",
@@ -172,7 +172,7 @@ fn deliveries<'a>(
         },
         Event::DestinationWarning {
             destination: DESTINATION,
-            what: "the chat has another id",
+            message: "the chat has another id",
         },
         Event::LookUp {
             destination: DESTINATION,
@@ -190,7 +190,7 @@ fn deliveries<'a>(
         Event::LeftOut {
             level: LogLevel::Error,
             lines: 7,
-            what: "deliveries failed",
+            noun: "deliveries failed",
         },
         Event::Digest {
             destination: DESTINATION,
@@ -206,7 +206,7 @@ fn deliveries<'a>(
         },
         Event::StoreFailed {
             destination: DESTINATION,
-            what: "its end could not be stored",
+            message: "its end could not be stored",
         },
     ]);
     events
@@ -219,7 +219,7 @@ fn requests(problem: &Problem) -> Vec<Event<'_>> {
             group: "databases:{region=\"eu\"}",
             alerts: 2,
         },
-        Event::ConfigTakenUp {
+        Event::ConfigReloaded {
             receivers: 1,
             routes: 2,
         },

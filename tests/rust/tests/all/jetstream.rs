@@ -109,7 +109,7 @@ async fn order_holds_between_machines_that_keep_the_configuration_file_in_differ
 
 /// A server that does not permit a publication sends no reply to it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_permission_that_is_missing_is_told_before_anything_is_stored() {
+async fn a_missing_permission_is_reported_before_anything_is_stored() {
     for subject in [
         "$JS.ACK.>",
         "$KV.notifier_attempts.>",

@@ -205,7 +205,7 @@ async fn of_two_processes_that_were_handed_a_request_one_begins_the_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_stream_refuses_what_is_new_and_leaves_no_key() {
+async fn a_full_stream_refuses_requests_and_leaves_no_key() {
     for stream in [StreamName::Work, StreamName::IdempotencyKeys] {
         let model = Model::default();
         let store = model.open();
@@ -253,7 +253,7 @@ async fn an_end_waits_for_room_where_it_must_be_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_in_flight_when_streams_are_replaced_goes_on_without_them() {
+async fn deliveries_in_flight_survive_replaced_streams() {
     let model = Model::default();
     let store = model.open();
     store.accept(request("a")).await.unwrap();

@@ -388,7 +388,7 @@ fn echo(places: &[&str]) -> String {
 }
 
 #[test]
-fn no_error_quotes_what_it_is_about() {
+fn no_error_quotes_its_input() {
     let s = secret;
     let headers = BTreeMap::from([("idempotency-key".to_owned(), s("caller"))]);
     let bodies = [

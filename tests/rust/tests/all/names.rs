@@ -11,7 +11,7 @@ fn http(url: String) -> Value {
 }
 
 #[test]
-fn a_name_that_does_not_exist_or_whose_server_is_silent_is_dns_and_retried() {
+fn a_missing_name_or_silent_name_server_is_dns_and_retried() {
     let world = World::default();
     let port = world.port();
     let arguments = [

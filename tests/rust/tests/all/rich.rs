@@ -306,7 +306,7 @@ fn send(world: &World, channels: &[&ChannelSpec], request: &Value) -> Value {
 }
 
 #[test]
-fn every_provider_has_a_stand_in_which_takes_a_plain_text() {
+fn every_stand_in_accepts_a_plain_text() {
     let world = World::default();
     for spec in over_http() {
         let answer = send(&world, &[spec], &json!({"notification_text": "hi"}));
@@ -330,7 +330,7 @@ proptest! {
 
     /// The stand-ins know the providers' limits, and refuse what those refuse.
     #[test]
-    fn providers_take_every_rich_notification_and_nobody_is_called_by_its_fields(request in rich_requests()) {
+    fn providers_accept_every_rich_notification_and_fields_mention_no_one(request in rich_requests()) {
         thread_local!(static WORLD: World = World::default());
         WORLD.with(|world| {
             let answer = send(world, &over_http(), &request);

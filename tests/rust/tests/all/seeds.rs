@@ -9,7 +9,7 @@ use std::path::Path;
 use properties::TARGETS;
 
 #[test]
-fn what_the_fuzzers_start_from_and_what_they_have_found_holds() {
+fn the_corpora_of_the_fuzzers_pass() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join("fuzz/seeds");

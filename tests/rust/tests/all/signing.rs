@@ -120,7 +120,7 @@ fn the_message_is_named_as_by_the_idempotency_key() {
 }
 
 #[test]
-fn a_request_cannot_set_the_keys_and_is_told_so() {
+fn a_request_with_signing_keys_is_refused() {
     for name in ["signing_secret", "http_signing_secret"] {
         let (channel, warnings) = http(
             Origin::Request,
@@ -136,7 +136,7 @@ fn a_request_cannot_set_the_keys_and_is_told_so() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_is_named_by_its_place_and_not_quoted() {
+fn an_unusable_key_is_reported_by_path_without_its_value() {
     for (secrets, path, what) in [
         (
             json!("whsec_c2hvcnQ="),

@@ -162,7 +162,7 @@ fn keys_without_effect_are_warned_of() {
 }
 
 #[test]
-fn what_alert_state_cannot_be_is_an_error() {
+fn impossible_alert_settings_are_errors() {
     for (settings, expected) in [
         (
             "alert_key = []",
@@ -230,7 +230,7 @@ fn what_alert_state_cannot_be_is_an_error() {
 }
 
 #[test]
-fn a_key_of_what_changes_is_warned_of() {
+fn a_dedup_key_of_changing_values_gives_a_warning() {
     for (names, expected) in [
         ("[\"title\", \"fields.level\"]", vec![]),
         ("\"level\"", vec!["level"]),
@@ -250,7 +250,7 @@ fn a_key_of_what_changes_is_warned_of() {
 }
 
 #[test]
-fn grouping_by_every_label_is_what_a_route_without_the_key_does() {
+fn grouping_by_every_label_equals_no_group_by() {
     for (name, expected) in [("...", "leave it out"), ("status", "status changes when")] {
         let text = format!("{RECEIVERS}[[routes]]\nreceivers = \"a\"\ngroup_by = [\"{name}\"]\n");
         let errors = read(&text).config.map(drop).unwrap_err().errors;

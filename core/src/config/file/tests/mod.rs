@@ -667,7 +667,7 @@ fn every_problem_has_its_line_column_path_and_words_and_quotes_no_value() {
 }
 
 #[test]
-fn what_is_wrong_for_a_whole_list_is_said_once() {
+fn an_error_of_a_whole_list_is_reported_once() {
     let text = "[receivers.a.email]\nhost = \"a b\"\nfrom = \"a@example.com\"\nto = [\"b@example.com\", \"c@example.com\"]";
     let errors = read(text).config.err().unwrap().errors;
     let shown: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -679,7 +679,7 @@ fn what_is_wrong_for_a_whole_list_is_said_once() {
 }
 
 #[test]
-fn what_is_no_utf_8_has_its_place() {
+fn invalid_utf_8_is_reported_with_its_position() {
     let (directory, named) = world();
     for (bytes, line, column, message) in [
         (&b"a = 1\nb = \"\xc3\xa9\xff\""[..], 2, 7, "no UTF-8"),
@@ -785,7 +785,7 @@ fn without_looking_up_secrets_count_as_being_in_order() {
 }
 
 #[test]
-fn a_secret_file_loses_what_editors_put_around_it_and_has_a_limit() {
+fn a_secret_file_is_trimmed_and_limited() {
     const MARK: &str = "the file secret begins with a byte order mark, which is left out";
     const BREAKS: &str = "the file secret ends with several line breaks, which are left out";
     const BOTH: &str = "the file secret begins with a byte order mark and ends with several line breaks, which are left out";

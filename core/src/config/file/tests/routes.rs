@@ -179,7 +179,7 @@ fn the_key_of_a_routes_groups_is_its_name_or_the_matchers_of_its_path() {
 }
 
 #[test]
-fn what_a_route_cannot_have_is_an_error() {
+fn unsupported_keys_of_a_route_are_errors() {
     for (text, expected) in [
         (
             "[[routes]]\nreceivers = \"a\"\nrepeat_interval = \"4h\"",

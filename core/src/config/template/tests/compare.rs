@@ -12,13 +12,13 @@ fn compare(source: &str, cpu: Option<Json>) -> (Result<String, String>, Vec<Stri
     let data = Json::Object(vec![("limit".to_owned(), Json::String("90".to_owned()))]);
     let now = "2026-11-25T02:46:12Z".parse().unwrap();
     let mut renderer = Renderer::new(&templates);
-    let made = renderer.render(
+    let rendered = renderer.render(
         &template,
         &TemplateContext::new(&notification, Some(&data), now),
     );
     let warnings = renderer.take_warnings().into_iter();
     let warnings = warnings.map(|warning| warning.message);
-    (made.map_err(|error| error.message), warnings.collect())
+    (rendered.map_err(|error| error.message), warnings.collect())
 }
 
 fn text(text: &str) -> Option<Json> {
@@ -79,7 +79,7 @@ fn a_field_as_it_came_and_a_number_are_warned_of_when_the_template_is_read() {
 }
 
 #[test]
-fn a_comparison_that_may_not_mean_what_it_says_is_warned_of_when_it_is_made() {
+fn a_doubtful_comparison_gives_a_warning_when_evaluated() {
     const TEXT: &str =
         "a text is compared with a number, and a text is always more; write | float behind it";
     const EQUAL: &str =
@@ -87,7 +87,7 @@ fn a_comparison_that_may_not_mean_what_it_says_is_warned_of_when_it_is_made() {
     const BOTH: &str =
         "two numbers are compared as texts, by their characters; write | float behind both";
     let above = "{% if notification.fields.cpu > 90 %}yes{% else %}no{% endif %}";
-    for (source, cpu, made, warning) in [
+    for (source, cpu, rendered, warning) in [
         (above, number("95"), "yes", None),
         (above, number("5"), "no", None),
         (above, number("0"), "no", None),
@@ -189,12 +189,12 @@ fn a_comparison_that_may_not_mean_what_it_says_is_warned_of_when_it_is_made() {
         ),
     ] {
         let (found, warnings) = compare(source, cpu.clone());
-        assert_eq!(found.as_deref(), Ok(made), "{source} {cpu:?}");
+        assert_eq!(found.as_deref(), Ok(rendered), "{source} {cpu:?}");
         let whats: Vec<_> = warnings.iter().map(String::as_str).collect();
         assert_eq!(whats, Vec::from_iter(warning), "{source} {cpu:?}");
     }
     let (_, warnings) = compare(&format!("x\n{above}\n{above}"), text("5"));
     assert_eq!(warnings, [format!("line 2 of the template: {TEXT}")]);
-    let (made, warnings) = compare("{{ notification.fields.cpu | float > 90 }}", text("abc"));
-    assert!(made.is_err() && warnings.is_empty(), "{made:?}");
+    let (rendered, warnings) = compare("{{ notification.fields.cpu | float > 90 }}", text("abc"));
+    assert!(rendered.is_err() && warnings.is_empty(), "{rendered:?}");
 }

@@ -113,7 +113,7 @@ fn a_template_that_builds_too_much_ends_soon_with_a_text_or_an_error() {
 }
 
 #[test]
-fn values_that_are_built_in_steps_are_what_they_were() {
+fn values_that_are_built_in_steps_are_unchanged() {
     for (source, expected) in [
         (
             "{% set ns = namespace(all=[]) %}{% for i in range(500) %}{% set ns.all = ns.all + [i] %}{% endfor %}\
@@ -173,7 +173,7 @@ fn values_that_are_built_in_steps_are_what_they_were() {
 }
 
 #[test]
-fn what_can_change_cannot_be_put_into_a_value() {
+fn a_value_cannot_contain_a_mutable_object() {
     for source in [
         "\n{{ 1 }}{% set ns = namespace() %}{% set b = ns %}{% set ns.me = b %}",
         "\n{% set ns = namespace() %}{% set a = {'a': ns} %}",

@@ -64,7 +64,7 @@ const DOUBLED: &str = "{% set a = 'xxxxxxxx' ~ 'xxxxxxxx' %}{% set a = a ~ a ~ a
     {% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}{% set a = a ~ a ~ a ~ a ~ a ~ a ~ a ~ a %}";
 
 #[test]
-fn what_takes_too_much_or_cannot_be_done_has_its_line() {
+fn limit_and_runtime_errors_name_their_line() {
     for (source, line, message) in [
         (
             "{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
@@ -116,7 +116,7 @@ fn what_takes_too_much_or_cannot_be_done_has_its_line() {
 }
 
 #[test]
-fn what_is_wrong_is_found_before_a_notification_comes() {
+fn errors_are_found_at_load() {
     for (source, line, message) in [
         ("a\n{{ x", 2, "this {{ is not closed"),
         ("{% for %}", 1, "`in` is expected here"),
@@ -162,7 +162,7 @@ fn what_is_wrong_is_found_before_a_notification_comes() {
 }
 
 #[test]
-fn what_is_never_there_is_warned_of() {
+fn an_undefined_variable_gives_a_warning() {
     for (source, line, message) in [
         (
             "{{ notification.tilte }}",
@@ -205,7 +205,7 @@ fn what_is_never_there_is_warned_of() {
 
 /// Each template nests thousands of levels, more than the usual stack allows.
 #[test]
-fn what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else() {
+fn deep_nesting_ends_with_a_text_or_an_error() {
     let sources = [
         format!("{{{{ {}1 }}}}", "not ".repeat(15_000)),
         format!("{{{{ {}1 }}}}", "-".repeat(60_000)),
@@ -230,7 +230,7 @@ fn what_nests_deep_ends_with_a_text_or_an_error_and_nothing_else() {
 }
 
 #[test]
-fn what_goes_without_a_stack_of_its_own_fits_on_a_small_one() {
+fn shallow_templates_need_no_big_stack() {
     let shallow = [
         "{{ notification.level | upper }}: {{ notification.text }}".to_owned(),
         "{% for name, value in notification.fields | items %}{{ name }}{% endfor %}".to_owned(),
@@ -274,11 +274,11 @@ fn the_templates_of_one_request_may_take_so_much_together() {
         )
     };
     let seen = TemplateContext::new(&notification(), None, Timestamp::UNIX_EPOCH);
-    let made: Vec<_> = (0..20)
+    let rendered: Vec<_> = (0..20)
         .map(|n| templates.add(&looped(n), SOURCE_PLACE).0.unwrap())
         .collect();
     let mut renderer = Renderer::new(&templates);
-    let errors: Vec<_> = made
+    let errors: Vec<_> = rendered
         .iter()
         .map(|template| renderer.render(template, &seen).unwrap_err().message)
         .collect();
@@ -290,7 +290,7 @@ fn the_templates_of_one_request_may_take_so_much_together() {
     assert!((10..20).contains(&refused), "{errors:?}");
     // A new request has new limits.
     let error = Renderer::new(&templates)
-        .render(&made[0], &seen)
+        .render(&rendered[0], &seen)
         .unwrap_err();
     assert!(error.message.contains("takes too long"), "{error}");
 }
@@ -306,7 +306,7 @@ fn equal_templates_are_kept_once() {
 }
 
 #[test]
-fn every_example_of_a_filter_and_a_function_makes_what_it_says() {
+fn every_documented_example_renders_its_documented_result() {
     let request =
         request::read(SAMPLE.as_bytes(), &BTreeMap::new(), &ReadOptions::default()).unwrap();
     assert_eq!(request.warnings.into_lines(), [] as [&str; 0]);
@@ -320,8 +320,8 @@ fn every_example_of_a_filter_and_a_function_makes_what_it_says() {
         );
         let (templates, template, findings) = template(helper.example);
         assert_eq!(findings, [], "{helper:?}");
-        let made = Renderer::new(&templates).render(&template.unwrap(), &seen);
-        assert_eq!(made.as_deref(), Ok(helper.result), "{}", helper.example);
+        let rendered = Renderer::new(&templates).render(&template.unwrap(), &seen);
+        assert_eq!(rendered.as_deref(), Ok(helper.result), "{}", helper.example);
     }
 }
 

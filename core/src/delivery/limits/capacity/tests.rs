@@ -116,7 +116,7 @@ fn callers_that_use_nothing_are_forgotten() {
 }
 
 #[test]
-fn what_deliveries_share_is_counted_once_until_the_last_has_ended() {
+fn shared_bytes_count_once_until_the_last_delivery_ends() {
     let capacity = Arc::new(Capacity::default());
     let own = capacity.usage(&caller(0));
     let mut permits = capacity.reserve(&own, &[1, 2, 3], 100, 10).unwrap();
@@ -136,9 +136,9 @@ fn what_deliveries_share_is_counted_once_until_the_last_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_waits_for_room_has_it_as_soon_as_it_is_there() {
+async fn a_waiter_gets_capacity_as_soon_as_it_is_free() {
     let capacity = Arc::new(Capacity::default());
-    let mut taken = permits(&capacity, 1, 10, 10).unwrap();
+    let mut held = permits(&capacity, 1, 10, 10).unwrap();
     let own = capacity.usage(&caller(1));
     let need = Need {
         deliveries: 2,
@@ -147,9 +147,9 @@ async fn whoever_waits_for_room_has_it_as_soon_as_it_is_there() {
     let waiting = capacity.wait_for(&own, need, 10, || ());
     tokio::pin!(waiting);
     assert!(timeout(LOOK_EVERY * 3, &mut waiting).await.is_err());
-    taken.pop();
+    held.pop();
     assert!(timeout(Duration::ZERO, &mut waiting).await.is_err());
-    taken.pop();
+    held.pop();
     let reserved = timeout(Duration::ZERO, waiting).await.unwrap();
     assert_eq!(reserved.len(), 2);
     assert_eq!((capacity.in_flight(), held_bytes(&capacity)), (10, 13));
@@ -160,7 +160,7 @@ async fn whoever_waits_for_room_has_it_as_soon_as_it_is_there() {
 }
 
 #[test]
-fn digests_give_way_where_they_hold_half_of_what_a_caller_has_or_half_of_all() {
+fn digests_yield_at_half_of_the_callers_or_the_total_capacity() {
     let capacity = Arc::new(Capacity::default());
     let mut others = permits(&capacity, 1, 80, 100).unwrap();
     let mut mine = permits(&capacity, 2, 20, 100).unwrap();

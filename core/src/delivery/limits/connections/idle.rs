@@ -22,8 +22,8 @@ pub struct IdlePools {
     /// The number in all pools.
     idle: usize,
     /// The number of pools opened since `counting_since`.
-    made: usize,
-    made_since: Option<Instant>,
+    opened: usize,
+    counting_since: Option<Instant>,
 }
 
 struct Pool {
@@ -128,12 +128,15 @@ impl IdlePools {
         now: Instant,
         close: &mut impl FnMut(PoolKey),
     ) -> bool {
-        if self.made_since.is_none_or(|since| now - since >= KEEP_IDLE) {
-            self.made_since = Some(now);
-            self.made = 0;
+        if self
+            .counting_since
+            .is_none_or(|since| now - since >= KEEP_IDLE)
+        {
+            self.counting_since = Some(now);
+            self.opened = 0;
         }
         let most = (limit / 2).min(MAX_POOLS);
-        if self.made >= most {
+        if self.opened >= most {
             return false;
         }
         if self.pools.len() >= most {
@@ -143,7 +146,7 @@ impl IdlePools {
             };
             self.close(unused, close);
         }
-        self.made += 1;
+        self.opened += 1;
         true
     }
 

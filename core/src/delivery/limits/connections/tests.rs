@@ -92,7 +92,7 @@ impl Connections {
 }
 
 #[tokio::test]
-async fn what_comes_back_goes_to_those_who_wait_in_their_order_and_to_none_that_is_gone() {
+async fn released_connections_go_to_live_waiters_in_order() {
     let connections = connections();
     let first = connections.get(ask(1, 1, 1)).await;
     let gone = connections.ask(ask(1, 2, 2)).err().unwrap();
@@ -109,7 +109,7 @@ async fn what_comes_back_goes_to_those_who_wait_in_their_order_and_to_none_that_
 }
 
 #[tokio::test]
-async fn who_has_a_lower_limit_of_its_own_holds_up_nobody() {
+async fn a_party_at_its_own_limit_blocks_no_other() {
     let connections = connections();
     let held = [connections.now(ask(3, 1, 1)), connections.now(ask(3, 1, 1))];
     let mut low = connections.ask(ask(1, 2, 2)).err().unwrap();
@@ -123,7 +123,7 @@ async fn who_has_a_lower_limit_of_its_own_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn what_is_free_goes_to_the_server_or_account_that_uses_the_fewest() {
+async fn free_connections_go_to_the_party_with_the_fewest() {
     let connections = connections();
     let mut held: Vec<_> = (0..10)
         .map(|_| connections.now(ask(10, 1, 1)).unwrap())
@@ -180,7 +180,7 @@ async fn a_part_is_kept_back_for_servers_and_requests_that_use_none() {
 }
 
 #[tokio::test]
-async fn slow_destinations_have_a_quarter_and_so_have_mails_of_which_one_server_has_half() {
+async fn slow_destinations_and_mails_get_a_quarter_each_and_a_mail_server_half_of_it() {
     for (limit, quarter) in [(1, 1), (3, 1), (64, 16), (1024, 256)] {
         let of = |class, party, request| ConnectionRequest {
             class,
@@ -225,7 +225,7 @@ async fn idle_connections_and_those_in_use_are_within_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pool_has_what_was_in_use_at_once_until_the_client_closes_it() {
+async fn a_pool_keeps_its_peak_until_the_client_closes_it() {
     let connections = connections();
     let reused = |server, request| ConnectionRequest {
         pool: Some(pool(server)),

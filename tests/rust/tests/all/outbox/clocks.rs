@@ -107,7 +107,7 @@ async fn a_wall_clock_that_jumps_deletes_no_key_and_no_dead_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_day_has_passed_for_is_deleted_however_the_wall_clock_stands() {
+async fn expiry_after_a_day_ignores_the_wall_clock() {
     let (file, clock) = (File::new(), Arc::<TestClock>::default());
     let outbox = file.open_with(&clock);
     outbox.accept(keyed("keyed", "k", 1)).await.unwrap();
@@ -229,7 +229,7 @@ async fn a_process_that_was_stopped_itself_takes_nothing_from_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_was_taken_for_lost_goes_on_with_what_it_accepts_afterwards() {
+async fn a_process_presumed_dead_continues_with_new_requests() {
     let (file, clock) = (File::new(), Arc::<TestClock>::default());
     let one = file.open_with(&Arc::default());
     let other = file.open_with(&clock);
@@ -244,7 +244,7 @@ async fn a_process_that_was_taken_for_lost_goes_on_with_what_it_accepts_afterwar
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_process_has_left_is_claimed_at_once() {
+async fn requests_of_a_killed_process_are_claimed_at_once() {
     let file = File::new();
     let other = file.open();
     let step = STEPS.iter().position(|step| step.name == "accepted");

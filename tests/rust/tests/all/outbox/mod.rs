@@ -118,7 +118,7 @@ async fn a_dead_letter_among_deliveries_in_flight_goes_again_by_their_process() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_operator_drops_is_not_attempted_again() {
+async fn a_dropped_delivery_is_not_attempted_again() {
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
     let mut operator = SqliteOperator::open(&file.path).unwrap();
@@ -142,7 +142,7 @@ async fn what_an_operator_drops_is_not_attempted_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nobody_will_ask_for_is_forgotten_in_time() {
+async fn expired_records_are_deleted() {
     const DAY: u64 = 24 * 3600 * 1000;
     let file = File::new();
     let outbox = with_dead_letter(&file).await;
@@ -175,7 +175,7 @@ async fn what_nobody_will_ask_for_is_forgotten_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_destination_was_told_is_forgotten_after_the_longest_interval() {
+async fn last_notifications_are_deleted_after_the_longest_interval() {
     let file = File::new();
     let outbox = file.open();
     let last = LastNotification {

@@ -27,7 +27,7 @@ pub enum RequestDestinations {
 
 /// The argument values of one trigger, before they become settings.
 pub struct Arguments<'a> {
-    given: &'a BTreeMap<String, String>,
+    trigger: &'a BTreeMap<String, String>,
     /// The configuration file's values. They are already checked and take precedence.
     file: &'a BTreeMap<String, Secret>,
     warnings: Vec<String>,
@@ -36,11 +36,11 @@ pub struct Arguments<'a> {
 impl<'a> Arguments<'a> {
     /// Collects the values. Warns of unknown and unavailable arguments, or refuses them.
     pub fn new(
-        given: &'a BTreeMap<String, String>,
+        trigger: &'a BTreeMap<String, String>,
         file: &'a BTreeMap<String, Secret>,
     ) -> Result<Self, Problem> {
         let mut warnings = Vec::new();
-        for (name, value) in given {
+        for (name, value) in trigger {
             let shown = shown(name);
             let Some(argument) = find(name) else {
                 let meant = did_you_mean(name, ARGUMENTS.iter().map(|argument| argument.name));
@@ -56,20 +56,17 @@ impl<'a> Arguments<'a> {
             expected.map_err(|expected| unparsable(argument, value, &expected))?;
         }
         for (name, value) in file {
-            let given = given.get(name).map(|given| given.trim());
-            let given = given.filter(|given| !given.is_empty());
-            let differs = |argument: &Argument, given| !argument.is_same(given, value.expose());
-            let differs = find(name)
-                .zip(given)
-                .map(|(argument, given)| differs(argument, given));
-            if differs == Some(true) {
+            let of_trigger = trigger.get(name).map(|text| text.trim());
+            let of_trigger = of_trigger.filter(|text| !text.is_empty());
+            let both = find(name).zip(of_trigger);
+            if both.is_some_and(|(argument, text)| !argument.is_same(text, value.expose())) {
                 warnings.push(format!(
-                    "trigger argument {name}: the configuration file says something else, which counts"
+                    "trigger argument {name}: the configuration file has another value, which applies"
                 ));
             }
         }
         Ok(Self {
-            given,
+            trigger,
             file,
             warnings,
         })
@@ -194,8 +191,8 @@ impl<'a> Arguments<'a> {
     /// Returns whether the trigger or the file sets the argument.
     pub fn is_set(&self, name: &str) -> bool {
         let set = |value: &str| !value.trim().is_empty();
-        let given = self.given.get(name).is_some_and(|value| set(value));
-        given || self.file.get(name).is_some_and(|value| set(value.expose()))
+        let by_trigger = self.trigger.get(name).is_some_and(|value| set(value));
+        by_trigger || self.file.get(name).is_some_and(|value| set(value.expose()))
     }
 
     /// Returns whether the argument has a value or a default.
@@ -215,8 +212,8 @@ impl<'a> Arguments<'a> {
         let argument = find(name).unwrap_or(&UNKNOWN);
         debug_assert_eq!(argument.name, name, "not in the table");
         let file = self.file.get(name).map(Secret::expose);
-        let given = file.or_else(|| self.given.get(name).map(String::as_str));
-        let value = given.map(str::trim).filter(|value| !value.is_empty());
+        let text = file.or_else(|| self.trigger.get(name).map(String::as_str));
+        let value = text.map(str::trim).filter(|value| !value.is_empty());
         (argument, value.unwrap_or(argument.default))
     }
 }
@@ -266,13 +263,13 @@ const fn open_files() -> u64 {
 mod tests {
     use super::*;
 
-    fn resolve(given: &BTreeMap<String, String>) -> Result<crate::config::Settings, Problem> {
-        crate::config::resolve(given, &Default::default(), Default::default())
+    fn resolve(trigger: &BTreeMap<String, String>) -> Result<crate::config::Settings, Problem> {
+        crate::config::resolve(trigger, &Default::default(), Default::default())
     }
 
     static NONE: BTreeMap<String, Secret> = BTreeMap::new();
 
-    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    fn trigger(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let owned = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
@@ -285,11 +282,11 @@ mod tests {
             assert!(!argument.example.is_empty(), "{}", argument.name);
             assert!(argument.description.ends_with('.'), "{}", argument.name);
             for value in [argument.default, argument.example] {
-                let given = given(&[(argument.name, value)]);
+                let trigger = trigger(&[(argument.name, value)]);
                 if value.is_empty() {
                     continue;
                 }
-                let arguments = Arguments::new(&given, &NONE).unwrap();
+                let arguments = Arguments::new(&trigger, &NONE).unwrap();
                 let name = argument.name;
                 let parsed = match argument.kind {
                     ArgumentKind::Duration(..) => arguments.duration(name).map(drop),
@@ -308,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_parsed_is_named_with_what_it_got_and_an_example() {
+    fn an_unparsable_value_is_reported_with_an_example() {
         for (name, value) in [
             ("response_timeout", "5s"),
             ("response_timeout", "soon"),
@@ -323,7 +320,7 @@ mod tests {
             ("allowed_hosts", "a^b"),
             ("twilio_base_url", "ftp://x"),
         ] {
-            let error = resolve(&given(&[(name, value)])).unwrap_err();
+            let error = resolve(&trigger(&[(name, value)])).unwrap_err();
             assert_eq!(error.location.path.as_deref(), Some(name));
             assert!(error.message.contains(name), "{error:?}");
             assert!(error.hint.contains(&format!("{name}=")), "{error:?}");
@@ -332,7 +329,7 @@ mod tests {
 
     #[test]
     fn values_are_read_leniently() {
-        let arguments = given(&[
+        let arguments = trigger(&[
             ("response_timeout", " 1s "),
             ("dry_run", "YES"),
             ("allow_mentions", ""),
@@ -357,7 +354,7 @@ mod tests {
 
     #[test]
     fn unknown_names_are_warned_of() {
-        let settings = resolve(&given(&[("respons_timeout", "1s"), ("zzz", "1")])).unwrap();
+        let settings = resolve(&trigger(&[("respons_timeout", "1s"), ("zzz", "1")])).unwrap();
         assert_eq!(
             settings.warnings,
             [
@@ -376,13 +373,13 @@ mod tests {
             ("allowed_hosts", "a.example,s3cret@host:80"),
             ("rate_limit", "user:s3cret@host"),
         ] {
-            let error = Arguments::new(&given(&[(name, value)]), &NONE)
+            let error = Arguments::new(&trigger(&[(name, value)]), &NONE)
                 .err()
                 .unwrap();
             assert_eq!(error.code, "secret_in_argument", "{value}");
             assert!(!format!("{error:?}").contains("3"), "{error:?}");
         }
-        let column = given(&[("text_column", "a@b")]);
+        let column = trigger(&[("text_column", "a@b")]);
         assert!(Arguments::new(&column, &NONE).is_ok());
     }
 }
