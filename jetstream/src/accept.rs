@@ -24,10 +24,10 @@ use notifier_core::store::{Accepted, NewRequest, StoreError, StoreErrorKind, Sto
 /// Bytes of a message besides its payload: its subject and its id.
 const ENVELOPE: usize = 1024;
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
-/// How soon a publication with an unknown result is repeated.
+/// The wait before a publication with an unknown result is repeated.
 const REPUBLISH_AFTER: Duration = Duration::from_millis(500);
 
-/// Who delivers an accepted request.
+/// Which process delivers an accepted request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Assignment {
     ThisProcess,
@@ -55,7 +55,7 @@ pub fn accept(
     assignment: Assignment,
 ) -> StoreFuture<Accepted> {
     let stopped = shared.process.servers.error(StoreErrorKind::Stopped);
-    // A caller that never polls the reply gets nothing accepted.
+    // A caller that never polls the future gets no request accepted.
     Box::pin(async move {
         type HeldResult = (Result<Accepted, StoreError>, oneshot::Sender<()>);
         let (reply, answer) = oneshot::channel::<HeldResult>();
@@ -175,8 +175,9 @@ impl Publication<'_> {
         }
     }
 
-    /// Publishes the request until it is known whether it is in the stream: a publication without an answer may have arrived,
-    /// or arrive yet. The stream takes its id once. Gives back its sequence; an error says that nothing of it is there.
+    /// Publishes the request until its fate is known. A publication without a reply may have arrived, or may arrive
+    /// later; the stream accepts its id once. Returns its sequence. After an error the stream does not contain the
+    /// request.
     async fn publish(&self, mut session: Arc<dyn Session>) -> Result<u64, StoreError> {
         let servers = &self.shared.process.servers;
         let times = self.request.deliveries.iter();
@@ -206,7 +207,7 @@ impl Publication<'_> {
                 has_made_streams = true;
                 let found = servers.session().await;
                 session = found.map_err(|error| match error.kind {
-                    // It would be asked about the stream.
+                    // The next question is about the stream.
                     StoreErrorKind::TimedOut => servers.error(StoreErrorKind::NoLeader),
                     _ => error,
                 })?;

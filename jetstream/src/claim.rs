@@ -22,7 +22,7 @@ use notifier_core::model::outcome::MessageRef;
 use notifier_core::panics::lock;
 use notifier_core::store::{DeliveryId, RENEW_EVERY, StoreError, StoredRequest};
 
-/// When a message that cannot be claimed now is delivered again.
+/// The delay before the server redelivers a message that cannot be claimed now.
 const RETRY_LATER: Duration = Duration::from_secs(60);
 /// An unused consumer of an ended owner without messages is deleted after this time.
 const DELETE_CONSUMER_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -113,8 +113,8 @@ async fn line_up(session: &dyn Session, claimed: &mut [ClaimedRequest]) {
     }
 }
 
-/// Makes consumers that are not there yet, or that somebody has deleted: what they would hand out would stay in the stream for
-/// ever. Gives back whether it made any.
+/// Creates missing consumers. Without them, their messages would stay in the stream for ever. Returns whether it
+/// created any.
 async fn create_missing_consumers(
     shared: &Shared,
     session: &dyn Session,
@@ -197,7 +197,7 @@ async fn take(
     claimed
 }
 
-/// Whether no process has fetched it yet and its owner may do so soon.
+/// Returns whether no process has fetched it yet and its owner may do so soon.
 fn may_be_fetched_by_owner(shared: &Shared, message: &PulledMessage) -> bool {
     let age = shared
         .process
@@ -207,8 +207,7 @@ fn may_be_fetched_by_owner(shared: &Shared, message: &PulledMessage) -> bool {
     message.deliveries <= 1 && u128::from(age) < FETCH_GRACE.as_millis()
 }
 
-/// Takes a request that a consumer has handed out into this process's hand, with its place in line where it has one already;
-/// `None`: not now.
+/// Registers a fetched request as held by this process, with its queue position if it already has one. `None`: not now.
 pub async fn hold(
     shared: &Arc<Shared>,
     session: &Arc<dyn Session>,
@@ -256,7 +255,8 @@ pub async fn hold(
     Some(owned)
 }
 
-/// `None`: the process holds the request, or runs deliveries of its task. What it runs it goes on holding by the new message.
+/// `None`: the process already holds the request, or runs deliveries of its task. It then continues to hold it by the
+/// new message.
 async fn registration(
     shared: &Arc<Shared>,
     stored: &RequestRecord,

@@ -29,8 +29,8 @@ pub async fn make_consumer(
     created.map_err(|_| servers.missed(session, begun))
 }
 
-/// The owner of requests without a process: those for workers, and those that an operator redrove.
+/// The owner of requests without a process: requests for workers, and redriven ones.
 pub const ANY: &str = "any";
 
-/// How often a write is repeated after a conflict.
+/// How often a write is retried after a conflict.
 pub const TRIES: usize = 5;

@@ -17,7 +17,7 @@ use notifier_core::store::{HistoryRow, LEASE, StoreError};
 #[derive(Serialize, Deserialize)]
 struct StoredRow {
     line: String,
-    /// The process whose delivery it is. It writes the row, unless it ends before.
+    /// The process that made the delivery. It writes the row, unless it ends first.
     owner: String,
     /// Milliseconds since 1970 by the servers' clock.
     stored: u64,

@@ -13,7 +13,7 @@ use notifier_core::model::plan::{Identity, KEEP_KEY};
 use notifier_core::model::report::DeliveryReport;
 use notifier_core::store::{Accepted, KnownRequest, NewRequest, StoreError};
 
-/// How long a key may exist before its request: its process writes the key first.
+/// How long a key may exist before its request, because its process writes the key first.
 const KEY_BEFORE_REQUEST: Duration = Duration::from_secs(5);
 
 const BUCKET: StreamName = StreamName::IdempotencyKeys;
@@ -133,7 +133,7 @@ async fn reports_of_open(
     Ok(Some(reports))
 }
 
-/// Whether a key's entry names the task; `None`: unknown.
+/// Returns whether a key's entry names the task. `None`: unknown.
 pub async fn has_key(session: &dyn Session, key: &str, task: &str) -> Option<bool> {
     let entry = session.entry(BUCKET, key).await.ok()?;
     let known = entry.and_then(|entry| read::<KeyRecord>(&entry.value));

@@ -18,7 +18,7 @@ use notifier_core::store::StoreError;
 /// Requests that are fetched at a time.
 const BATCH: usize = 256;
 const FETCH_WITHIN: Duration = Duration::from_secs(1);
-/// When the consumer is looked up again: other processes delete it after a day without use.
+/// The time of the next check of the consumer: other processes delete it after a day without use.
 const USED_FOR: Duration = Duration::from_secs(3600);
 
 /// The process's consumer for one configuration file, and the tasks that wait for its messages.
@@ -159,7 +159,7 @@ impl ExpectedMessage {
 impl Drop for ExpectedMessage {
     fn drop(&mut self) {
         lock(&self.inbox.awaited).remove(&self.task);
-        // It may have arrived in this moment.
+        // The message may have just arrived.
         self.message.close();
         if let Ok(message) = self.message.try_recv() {
             lock(&self.inbox.unexpected).push(message);

@@ -38,7 +38,7 @@ struct QueuedDelivery {
     order: OrderKey,
     /// An older delivery may be in no queue of this process.
     is_behind: bool,
-    /// Its end is being written to the stream.
+    /// Its outcome is being written to the stream.
     is_ending: bool,
 }
 
@@ -94,7 +94,7 @@ impl KeyQueue {
         }
     }
 
-    /// Whether the deliveries of a request are in the queues of this process.
+    /// Marks whether the deliveries of a request are in the queues of this process.
     pub fn has_lined_up(&self, token: &str, sequence: u64) -> bool {
         let request = self.requests.get(token);
         request.is_some_and(|request| request.is_lined_up && request.sequence == sequence)
@@ -109,8 +109,8 @@ impl KeyQueue {
         self.clear_before = self.clear_before.max(sequence);
     }
 
-    /// Lines up the deliveries of a request; gives back those that must ask for older ones before they leave. Only the
-    /// youngest own one before a delivery counts: it was itself lined up behind the others.
+    /// Queues the deliveries of a request. Returns those that must ask for older ones before they are sent. Only this
+    /// process's youngest delivery before each one counts, because it was itself queued behind the others.
     pub fn line_up(&mut self, token: &str, has_others: bool, running: &Running) -> Vec<usize> {
         let Some(mut request) = self.requests.remove(token) else {
             return Vec::new();

@@ -1,18 +1,19 @@
-//! The outbox on NATS JetStream, shared by the processes of many machines.
+//! The outbox on NATS JetStream, shared by processes on many machines.
 //!
-//! An accepted request is one message of the work-queue stream. Whoever has it, first the process that accepted it, says every
-//! [`RENEW_EVERY`] that it lives, and acknowledges the message when the last delivery has ended. Where it says nothing for a
-//! [`LEASE`] the server hands the message to the next who asks.
+//! An accepted request is one message of a work-queue stream. Its owner, first the process that accepted it, renews the
+//! lease every [`RENEW_EVERY`]. It acknowledges the message after the last delivery has ended. Without a renewal for a
+//! [`LEASE`], the server gives the message to the next process that asks.
 //!
-//! What happens to a delivery meanwhile is noted in a key-value bucket under `attempt.TASK.SEQUENCE.INDEX`, before the first
-//! byte of what must not be repeated; `SEQUENCE` is the request's in the stream. A note names its owner, and is written only
-//! over the one that its writer knows: so of two processes that believe that a delivery is theirs one is told that it is not.
+//! A key-value bucket has the progress of a delivery under `attempt.TASK.SEQUENCE.INDEX`. The owner writes it before
+//! the first byte of a message that must not be repeated. `SEQUENCE` is that of the request in the stream. A note names
+//! its owner, and replaces only the revision that its writer knows. If two processes claim a delivery, the write of one
+//! of them fails.
 //!
-//! The dedup key's hash is a token of the request's subject: a delivery finds the older ones of its key in the stream, and
-//! waits for them ([`order`]). Rows of the history are in a stream of their own until they are written ([`history`]).
+//! The dedup key's hash is a token of the request's subject. So a delivery finds the older ones of its key in the
+//! stream, and waits for them ([`order`]). History rows are in a separate stream until they are written ([`history`]).
 //!
-//! Idempotency keys are entries of another bucket, since a key of which everything failed is free again; the stream's own
-//! duplicate window, by the task's id, makes a publication that is repeated one.
+//! Idempotency keys are entries of another bucket, because a key is free again when all its deliveries failed. The
+//! stream's duplicate window, by the task's id, makes repeated publications one.
 
 mod accept;
 mod backend;
@@ -63,7 +64,7 @@ use notifier_core::store::{
     StoreFuture, StoredRequest,
 };
 
-/// How long a process that stops tries to release its requests.
+/// How long a stopping process tries to release its requests.
 const RELEASE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A store in the streams of NATS servers.

@@ -1,8 +1,8 @@
-//! The order of deliveries that share a configuration file, a dedup key and a destination, over all processes.
+//! The order of deliveries with the same configuration file, dedup key and destination, across processes.
 //!
-//! The stream itself is the order: the dedup key's hash is a token of each request's subject, so that the stream's leader
-//! finds the older requests of a key. A process remembers besides which of them are its own ([`KeyQueue`]). Nothing else is
-//! stored, so that a process that ends leaves nothing behind.
+//! The stream defines the order. The dedup key's hash is a token of each request's subject, so the stream's leader
+//! finds the older requests of a key. A process also remembers its own ones ([`KeyQueue`]). Nothing else is stored, so
+//! a process leaves nothing behind when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,15 +51,14 @@ impl KeyQueuePosition {
         Some(Arc::new(queued))
     }
 
-    /// Lines up the deliveries of a request that was just accepted or claimed; gives back those that must ask for older ones
-    /// before they leave.
+    /// Queues the deliveries of a new request. Returns those that must ask for older ones before they are sent.
     pub fn line_up(&self, has_others: bool) -> Vec<usize> {
         let running = &self.process.running;
         self.with(|line, token| line.line_up(token, has_others, running))
     }
 
-    /// Whether an older request of the key may be another process's. Asks the stream once, as a rule; where it does not
-    /// answer, one may be.
+    /// Returns whether another process may have an older request of the key. Usually asks the stream once. Without a
+    /// reply, the answer is yes.
     pub async fn has_others(&self, session: &dyn Session, sequence: u64) -> bool {
         let look = self.look_for_others(session, sequence);
         timeout(LOOK_WITHIN, look).await.unwrap_or(true)
@@ -93,8 +92,8 @@ impl KeyQueuePosition {
         true
     }
 
-    /// Whether an older delivery of the same order has not ended, whoever has it. One of this process whose end is on its way
-    /// to the stream is waited for.
+    /// Returns whether an older delivery of the same order is open in any process. Waits for one of this process whose
+    /// outcome is being written.
     pub async fn has_older(&self, index: usize) -> Result<bool, StoreError> {
         let look = timeout(LOOK_WITHIN, self.look_for_older(index)).await;
         look.unwrap_or_else(|_| Err(self.process.servers.error(StoreErrorKind::TimedOut)))
@@ -234,8 +233,8 @@ impl OlderRequests {
 }
 
 impl OlderRequest {
-    /// Whether one of its deliveries has this order and has not ended: its end is not noted, and the request is in the
-    /// stream.
+    /// Returns whether one of its deliveries has this order and is open: its outcome is not noted, and the request is
+    /// in the stream.
     async fn has_open(&mut self, session: &dyn Session, order: OrderKey) -> Result<bool, ()> {
         for (index, found) in &self.orders {
             if *found != order {

@@ -1,4 +1,4 @@
-//! What a process knows of itself and of its servers.
+//! The state of this process and its connection to the servers.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,7 +11,7 @@ use super::server::Servers;
 use super::stored::RequestRecord;
 use notifier_core::store::{DeliveryId, Running};
 
-/// What all who work for an outbox share.
+/// The state that all parts of an outbox share.
 pub struct ProcessState {
     pub servers: Servers,
     pub runtime: Handle,
@@ -21,14 +21,14 @@ pub struct ProcessState {
     pub lines: KeyQueues,
     /// By configuration file.
     pub history: Mutex<HashMap<String, HistoryCursor>>,
-    /// Since when the stream has held more than its consumers know of.
+    /// Since when the stream contains more messages than its consumers can see.
     pub uncounted_since: Mutex<Option<Instant>>,
 }
 
-/// How far this process has come in the stream of history rows under one configuration file.
+/// The position of this process in the stream of history rows under one configuration file.
 #[derive(Clone, Copy, Default)]
 pub struct HistoryCursor {
-    /// When the stream was made: the sequences of another begin anew.
+    /// The creation time of the stream. The sequences of a new stream begin again.
     pub stream: i128,
     pub next: u64,
 }
@@ -46,7 +46,7 @@ impl ProcessState {
         }
     }
 
-    /// Whether this process runs one of a request's deliveries.
+    /// Returns whether this process runs one of a request's deliveries.
     pub fn runs(&self, stored: &RequestRecord) -> bool {
         stored.open().into_iter().any(|index| {
             let task = stored.task.clone();

@@ -33,7 +33,7 @@ impl<R> Default for Requests<R> {
     }
 }
 
-/// What is done with a request, in the order of asking.
+/// The operations on a request, in the order of the calls.
 pub type RequestJob<R> = Box<dyn for<'a> FnOnce(&'a mut R) -> BoxFuture<'a, ()> + Send>;
 
 /// The way to a request that this process holds.
@@ -59,7 +59,7 @@ impl<R: 'static> Owned<R> {
     }
 }
 
-/// That this process holds a request, and what it is asked. Given up when it is dropped.
+/// Registers that this process holds a request, and queues its operations. The drop releases the request.
 pub struct Registration<R> {
     requests: Requests<R>,
     pub sequence: u64,
@@ -98,7 +98,7 @@ impl<R> Registration<R> {
         })
     }
 
-    /// What is to be done next; `None`: the process has given the request up.
+    /// Returns the next operation. `None`: the process has released the request.
     pub async fn next(&mut self) -> Option<RequestJob<R>> {
         self.jobs.recv().await
     }
@@ -107,7 +107,7 @@ impl<R> Registration<R> {
         self.has_ended
     }
 
-    /// The process may hold the request anew.
+    /// Removes the registration: the process may hold the request again.
     pub fn end(&mut self) {
         if !std::mem::replace(&mut self.has_ended, true) {
             self.requests.lock().remove(&self.task);

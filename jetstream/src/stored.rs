@@ -145,8 +145,8 @@ impl RequestRecord {
         }
     }
 
-    /// What whoever takes it over is given; `noted` is what its owners have said since.
-    /// `published` and `now` are of the stream's clock.
+    /// Returns the request for its next owner. `noted` has the notes of its earlier owners. `published` and `now` are
+    /// times of the stream's clock.
     pub fn stored_request(
         &self,
         noted: &BTreeMap<usize, DeliveryNote>,
@@ -230,8 +230,8 @@ impl WorkRecord {
     }
 }
 
-/// What is noted of one delivery: by whoever has it, in the place of what was noted before. The server refuses it where
-/// somebody else has noted something since.
+/// The note of one delivery, by its owner. It replaces the previous note. The server refuses it if another process
+/// wrote a note since then.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DeliveryNote {
     /// The owner of the delivery.
@@ -239,7 +239,7 @@ pub struct DeliveryNote {
     /// Counts the claims. Together with the owner it is unique: a process may claim a delivery twice.
     #[serde(default)]
     pub fence: u64,
-    /// When an attempt began that must not be repeated, and of which it is not known how it ended.
+    /// The begin of an attempt that must not be repeated and whose result is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_began: Option<u64>,
     #[serde(default)]

@@ -7,7 +7,7 @@ use notifier_core::text::hex;
 /// The token of a request without a dedup key.
 const NO_KEY: &str = "-";
 
-/// Of a request that is to be done, by its owner or by anyone; `config` is the [`config_token`], `key` the
+/// The subject of an open request, for its owner or for any process. `config` is the [`config_token`], `key` the
 /// [`dedup_token`].
 pub fn work(owner: &str, config: &str, key: Option<&str>, task: &str) -> String {
     let key = key.unwrap_or(NO_KEY);

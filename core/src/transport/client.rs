@@ -32,20 +32,20 @@ use crate::model::wire::{HttpRequest, Outbound, Reply};
 use crate::panics::lock;
 use crate::secret::Secret;
 
-/// How long an idle connection is kept for the next message.
+/// How long the client keeps an idle connection.
 pub const KEEP_IDLE: Duration = Duration::from_secs(20);
-/// How long is waited for the address of a host that the proxy resolves anyway.
+/// The wait for the address of a host that the proxy resolves anyway.
 const LOOKUP_BEFORE_PROXY: Duration = Duration::from_millis(500);
-/// Different clients that are kept, of those that keep no connections.
+/// The maximum number of clients without idle connections.
 const MAX_CLIENTS: usize = 32;
 /// Maximum headers of a reply. The client's default is 100; each takes 64 bytes of memory during the reply.
 pub(super) const MAX_HEADERS: usize = 1_000;
 /// Connections that wait for a mail server's farewell.
 const MAX_FAREWELLS: usize = 16;
 
-/// Sends by reqwest: HTTP/1.1 only (one HTTP/2 connection would couple all destinations of a host), no redirects, no
-/// retries of its own, no decompression. It takes every head that curl takes: after a 2xx the message is delivered, and a
-/// strict reader would send it again.
+/// Sends requests with reqwest: HTTP/1.1 only, no redirects, no automatic retries, no decompression. One HTTP/2
+/// connection would couple all destinations of a host. The client accepts every reply head that curl accepts: after a
+/// 2xx the message is delivered, and a strict parser would cause a second one.
 pub struct HttpTransport {
     tls: Option<ClientConfig>,
     dns: Arc<Dns>,
@@ -157,7 +157,7 @@ impl HttpTransport {
         })
     }
 
-    /// One configuration serves all who bring no certificates of their own, and so do the roots that it reads.
+    /// All clients without their own certificates share one configuration and its roots.
     pub(super) fn tls_config(&self, key: &ClientKey) -> Result<ClientConfig, SendError> {
         let config = match &key.tls {
             Some(files) => tls::client_config(Some(files)).ok(),
@@ -170,7 +170,7 @@ impl HttpTransport {
         &self.dns
     }
 
-    /// Where a test's connection goes instead.
+    /// The address to which a test redirects the connection.
     #[cfg_attr(not(test), allow(clippy::unused_self))]
     pub(super) fn detoured(&self, address: std::net::IpAddr) -> std::net::IpAddr {
         #[cfg(test)]
@@ -188,16 +188,16 @@ impl HttpTransport {
                 // Only the proxy's own name is resolved here, and that is the operator's.
                 ProxyRoute::Proxy(_) => PrivateAddresses::Allow,
             },
-            // Before the connector's own time is up, so that it is known what took it.
+            // Shorter than the connector's own timeout, so that the cause is known.
             timeout: key.connect_timeout.mul_f64(0.9),
             #[cfg(test)]
             detour: self.detour.clone(),
         }
     }
 
-    /// A proxy resolves the name itself. The name is resolved here too: one that resolves to a metadata service here
-    /// does so at the proxy. If private addresses are denied, it must resolve here, and only to public addresses. The
-    /// proxy's address is the operator's, and is checked as such.
+    /// A proxy resolves the name itself. The client resolves it here too: a name that resolves to a metadata service
+    /// here does so at the proxy. If private addresses are denied, the name must resolve here, and only to public
+    /// addresses. The operator chose the proxy, so its address follows the operator's rules.
     async fn check_before_proxy(
         &self,
         url: &Url,
@@ -214,7 +214,7 @@ impl HttpTransport {
         let must_resolve = key.private_addresses == PrivateAddresses::Deny;
         let wait = match must_resolve {
             true => key.connect_timeout.min(time),
-            // Many such hosts have no name server that knows other hosts, or one that does not answer.
+            // Many hosts behind a proxy have no name server for other hosts, or one that does not respond.
             false => LOOKUP_BEFORE_PROXY.min(time),
         };
         match self.dns.resolve(name, wait).await {
@@ -242,7 +242,7 @@ impl HttpTransport {
         guard::check_host_header(&message.headers, key.private_addresses).map_err(denied)?;
         let route = ProxyRoute::of(&message.url, &key.proxy).map_err(bad_proxy)?;
         if let ProxyRoute::Proxy(proxy) = &route {
-            // In a box of its own: hardly anybody has a proxy, and ten thousand attempts may wait at once.
+            // Boxed: few hosts have a proxy, and ten thousand attempts may wait at once.
             Box::pin(self.check_before_proxy(&message.url, proxy, key, time)).await?;
         }
         let client = self.client(message, key, &route)?;
@@ -316,7 +316,7 @@ fn request(message: &HttpRequest, asked_for: Arc<AtomicBool>) -> Request {
     request
 }
 
-/// A body that tells whether it was ever asked for: before that nothing of the message can have left.
+/// A body that records whether the connection requested it. Before that, no part of the message can have left.
 struct WatchedBody {
     bytes: Option<Bytes>,
     asked_for: Arc<AtomicBool>,

@@ -11,7 +11,7 @@ use super::{SendError, Sent, tls};
 use crate::model::outcome::{Detail, Failure, Reason};
 use crate::secret::Redactor;
 
-/// The guard's own no. Nothing was connected to, and another try would not change it.
+/// The guard denied the address. Nothing was connected, and a retry would not help.
 pub fn denied(rule: Denied) -> SendError {
     before_sending(Reason::AddressDenied, rule, true)
 }
@@ -79,7 +79,7 @@ fn behind_a_proxy(mut meant: SendError) -> SendError {
             meant.failure.detail = Some(detail);
             meant
         }
-        // A certificate, for one, is the destination's.
+        // Other failures, such as a certificate's, are the destination's.
         _ => meant,
     }
 }
@@ -118,7 +118,7 @@ fn meaning(error: &reqwest::Error, sent: Sent) -> SendError {
     error.with_sent(sent)
 }
 
-/// No connection was made.
+/// No connection was established.
 pub fn unconnected(error: &io::Error) -> SendError {
     let reason = match error.kind() {
         _ if is_out_of_descriptors(error) => Reason::OutOfDescriptors,

@@ -1,7 +1,7 @@
-//! The address guard: which addresses may be reached at all.
+//! The address guard: decides which addresses may be reached.
 //!
-//! Every address is checked that a connection could go to: literals in the URL (the URL's parser has made decimal, octal
-//! and hexadecimal spellings one), and every answer of the resolver, which are the very addresses then connected to.
+//! It checks every address that a connection could use: literals in the URL, and every answer of the resolver. The URL
+//! parser normalises decimal, octal and hexadecimal forms. The client connects only to the checked addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -62,7 +62,7 @@ pub fn check_host_header(headers: &HeaderMap, private: PrivateAddresses) -> Resu
     url.map_or(Ok(()), |url| check_host(&url, private))
 }
 
-/// The names of metadata services are denied before anybody asks where they are.
+/// The names of metadata services are denied before their lookup.
 pub fn check_name(name: &str) -> Result<(), Denied> {
     match is_metadata_name(name) {
         true => Err(Denied::Metadata),
@@ -91,8 +91,8 @@ pub fn check(address: IpAddr, private: PrivateAddresses) -> Result<(), Denied> {
     })
 }
 
-/// Whether unencrypted data may go to an address: only on this host or in a private network (RFC 1918, RFC 4193). A
-/// carrier shares 100.64.0.0/10, and an address inside another one leads through a foreign gateway.
+/// Returns whether unencrypted data may go to an address: only on this host or in a private network (RFC 1918, RFC
+/// 4193). A carrier shares 100.64.0.0/10, and an address inside another one leads through a foreign gateway.
 pub fn check_unencrypted(address: IpAddr) -> Result<(), Denied> {
     let is_near = match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private(),
@@ -161,7 +161,7 @@ fn check_private_v4(address: Ipv4Addr) -> Result<(), Denied> {
     Err(Denied::Private(kind))
 }
 
-/// The same registry; beyond 2000::/3 nothing is global but the forms of IPv4 addresses.
+/// The same registry. Beyond 2000::/3, only the forms of IPv4 addresses are global.
 fn check_private_v6(address: Ipv6Addr, has_embedded: bool) -> Result<(), Denied> {
     let kind = match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0] => "the unspecified address",

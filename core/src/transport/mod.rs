@@ -31,7 +31,7 @@ use crate::model::wire::{Outbound, Reply};
 
 /// Sends messages; tests have their own implementation.
 pub trait Transport: Send + Sync {
-    /// One attempt. It ends within `timeout`, plus up to a second to read the rest of a reply's body.
+    /// Makes one attempt. It ends within `timeout`, plus up to one second to read the rest of a reply's body.
     fn send<'a>(
         &'a self,
         outbound: &'a Outbound,
@@ -39,10 +39,10 @@ pub trait Transport: Send + Sync {
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Reply, SendError>>;
 
-    /// A message will be sent; it may be one of many of a request, which should hold up no other.
+    /// Announces a message. It may be one of many of a request, which must not delay others.
     fn expect(&self, _: &Outbound, _is_one_of_many: bool) {}
 
-    /// Closes the connections of a pool that nobody uses.
+    /// Closes the connections of an unused pool.
     fn close_idle(&self, _: PoolKey) {}
 }
 
@@ -51,7 +51,7 @@ pub trait Transport: Send + Sync {
 pub struct SendError {
     pub failure: Failure,
     pub sent: Sent,
-    /// Whether another try is pointless: a certificate, the address policy.
+    /// Whether a retry is pointless, as for a certificate or the address policy.
     pub permanent: bool,
 }
 
@@ -66,7 +66,7 @@ impl SendError {
     }
 }
 
-/// Whether the other side may have seen the message.
+/// Whether the destination may have received the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     No,

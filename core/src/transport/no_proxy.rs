@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Whether an entry of `NO_PROXY` matches the host of a URL. Commas or blanks separate the entries. Names are not resolved.
+/// Returns whether an entry of `NO_PROXY` matches the host of a URL. Commas or blanks separate the entries. Names are
+/// not resolved.
 pub fn is_exempt(url: &Url, no_proxy: &str) -> bool {
     let Some(host) = url.host() else {
         return false;

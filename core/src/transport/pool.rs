@@ -21,7 +21,7 @@ impl PoolKey {
     }
 }
 
-/// A map whose keys are hashes themselves, or numbers that nobody outside chooses.
+/// A map whose keys are hashes, or numbers that no outsider chooses.
 pub type NumberMap<K, V> = HashMap<K, V, NumberHash>;
 pub type NumberHash = BuildHasherDefault<NumberHasher>;
 

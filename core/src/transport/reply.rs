@@ -15,7 +15,7 @@ use crate::model::wire::HttpReply;
 
 /// Maximum bytes of a reply's body, both as sent and decoded.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// How long is waited for a body once the status is known: the status decides, the body only says more.
+/// The wait for a body after the status. The status decides; the body only adds detail.
 const BODY_GRACE: Duration = Duration::from_secs(1);
 
 /// Reads the head and the needed part of the body. Unread bytes drop the connection.
@@ -52,7 +52,7 @@ pub async fn read(mut response: Response, route: &ProxyRoute) -> HttpReply {
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReplyBody {
     pub bytes: Bytes,
-    /// Whether it is the whole body.
+    /// Whether the body is complete.
     pub complete: bool,
 }
 
@@ -76,7 +76,7 @@ impl ReplyBody {
             (None, _) if self.bytes.starts_with(GZIP) => b"gzip",
             (None, _) => return self,
             (Some(coding), None) => coding,
-            // Nobody compresses twice but by mistake.
+            // A server compresses twice only by mistake.
             (Some(_), Some(_)) => return Self::UNREADABLE,
         };
         match coding.to_ascii_lowercase().as_slice() {
@@ -101,7 +101,7 @@ impl ReplyBody {
         }
     }
 
-    /// A body that is no text says nothing to a channel and must not be shown.
+    /// A body without text helps no channel and must not be shown.
     pub fn readable(self) -> Self {
         match is_text(&self.bytes) {
             true => self,
@@ -113,7 +113,7 @@ impl ReplyBody {
 /// The first bytes of gzip with deflate (RFC 1952, 2.3.1), which no text begins with.
 const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 
-/// Whether the checksum of zlib's two bytes of header is right (RFC 1950, 2.2).
+/// Returns whether the checksum of zlib's two header bytes is right (RFC 1950, 2.2).
 fn is_zlib(bytes: &[u8]) -> bool {
     match bytes {
         [first, second, ..] => {
@@ -123,7 +123,7 @@ fn is_zlib(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether at least half of the characters can be read. Some providers write Latin-1, or break a character at a cut.
+/// Returns whether at least half of the characters are readable. Some providers send Latin-1, or cut a character.
 fn is_text(bytes: &[u8]) -> bool {
     const LOOKED_AT: usize = 1024;
     let head = String::from_utf8_lossy(bytes.get(..LOOKED_AT).unwrap_or(bytes));
@@ -133,7 +133,7 @@ fn is_text(bytes: &[u8]) -> bool {
     head.chars().filter(is_odd).count() * 2 <= head.chars().count()
 }
 
-/// A proxy that replies itself may quote the request, and no channel knows the proxy's credentials.
+/// A proxy's own reply may quote the request, and no channel can mask the proxy's credentials.
 fn without_credentials(body: Bytes, route: &ProxyRoute) -> Bytes {
     let Some(redactor) = route.redactor() else {
         return body;
@@ -171,7 +171,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// What a channel is given of a body in these codings.
+    /// Returns the decoded body that a channel gets.
     fn read(codings: &[&'static str], bytes: Vec<u8>) -> ReplyBody {
         let mut headers = HeaderMap::new();
         for coding in codings {
@@ -205,7 +205,7 @@ mod tests {
             };
             assert_eq!(read(codings, bytes), expected, "{codings:?}");
         }
-        // Nothing is nothing in every coding.
+        // An empty body is empty in every coding.
         let empty = read(&["gzip"], Vec::new());
         assert!(empty.bytes.is_empty() && empty.complete);
     }

@@ -9,15 +9,15 @@ use super::no_proxy::is_exempt;
 use crate::model::policy::ProxySettings;
 use crate::secret::{Redactor, Secret};
 
-/// The way of one message. Clients, and so connections, are kept apart by it.
+/// The route of one message. Each route has its own client and connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyRoute {
     Direct,
-    /// The proxy's URL, with user name and password where it has them.
+    /// The proxy's URL, including its user name and password.
     Proxy(Secret),
 }
 
-/// A proxy of the environment that cannot be used. Going without it would be what its operator forbade.
+/// An unusable proxy of the environment. The operator forbids a direct connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadProxy {
     Socks,
@@ -150,7 +150,7 @@ mod tests {
         ] {
             let got = route("http://a.example/", proxy, "", "");
             assert_eq!(got.as_deref(), expected.as_deref(), "{proxy:?}");
-            // Who is exempt does not care.
+            // An exempt host ignores the proxy's error.
             let exempt = route("http://a.example/", proxy, "", "a.example");
             assert_eq!(exempt.as_deref(), Ok("direct"), "{proxy:?}");
         }

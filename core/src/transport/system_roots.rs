@@ -20,7 +20,7 @@ static THREADS: TimeLimited = TimeLimited::new("notifier-roots", 512 * 1024);
 
 pub type Certificates = Vec<CertificateDer<'static>>;
 
-/// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's. Invalid ones are left out.
+/// Reads the certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`, or else the system's. Omits invalid ones.
 pub fn load() -> Result<Certificates, Unfinished> {
     THREADS.run(LIMIT, || {
         let set = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
@@ -40,7 +40,7 @@ pub fn load() -> Result<Certificates, Unfinished> {
     })
 }
 
-/// How many threads still read certificates although nobody waits for them.
+/// Returns the number of abandoned threads that still read certificates.
 pub fn abandoned_threads() -> usize {
     THREADS.abandoned()
 }

@@ -1,4 +1,4 @@
-//! TLS: the system's certificates and the bundled ones together, and what to say when a handshake fails.
+//! TLS: combines the system's certificates with the bundled ones, and describes handshake failures.
 
 use std::sync::{Arc, Mutex};
 
@@ -93,7 +93,7 @@ fn no_key(pem: &[u8]) -> TlsFileError {
     }
 }
 
-/// Whether the certificate contains the key's public half.
+/// Returns whether the certificate contains the key's public half.
 fn holds_key(identity: &CertifiedKey) -> bool {
     let (Some(key), Some(certificate)) = (identity.key.public_key(), identity.cert.first()) else {
         return false;
@@ -112,7 +112,7 @@ struct Verifier {
     trust: Mutex<Option<Arc<Trust>>>,
 }
 
-/// Who is trusted, and whether this host's own store has a say in it.
+/// The trusted roots, and whether this host's own store contributes to them.
 #[derive(Debug)]
 struct Trust {
     verifier: Arc<WebPkiServerVerifier>,
@@ -137,15 +137,16 @@ impl Verifier {
             verifier,
             has_system_roots: of_system > 0,
         });
-        // The next handshake tries again to read what did not answer in time.
+        // The next handshake retries files that did not respond in time.
         if was_read {
             *known = Some(Arc::clone(&trust));
         }
         Ok(trust)
     }
 
-    /// Whether the operator trusts exactly this certificate, and only its issuer or its being an authority was at fault: a
-    /// server with a self-signed certificate, as `openssl req -x509` makes them. Its dates and its name still count.
+    /// Returns whether the operator trusts exactly this certificate, and only its issuer or its CA flag was at fault.
+    /// Servers with a self-signed certificate, as from `openssl req -x509`, need this. Its dates and its name still
+    /// count.
     fn is_pinned(&self, certificate: &CertificateDer<'_>, error: &CertificateError) -> bool {
         let of_issuer = matches!(
             error,
@@ -155,8 +156,8 @@ impl Verifier {
     }
 }
 
-/// Mozilla's roots and the system's, and how many are the system's: an empty or unreadable system store, as in slim
-/// containers, must not stop an alert, nor an old one that lacks a new authority.
+/// Returns Mozilla's roots and the system's, and the number of the system's. An empty or unreadable system store, as in
+/// slim containers, must not stop an alert. Neither must an old store that lacks a new authority.
 fn roots(system: Vec<CertificateDer<'static>>) -> (RootCertStore, usize) {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());

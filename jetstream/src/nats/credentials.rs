@@ -3,8 +3,8 @@
 use async_nats::ConnectOptions;
 use notifier_core::secret::Secret;
 
-/// Adds what `nats_credentials` says: the text of a `.creds` file, the seed of an nkey, `user:password`, or a token. `None`: it has
-/// no known form.
+/// Adds the credentials: the text of a `.creds` file, the seed of an nkey, `user:password`, or a token. `None`: the
+/// form is unknown.
 pub fn apply(credentials: &Secret, options: ConnectOptions) -> Option<ConnectOptions> {
     let text = credentials.expose().trim();
     if text.contains("-----BEGIN") {

@@ -24,8 +24,7 @@ use super::way::Nats;
 use crate::subjects;
 use notifier_core::store::{StoreError, StoreErrorKind};
 
-/// How long a stream's leader may take to tell of its stream, and after that the cluster's: together less than
-/// [`ASK_WITHIN`].
+/// How long a stream's leader may take to reply, and then the cluster's leader. The sum is less than [`ASK_WITHIN`].
 const LEADER_WITHIN: Duration = Duration::from_millis(1000);
 const NAMES_WITHIN: Duration = Duration::from_millis(400);
 /// A sequence that no stream reaches.
@@ -67,8 +66,8 @@ impl Nats {
         Ok(found)
     }
 
-    /// Whether this user may publish what an outbox must. Publishes what each stream refuses; a server that does not permit
-    /// it says so beside, and sends no reply.
+    /// Checks whether this user may publish to the outbox's subjects. Publishes messages that each stream refuses. A
+    /// server that does not permit it reports that separately, and sends no reply.
     async fn check_permissions(
         &self,
         client: &Client,
@@ -145,8 +144,8 @@ impl Nats {
         Err(StoreErrorKind::OtherSettings)
     }
 
-    /// Why nobody says anything of a stream: its leader alone does. The leader of the cluster knows whether there is such a
-    /// stream, and so that it has no leader.
+    /// Finds out why a stream does not reply. Only its leader replies. The leader of the cluster knows whether the
+    /// stream exists, and so whether it has no leader.
     async fn cause_of_silence(
         &self,
         context: &Context,

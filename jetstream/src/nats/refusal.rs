@@ -50,7 +50,7 @@ pub fn call_error(error: &(dyn Error + 'static)) -> CallError {
     }
 }
 
-/// Whether no stream has the subject of a publication.
+/// Returns whether no stream has the subject of a publication.
 fn has_no_stream(error: &(dyn Error + 'static)) -> bool {
     error_chain(error).any(|error| publish_error(error) == Some(PublishErrorKind::StreamNotFound))
 }

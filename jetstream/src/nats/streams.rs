@@ -22,10 +22,10 @@ pub const LAST_NOTIFICATIONS: &str = "notifier_last_notifications";
 
 /// How long the server detects a repeated publication of the same message.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
-/// How long a note outlives its last change: longer than the longest `delivery_timeout`. The end of a request removes its
-/// notes; those of a holder that was too late stay.
+/// How long a note outlives its last change: longer than the longest `delivery_timeout`. The end of a request removes
+/// its notes, except late notes of an earlier holder.
 const KEEP_NOTES: Duration = Duration::from_secs(14 * 24 * 3600);
-/// How long an idempotency key and a provider's message are kept.
+/// How long the outbox keeps an idempotency key or a provider's message.
 const KEEP_KNOWN: Duration = Duration::from_secs(48 * 3600);
 const MAX_DEAD: i64 = 100_000;
 /// How long a history row waits for a process that can write it.
@@ -103,7 +103,7 @@ pub fn replicas(nats: &OutboxServers) -> usize {
     }
 }
 
-/// Whether an existing stream loses no messages.
+/// Returns whether an existing stream loses no messages.
 pub fn fits(found: &Config, needed: &Config) -> bool {
     let lasts =
         |age: Duration| age.is_zero() || (!needed.max_age.is_zero() && age >= needed.max_age);

@@ -18,7 +18,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// For an operator, who owns no requests.
+    /// For an operator's command, which owns no requests.
     pub fn new(servers: OutboxServers) -> Self {
         Self {
             location: servers.urls.join(" "),

@@ -1,8 +1,8 @@
-//! Decides whether a process may act on a delivery: which question to ask the servers next, and what an answer means.
+//! Decides whether a process may act on a delivery: which question to ask the servers next, and what a reply means.
 //!
-//! Pure, so that [`model`](super::model) can run every interleaving of it. [`Fence`] remembers the revision of the note
-//! that is certainly this holder's. An [`Inquiry`] gets or writes that note. docs/decisions/0002-jetstream-outbox.md
-//! says why this suffices.
+//! The code is pure, so [`model`](super::model) can run every interleaving of it. [`Fence`] remembers the revision of
+//! the note that is certainly this holder's. An [`Inquiry`] reads or writes that note.
+//! docs/decisions/0002-jetstream-outbox.md explains why this suffices.
 
 /// The confirmed state of a delivery's holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -46,11 +46,11 @@ pub enum InquiryStep {
     Ask(ServerQuery),
     /// The delivery is this holder's.
     Own,
-    /// Another process, or an operator, has taken or ended it.
+    /// Another process took it over, or an operator ended it.
     Lost,
 }
 
-/// One check whether this holder owns the delivery.
+/// One check of whether this holder owns the delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Inquiry {
     /// Whether the inquiry writes a note, as before an attempt that must not be repeated.
@@ -66,8 +66,8 @@ impl Fence {
         (Inquiry::new(false), ServerQuery::ReadNote)
     }
 
-    /// Takes a delivery over from whoever wrote the note of this revision; zero: there is no note. That note too may have
-    /// landed after the request's end, so it confirms nothing.
+    /// Takes a delivery over from the writer of this revision; zero means no note. That note may also have been written
+    /// after the request's end, so it confirms nothing.
     pub fn take(revision: u64) -> (Inquiry, ServerQuery) {
         (Inquiry::new(true), ServerQuery::Write { over: revision })
     }

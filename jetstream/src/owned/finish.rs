@@ -17,12 +17,12 @@ use notifier_core::store::operator::StoredState;
 use notifier_core::store::record::Record;
 use notifier_core::store::{HistoryRow, Ownership, StoreError, StoreErrorKind};
 
-/// How long to wait before a write without a reply is repeated.
+/// The wait before a write without a reply is repeated.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 impl OwnedRequest {
-    /// Notes the end of a delivery, until the servers have heard it. The history row comes first: a process that is killed
-    /// between the two has its delivery done again, and the row may be there twice.
+    /// Notes the outcome of a delivery until the servers have confirmed it. The history row comes first: if the process
+    /// is killed between the two writes, another one repeats the delivery, and the row may exist twice.
     pub async fn complete(
         &mut self,
         index: usize,
@@ -163,7 +163,7 @@ impl OwnedRequest {
     }
 }
 
-/// Whether a retry may succeed.
+/// Returns whether a retry may succeed.
 fn is_retryable(error: &StoreError) -> bool {
     !matches!(
         error.kind,

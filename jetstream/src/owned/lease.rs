@@ -7,8 +7,9 @@ use crate::server::{Acknowledgement, CallError, StreamName};
 use notifier_core::store::{LEASE, StoreError, StoreErrorKind};
 
 impl OwnedRequest {
-    /// Renews the lease. Where it may have run out, asks first whether another process has the request by now: a renewal
-    /// would keep it from whoever comes after that process. What this process holds and does not run is handed out again.
+    /// Renews the lease. If it may have expired, first asks whether another process has the request: a renewal would
+    /// take the message from that process's successor. The server redelivers requests that this process holds but does
+    /// not run.
     pub(super) async fn renew(&mut self) {
         if self.is_orphan || !self.process.runs(&self.stored) {
             return;
@@ -43,8 +44,8 @@ impl OwnedRequest {
         Ok(())
     }
 
-    /// Whether the request is missing because somebody has put another stream in the place of its own. This process goes on
-    /// without it if nobody else can hold the request: its lease has not run out. Else that is an error.
+    /// Returns whether the request is missing because the stream was replaced. This process continues without it if its
+    /// lease has not expired, because no other process can hold the request. Otherwise that is an error.
     pub(super) async fn is_replaced(&mut self) -> Result<bool, StoreError> {
         let begun = Instant::now();
         let info = self.session.info(StreamName::Work).await;

@@ -31,12 +31,12 @@ pub struct OwnedRequest {
     stored: RequestRecord,
     pub sequence: u64,
     subject: String,
-    /// When the stream stored it, in milliseconds since 1970.
+    /// The time of storing in the stream, in milliseconds since 1970.
     published: u64,
     /// The subject of the acknowledgement.
     pub reply: String,
     deliveries: BTreeMap<usize, HeldDelivery>,
-    /// When the server last renewed the lease.
+    /// The last renewal of the lease at the server.
     renewed: Instant,
     /// The stream was replaced after it delivered the request.
     is_orphan: bool,
@@ -48,7 +48,7 @@ struct HeldDelivery {
     /// The note as this process last wrote it, or will write it.
     note: DeliveryNote,
     state: HeldState,
-    /// Whether the servers may hold a note.
+    /// Whether the servers may have a note.
     is_noted: bool,
 }
 
@@ -60,7 +60,7 @@ enum HeldState {
 }
 
 impl OwnedRequest {
-    /// For the process that accepted the request or fetched it first: no other can own it.
+    /// For the process that accepted the request or fetched it first: no other process can own it.
     pub fn first(
         registration: Registration<Self>,
         process: &Arc<ProcessState>,
@@ -96,7 +96,7 @@ impl OwnedRequest {
         }
     }
 
-    /// Whether the request owns its idempotency key; `None`: unknown. A redriven request needs no key.
+    /// Returns whether the request owns its idempotency key. `None`: unknown. A redriven request needs no key.
     pub async fn owns_key(&self) -> Option<bool> {
         match &self.stored.key {
             Some(key) if !self.stored.is_retried => {
@@ -142,7 +142,7 @@ impl OwnedRequest {
         }
     }
 
-    /// Whether a delivery is open. Finishes the request if all have ended here; other owners finish theirs.
+    /// Returns whether a delivery is open. Finishes the request if all have ended here; other owners finish theirs.
     async fn has_open_delivery(&mut self) -> bool {
         if self.registration.has_ended() {
             return false;
@@ -158,7 +158,7 @@ impl OwnedRequest {
         false
     }
 
-    /// Removes a request of which nothing was sent and whose caller stopped waiting.
+    /// Removes an unsent request whose caller stopped waiting.
     pub async fn forget(&mut self) {
         if let Some(key) = &self.stored.key {
             let name = idempotency_entry_key(&self.stored.identity().scope, key);

@@ -1,14 +1,14 @@
 //! Runs every interleaving of several holders of one request, with the decisions of [`super::fence`].
 //!
-//! A holder may be stopped between any two steps, for any time: that is how the others run first. It may die at any step.
-//! A write may land at any later time, or never, with nobody waiting for its answer. A request may be handed to another
-//! holder at any time: the leases have run out, or the consumer was deleted.
+//! A holder may stop between any two steps, for any time, while the others run. It may die at any step. A write may be
+//! applied at any later time, or never, with no waiter for its reply. A request may move to another holder at any time,
+//! because leases expire and consumers can be deleted.
 
 use std::collections::HashSet;
 
 use super::fence::{Fence, Inquiry, InquiryStep, ServerQuery, ServerReply};
 
-/// How far a search goes, and what it leaves out of the protocol, to see that the model notices.
+/// The size of a search, and the protocol step that it omits to show that the model notices.
 #[derive(Clone, Copy)]
 struct Rules {
     deliveries: usize,
@@ -40,7 +40,7 @@ struct Note {
     ended: bool,
 }
 
-/// A write that nobody waits for any more.
+/// A write without a waiter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 struct Late {
     delivery: usize,
@@ -60,7 +60,7 @@ enum Purpose {
 enum Phase {
     Fetched,
     Ready,
-    /// An earlier holder's attempt may have been taken.
+    /// The provider may have accepted an earlier holder's attempt.
     Interrupted,
     Asking(Purpose, Inquiry, ServerQuery),
     /// The attempt is noted: the first byte may leave.
@@ -90,9 +90,9 @@ struct World {
     late_purge: bool,
     late_writes: usize,
     refusals: usize,
-    /// What the provider has taken, by delivery.
+    /// The number of messages that the provider accepted, by delivery.
     sent: Vec<u8>,
-    /// Whether an end is known to the world: a note, a dead letter.
+    /// Whether the servers have an outcome: a note or a dead letter.
     ended: Vec<bool>,
 }
 
@@ -349,7 +349,7 @@ impl World {
         world
     }
 
-    /// Whoever cannot take a delivery gives the whole request back.
+    /// A holder that cannot take over one delivery releases the whole request.
     fn settle(&mut self, at: usize, delivery: usize, phase: Phase, fence: Fence, purpose: Purpose) {
         if matches!(purpose, Purpose::Take { .. }) && phase == Phase::Lost {
             self.holders[at] = Holder::Away;

@@ -1,4 +1,4 @@
-//! Whose a delivery is, and what is noted of it: each note is written over the one that its writer knows.
+//! The owner of each delivery, and its note. A note replaces only the revision that its writer knows.
 
 use std::time::SystemTime;
 
@@ -14,12 +14,12 @@ use crate::subjects::attempt_key;
 use notifier_core::store::record::Record;
 use notifier_core::store::{Ownership, StoreError};
 
-/// Notes that are taken at a time.
+/// The number of notes that are written at a time.
 const NOTES_AT_ONCE: usize = 256;
 
 impl OwnedRequest {
-    /// Takes the deliveries over from whoever held them: each gets a note of a new holder, and the request must be in the
-    /// stream after that. `None`: not now.
+    /// Takes the deliveries over from their previous holder. Writes a note of the new holder for each; after that, the
+    /// request must be in the stream. `None`: not now.
     pub async fn take_over(&mut self) -> Option<()> {
         let keys = self.deliveries.keys().map(|index| self.key(*index));
         let session = &*self.session;
@@ -80,7 +80,7 @@ impl OwnedRequest {
         Some(())
     }
 
-    /// Whether the delivery is still this process's.
+    /// Returns whether this process still owns the delivery.
     pub async fn check_lease(&mut self, index: usize) -> Result<Ownership, StoreError> {
         let Some(held) = self.open(index) else {
             return Ok(Ownership::Lost);
@@ -100,7 +100,7 @@ impl OwnedRequest {
         self.note(index, |note| note.attempt_began = at).await
     }
 
-    /// Notes that nothing was taken, where an attempt was noted.
+    /// Notes that the provider did not accept a noted attempt.
     pub async fn attempt_failed(&mut self, index: usize) -> Result<(), StoreError> {
         if !self.is_noted(index) {
             return Ok(());
@@ -133,7 +133,7 @@ impl OwnedRequest {
         self.inquire(index, inquiry, question, note).await
     }
 
-    /// Asks until it is known whose the delivery is. An error says that it is not known.
+    /// Asks until the owner of the delivery is known. After an error it is unknown.
     async fn inquire(
         &mut self,
         index: usize,
@@ -160,7 +160,7 @@ impl OwnedRequest {
                     if question == ServerQuery::FindRequest && self.is_replaced().await? {
                         return Ok(Ownership::Missing);
                     }
-                    // An operator may have dropped it, in a note of its own.
+                    // An operator may have dropped it with another note.
                     if let Some(held) = self.open(index) {
                         held.is_noted |= ended.is_some();
                     }

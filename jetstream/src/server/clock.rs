@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use crate::stored::millis;
 use notifier_core::panics::lock;
 
-/// How far this machine's clock may be from the servers' without a word.
+/// The difference of this machine's clock from the servers' above which the store warns.
 const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(10);
 const WARN_EVERY: Duration = Duration::from_secs(3600);
 
-/// The servers' clock, as they last told it.
+/// The last known time of the servers' clock.
 #[derive(Default)]
 pub struct ServerClock {
     last_reading: Mutex<Option<(Instant, u64)>>,

@@ -1,4 +1,4 @@
-//! The servers: the way to them, and what it means that they do not answer.
+//! The connection to the servers, and the meaning of missing replies.
 
 mod clock;
 mod session;
@@ -18,12 +18,12 @@ pub use self::session::{
     Session, StreamInfo, StreamMessage, StreamName,
 };
 
-/// How long a call waits for servers that cannot be reached: somewhat less than for its being kept.
+/// How long a call waits for unreachable servers: less than the time limit for storing a request.
 const REACH_WITHIN: Duration = Duration::from_millis(1700);
-/// For so long what was just found wrong is not looked at again.
+/// How long a recent failure is not checked again.
 const WRONG_FOR: Duration = Duration::from_millis(500);
 
-/// The way to the servers, opened when it is first needed, and kept.
+/// The connection to the servers. It opens at first use and stays open.
 pub struct Servers {
     connector: Box<dyn Connect>,
     session: Mutex<Option<Arc<dyn Session>>>,
@@ -52,8 +52,8 @@ impl Servers {
         StoreError::new(self.location(), kind)
     }
 
-    /// Connects at the first time, and looks for what must be there; makes what is missing. What then was missed is looked
-    /// for again. Waits a while for servers that are away: an error says that nothing was asked of them.
+    /// Connects at first use, checks the streams, and creates missing ones. Later checks cover only the missing ones.
+    /// Waits a while for unreachable servers. After an error, the servers got no request.
     pub async fn session(&self) -> Result<Arc<dyn Session>, StoreError> {
         let deadline = Instant::now() + REACH_WITHIN;
         let known = self.session.lock().await.clone();
@@ -111,7 +111,7 @@ impl Servers {
         }
     }
 
-    /// Connects, and reads the servers' clock: without it ages would be told by this machine's.
+    /// Connects, and reads the servers' clock. Otherwise this machine's clock would measure ages.
     async fn open(&self) -> Result<Arc<dyn Session>, StoreError> {
         let session = self.connector.open().await?;
         self.overview(&*session).await?;
@@ -123,7 +123,7 @@ impl Servers {
         self.clock.now()
     }
 
-    /// What an operator should know, once in a while.
+    /// Returns a warning for the operator, at most once in a while.
     pub fn warning(&self) -> Option<String> {
         let seconds = self.clock.error_to_warn_of()?.as_secs();
         Some(format!(
@@ -144,7 +144,7 @@ impl Servers {
         Ok(overview)
     }
 
-    /// What it means that something was refused, or was not answered.
+    /// Returns the error for a refused or unanswered request.
     pub fn failed(&self, session: &dyn Session, since: Instant, error: CallError) -> StoreError {
         let missed = self.missed(session, since);
         match error {
@@ -156,7 +156,7 @@ impl Servers {
         }
     }
 
-    /// What it means that something asked for did not come.
+    /// Returns the error for a missing reply.
     pub fn missed(&self, session: &dyn Session, since: Instant) -> StoreError {
         let kind = match session.refused_since(since) {
             Some(kind) => kind,

@@ -1,4 +1,4 @@
-//! What the store asks of JetStream. [`nats`](crate::nats) asks servers; tests ask a model of them.
+//! The operations of JetStream that the store uses. [`nats`](crate::nats) sends them to servers; tests use a model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +12,20 @@ use tokio::time::Instant;
 /// The reply to a question.
 pub type ReplyFuture<'a, T> = BoxFuture<'a, Result<T, CallError>>;
 
-/// How the servers are reached.
+/// Opens connections to the servers.
 pub trait Connect: Send + Sync {
-    /// Where the servers are, for people.
+    /// The addresses of the servers, for messages.
     fn location(&self) -> &str;
 
-    /// Connects, finds the streams, and makes those that are missing.
+    /// Connects, finds the streams, and creates missing ones.
     fn open(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;
 }
 
-/// An open connection, and the streams as they were found. A bucket is a stream whose last message under a key is its entry.
+/// An open connection with its streams. A bucket is a stream in which the last message under a key is its entry.
 pub trait Session: Send + Sync {
     fn is_connected(&self) -> bool;
 
-    /// What the servers have refused since then, beside their replies.
+    /// Returns the refusals that the servers sent since then, separately from replies.
     fn refused_since(&self, since: Instant) -> Option<StoreErrorKind>;
 
     fn max_payload(&self) -> usize;
@@ -33,7 +33,7 @@ pub trait Session: Send + Sync {
     /// Finds the streams again by the same connection.
     fn reopen(&self) -> BoxFuture<'_, Result<Arc<dyn Session>, StoreError>>;
 
-    /// When the stream was made that was found; another stream of the same name was made at another time.
+    /// Returns the creation time of the stream. A replaced stream of the same name has another one.
     fn created(&self, stream: StreamName) -> i128;
 
     fn info(&self, stream: StreamName) -> ReplyFuture<'_, StreamInfo>;
@@ -41,10 +41,10 @@ pub trait Session: Send + Sync {
     /// Publishes a message, and gives its sequence. A stream takes the same `id` once.
     fn publish(&self, subject: String, payload: Bytes, id: Option<&str>) -> ReplyFuture<'_, u64>;
 
-    /// The message of a sequence, as the stream's leader has it.
+    /// Returns the message of a sequence, as the stream's leader has it.
     fn message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, Option<StreamMessage>>;
 
-    /// The first message of these subjects at a sequence or after it, as the stream's leader has it.
+    /// Returns the first message of these subjects at or after a sequence, as the stream's leader has it.
     fn next_message(
         &self,
         stream: StreamName,
@@ -58,7 +58,7 @@ pub trait Session: Send + Sync {
         subject: &str,
     ) -> ReplyFuture<'_, Option<StreamMessage>>;
 
-    /// The subjects among these of which the stream has messages.
+    /// Returns the subjects among these that have messages in the stream.
     fn subjects(&self, stream: StreamName, subjects: &str) -> ReplyFuture<'_, Vec<String>>;
 
     fn delete_message(&self, stream: StreamName, sequence: u64) -> ReplyFuture<'_, ()>;
@@ -88,7 +88,7 @@ pub trait Session: Send + Sync {
     /// Acknowledges a message that was handed out.
     fn acknowledge(&self, reply: &str, how: Acknowledgement) -> ReplyFuture<'_, ()>;
 
-    /// Whether a process of that name lives.
+    /// Returns whether a process of that name is alive.
     fn is_alive(&self, owner: &str) -> BoxFuture<'_, bool>;
 }
 
@@ -138,7 +138,7 @@ pub struct StreamMessage {
 #[derive(Clone, Debug)]
 pub struct PulledMessage {
     pub message: StreamMessage,
-    /// How often the server has delivered it.
+    /// The number of deliveries by the server.
     pub deliveries: u64,
     /// The subject of its acknowledgement.
     pub reply: String,

@@ -1,7 +1,7 @@
-//! Names to addresses: one look-up at a time per name, shared by all who wait; answers are kept for a while.
+//! Resolves names: one lookup at a time per name, shared by all waiters, with a cache.
 //!
-//! A look-up is a thread that hangs in `getaddrinfo`, for half a minute where name servers are silent, and nothing can
-//! end it. `slots` shares these threads out so that names which hang leave room for others.
+//! A lookup is a thread in `getaddrinfo`. It hangs for half a minute if name servers do not respond, and no call can
+//! stop it. `slots` distributes these threads, so that hanging names leave capacity for others.
 
 mod slots;
 #[cfg(test)]
@@ -24,13 +24,13 @@ use crate::panics::lock;
 
 /// How long an answer is used.
 const KEEP_ANSWER: Duration = Duration::from_secs(30);
-/// How long a failure is.
+/// How long a failure is used.
 const KEEP_FAILURE: Duration = Duration::from_secs(5);
-/// How long one waits for an answer.
+/// How long a caller waits for an answer.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the last answer is used where the name server does not give another (RFC 8767 recommends one to three days).
+/// How long the last answer serves if the name server gives no other (RFC 8767 recommends one to three days).
 const KEEP_STALE: Duration = Duration::from_secs(24 * 3600);
-/// How long one waits for another answer while there is such a last one.
+/// How long a caller waits for a new answer if an old one exists.
 const STALE_WAIT: Duration = Duration::from_millis(100);
 /// A look-up that fails after this had no answer from a name server.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ impl Dns {
         }
     }
 
-    /// Notes for the next look-up of a name whether it is one of many that a request brings.
+    /// Notes for the next lookup of a name whether it belongs to a request with many names.
     pub fn expect(&self, host: &str, is_one_of_many: bool) {
         let mut state = self.lock();
         match (state.names.get_mut(host), is_one_of_many) {
@@ -190,8 +190,7 @@ impl Dns {
         }
     }
 
-    /// The result of a name's look-up, now or later, and its last addresses. A look-up continues even if nobody waits
-    /// for it.
+    /// Returns the result of a name's lookup, now or later, and its last addresses. A lookup continues without waiters.
     fn ask(&self, host: &str) -> (watch::Receiver<Option<LookupResult>>, Option<Addresses>) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -231,7 +230,7 @@ impl Dns {
         asked
     }
 
-    /// Starts what may start now, and sees to it that the rest does later.
+    /// Starts the lookups that may start now, and schedules the others.
     fn start_queued(&self) {
         let mut state = self.lock();
         loop {
@@ -288,7 +287,7 @@ impl DnsCache {
         else {
             return None;
         };
-        // One receiver is the name's own.
+        // One receiver belongs to the name itself.
         if sender.receiver_count() > 1 {
             return Some(sender);
         }

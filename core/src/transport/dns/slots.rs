@@ -1,9 +1,9 @@
-//! Who may be looked up when: names that hang must not take the places of names that work.
+//! Decides which names to look up next: hanging names must not take the slots of others.
 //!
-//! Before its look-up, a name that will hang looks like any other. So only half of the permits are free for all. Of the
-//! other half one is granted every 50 ms, and of the last quarter one every 500 ms, to the most recently requested
-//! name. So a new name gets a permit before the first hanging look-ups have ended. Names that failed before, and names
-//! of a request with many, have shares of the first half.
+//! Before its lookup, a name that will hang looks like any other. So only half of the slots are free for all. One slot
+//! of the other half is granted every 50 ms, and one of the last quarter every 500 ms, to the most recently requested
+//! name. So a new name gets a slot before the first hanging lookups have ended. Names that failed before, and names of
+//! a request with many, have shares of the first half.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 /// Threads that may hang in the system's resolver at once.
 pub const MAX_LOOKUPS: usize = 128;
-/// Of these, places that are given at once.
+/// The number of slots that are granted at once.
 const AT_ONCE: usize = MAX_LOOKUPS / 2;
-/// Of these, the permits for names of a request with many, and for names whose last look-up failed.
+/// The slots for names of a request with many, and for names whose last lookup failed.
 const MAX_OF_MANY: usize = AT_ONCE * 3 / 4;
 const MAX_FAILED: usize = AT_ONCE / 2;
 /// The time between two places beyond [`AT_ONCE`], and between two of the last quarter.
@@ -26,11 +26,11 @@ const MAX_QUEUED: usize = 4096;
 /// The history of a name before its look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
-    /// Nothing, or that it works.
+    /// Not looked up yet, or the last lookup succeeded.
     Fresh,
-    /// Nothing, and it is one of many that a request brings.
+    /// Not looked up yet, and one of many names of a request.
     OneOfMany,
-    /// Its last look-up failed.
+    /// Its last lookup failed.
     Failed,
 }
 
@@ -43,13 +43,13 @@ pub enum NextLookup {
     Wait,
 }
 
-/// The places, and the names that wait for one; the one asked for last is at the back.
+/// The slots and the waiting names. The most recently requested name is at the back.
 #[derive(Default)]
 pub struct LookupSlots {
     in_use: usize,
     in_use_by_many: usize,
     in_use_by_failed: usize,
-    /// When the next place beyond [`AT_ONCE`] may be given.
+    /// The time of the next grant beyond [`AT_ONCE`].
     due: Option<Instant>,
     is_timer_set: bool,
     fresh: VecDeque<String>,
@@ -70,7 +70,7 @@ impl LookupSlots {
         queue.push_back(host.to_owned());
     }
 
-    /// The next name that has a place now; it has it until [`LookupSlots::leave`]. A name may come twice.
+    /// Returns the next name with a slot. It holds the slot until [`LookupSlots::leave`]. A name may occur twice.
     pub fn next(&mut self, now: Instant) -> NextLookup {
         let is_due = self.due.is_none_or(|due| due <= now);
         if self.in_use < AT_ONCE || (self.in_use < MAX_LOOKUPS && is_due) {

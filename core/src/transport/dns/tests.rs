@@ -173,7 +173,7 @@ async fn many_names_of_one_request_leave_slots_for_others() {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let started = Instant::now();
             let (host, both) = (format!("host{n}"), format!("dead{n}"));
-            // One that both bring is looked up for the other.
+            // The lookup of a shared name counts for the other request.
             dns.expect(&both, false);
             assert!(dns.resolve(&host, LOOKUP_TIMEOUT).await.is_ok());
             let elapsed = started.elapsed();

@@ -13,7 +13,7 @@ pub fn permanent(reason: Reason, sentence: &'static str) -> SendError {
     }
 }
 
-/// The connection is gone; before the dot nothing was taken.
+/// The connection is lost. Before the final dot, the server accepted nothing.
 pub fn broken(error: &io::Error) -> SendError {
     let reason = match error.kind() {
         io::ErrorKind::TimedOut => Reason::Timeout,

@@ -1,4 +1,4 @@
-//! A mail as it stands on the wire.
+//! A mail in its transfer format.
 
 use std::time::{Duration, SystemTime};
 
@@ -80,7 +80,7 @@ fn mailbox(mailbox: &Mailbox) -> Result<lettre::message::Mailbox, SendError> {
     Ok(lettre::message::Mailbox::new(mailbox.name.clone(), address))
 }
 
-/// lettre reads the sender once more when it builds a message, and knows fewer names than it writes.
+/// lettre parses the sender again when it builds a message, and it accepts fewer names than it writes.
 fn placeholder() -> Result<lettre::message::Mailbox, SendError> {
     Ok(lettre::message::Mailbox::new(None, address("a@localhost")?))
 }

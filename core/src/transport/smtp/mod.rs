@@ -1,6 +1,6 @@
-//! One mail to one mail server: to an address that the guard has let through, encrypted by our own configuration, under the
-//! name that the configuration gives. Nothing is sent in clear but a greeting and the wish for encryption, unless the
-//! operator's file chooses so for a server at a private address.
+//! Sends one mail to one mail server. The guard checks its address, and our own TLS configuration encrypts the
+//! connection. The server's name comes from the configuration. Only a greeting and STARTTLS are sent in plaintext,
+//! unless the operator's file allows plaintext for a server at a private address.
 
 mod failure;
 mod message;
@@ -39,7 +39,7 @@ const AFTER_DOT: Duration = Duration::from_secs(600);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 impl HttpTransport {
-    /// One attempt. `time` holds up to the final dot; after it the server has ten minutes.
+    /// Makes one attempt. `time` applies up to the final dot; after it the server has ten minutes.
     pub(super) async fn mail(
         &self,
         mail: &Mail,
@@ -117,7 +117,7 @@ impl HttpTransport {
         }
     }
 
-    /// A connection to the first address that takes one, of those that the guard lets through; and our own end of it.
+    /// Connects to the first reachable address among the allowed ones. Returns the stream and its local address.
     async fn connect(
         &self,
         server: &MailServer,
@@ -156,7 +156,7 @@ impl HttpTransport {
         };
         match timeout(key.connect_timeout, connecting).await {
             Ok(Ok(stream)) => {
-                // The dot is a packet of its own, and would wait for the message's acknowledgement.
+                // The dot is its own packet, and would wait for the message's acknowledgement.
                 let address = stream.set_nodelay(true).and_then(|()| stream.local_addr());
                 let address = address.map_err(|error| broken(&error))?;
                 Ok((stream, address))
@@ -167,7 +167,7 @@ impl HttpTransport {
     }
 }
 
-/// Without encryption a mail goes to private addresses alone.
+/// An unencrypted mail may go only to a private address.
 fn check_encryption(server: &MailServer, address: IpAddr) -> Result<(), Denied> {
     match server.tls {
         MailTls::Clear => guard::check_unencrypted(address),
@@ -258,7 +258,7 @@ fn parameters(
         return Err(permanent(Reason::NoSmtputf8, NO_SMTPUTF8));
     }
     let mut parameters = vec![MailParameter::SmtpUtfEight];
-    // Its headers have bytes beyond ASCII.
+    // The headers contain characters beyond ASCII.
     if offers(Extension::EightBitMime) {
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
@@ -311,7 +311,7 @@ fn reply(stage: SmtpStage, answer: SmtpResult) -> Result<SmtpReply, SendError> {
     }
 }
 
-/// A refusal with its words; all else is a broken connection, or no mail server.
+/// Returns a refusal with its text. Any other error is a broken connection, or not a mail server.
 fn refusal(
     stage: SmtpStage,
     error: lettre::transport::smtp::Error,

@@ -65,7 +65,7 @@ async fn send_command(
     read_reply(stream, stage).await
 }
 
-/// One reply: lines of `250-` and one of `250 `.
+/// Reads one reply: lines of `250-` and one of `250 `.
 async fn read_reply(stream: &mut TcpStream, stage: SmtpStage) -> Result<SmtpReply, SendError> {
     let (mut line, mut lines, mut bytes) = (Vec::new(), Vec::new(), 0);
     loop {
@@ -107,7 +107,7 @@ pub struct SmtpStream {
     peer: io::Result<SocketAddr>,
     /// Read before the server's bytes: lettre expects a greeting, which the server does not repeat after STARTTLS.
     greeting: &'static [u8],
-    /// Bytes since we last said something.
+    /// The bytes received since our last command.
     received_bytes: usize,
     pub dot: Arc<AtomicBool>,
 }

@@ -1,4 +1,4 @@
-//! Heads as a raw socket sends them: which of them are a reply, and what is known of the message where they are none.
+//! Sends reply heads from a raw socket: which are replies, and the message's result if they are not.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! The address guard at its seam: made-up names by an injected resolver, the real client, sockets on loopback alone. Where
-//! the guard lets a public address through, the connection makes a detour to loopback.
+//! Tests the address guard with the real client, an injected resolver of invented names, and loopback sockets only. A
+//! connection to an allowed public address is redirected to loopback.
 
 mod heads;
 mod proxy;
@@ -30,7 +30,7 @@ use PrivateAddresses::{Allow, Deny};
 const PUBLIC: &str = "93.184.216.34";
 const ALSO_PUBLIC: &str = "2606:2800:220:1::1";
 
-/// What each look-up of a name answers, one after another; the last stays. Notes which names were asked for.
+/// The answers to the lookups of a name, in order; the last one repeats. Records the requested names.
 #[derive(Clone, Default)]
 struct Names {
     answers: Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>,
@@ -46,7 +46,7 @@ impl HostLookup for Names {
             Some(answers) => Ok(answers[0].clone()),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        // An empty list stands for a name server that does not answer.
+        // An empty list represents a name server without a response.
         let is_silent = answer.as_ref().is_ok_and(Vec::is_empty);
         Box::pin(async move {
             match is_silent {
@@ -365,7 +365,7 @@ async fn a_connection_that_one_policy_opened_is_not_used_under_another() {
     assert_eq!((server.connections(), server.heads().len()), (1, 2));
 }
 
-/// A mail server on loopback that wants nothing of anybody.
+/// A mail server on loopback that requires no authentication.
 async fn mail_server() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();

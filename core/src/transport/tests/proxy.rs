@@ -1,11 +1,11 @@
-//! The guard where a proxy stands between: what it can still see, and whose fault is told of whom.
+//! Tests the guard with a proxy: what it can still check, and which side a failure names.
 
 use std::time::Instant;
 
 use super::*;
 use crate::secret::Secret;
 
-/// A world whose `HTTP_PROXY` is a server on loopback, under a name that resolves to a private address.
+/// Returns a world whose `HTTP_PROXY` is a server on loopback, with a name that resolves to a private address.
 async fn behind_a_proxy(names: &[(&str, &[&[&str]])]) -> (World, Server) {
     let proxy = Server::start("200 OK").await;
     let mut names = names.to_vec();
@@ -133,7 +133,7 @@ async fn a_host_that_no_proxy_names_goes_straight_and_by_the_guards_own_rule() {
             "{host}"
         );
     }
-    // That it is the proxy's name opens no door to it as a destination.
+    // The proxy's own name is not allowed as a destination.
     let got = world.send(&url("proxy.internal"), Deny).await;
     assert_eq!(got, refused(RFC_1918));
     assert_eq!((server.heads().len(), proxy.connections()), (3, 0));
