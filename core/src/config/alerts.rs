@@ -15,7 +15,7 @@ pub struct AlertSettings {
     pub enabled_by: Option<StateKey>,
     /// The names whose values identify an alert without a dedup key. Empty: such an alert has no identity.
     pub alert_key: Vec<Name>,
-    /// Whether the operator allows alert state to end with the process.
+    /// Whether the operator accepts that a restart loses the alert state.
     pub is_in_memory: bool,
     /// The maximum number of alerts with state. Further alerts have no state.
     pub max_alerts: usize,

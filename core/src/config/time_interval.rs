@@ -1,4 +1,4 @@
-//! Time intervals: named sets of local times at which routes are muted, or at which alone they are active.
+//! Time intervals: named sets of local times that mute routes, or outside of which routes are muted.
 
 use std::ops::RangeInclusive;
 

@@ -10,10 +10,8 @@ use super::recent::RecentErrors;
 use crate::model::report::HistoryRow;
 use crate::panics::catch_panic;
 
-/// Takes each event to every output that has a place for it: the metrics, the log, the last errors, the history. Each output
-/// has a table of events: [`Metrics::count`], [`Event::line`], [`Event::is_shown_in_status`], [`Recorder::row`].
-///
-/// [`Recorder::row`]: super::history::Recorder::row
+/// Passes each event to the outputs that handle it: the metrics, the log, the last errors, the history. Each output has a
+/// table of events: [`Metrics::count`], [`Event::line`], [`Event::is_shown_in_status`], `Recorder::row`.
 #[derive(Clone, Default)]
 pub struct Sink {
     pub metrics: Arc<Metrics>,

@@ -199,7 +199,7 @@ impl Notifier {
     }
 }
 
-/// The location of a problem of a request is none of the body's.
+/// A problem of the request has no location in the body.
 fn without_location(problem: Problem) -> Problem {
     Problem {
         location: Location::default(),

@@ -78,7 +78,7 @@ pub fn recorder(
     Some(Recorder::new(history, &config, table, notification, store))
 }
 
-/// How a request is stored, where there is an outbox.
+/// Returns how to store a request, if there is an outbox.
 fn persistence(
     outbox: Option<&Arc<dyn Store>>,
     arguments: &BTreeMap<String, String>,

@@ -64,7 +64,7 @@ pub fn recover_plan(
 }
 
 impl<'a> Planner<'a> {
-    /// Returns what to do for an earlier delivery.
+    /// Returns the step for an earlier delivery.
     fn again(
         &mut self,
         id: &DeliveryId,

@@ -5,24 +5,24 @@ use std::time::Duration;
 use super::{DeliveryId, StoreFuture};
 use crate::model::outcome::Outcome;
 
-/// Stores the alert state of each configuration file. One process leads: it alone writes.
+/// Stores the alert state of each configuration file. Only the leading process writes.
 pub trait AlertStore: Send + Sync {
-    /// Takes the lead, unless another process that lives has it. Gives back what is stored then; `None`: another leads.
+    /// Acquires the lead, unless another live process has it. Returns the stored state. `None`: another process leads.
     fn lead_alerts(&self, config: &str) -> StoreFuture<Option<StoredAlerts>>;
 
-    /// Writes all rows or none. The operation begins at once, in the order of the calls. `false`: this process does not lead any
-    /// more, and nothing was written.
+    /// Writes all rows or none. The operation begins at once, in the order of the calls. `false`: this process does not
+    /// lead any more, and nothing was written.
     fn write_alerts(&self, config: &str, rows: Vec<AlertRow>) -> StoreFuture<bool>;
 
-    /// How a delivery stands; `None`: it was never stored.
+    /// The state of a delivery. `None`: the store never had it.
     fn delivery_outcome(&self, delivery: &DeliveryId) -> StoreFuture<Option<Outcome>>;
 }
 
-/// What is stored under a configuration file.
+/// The stored state of a configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct StoredAlerts {
     pub rows: Vec<AlertRow>,
-    /// For how long nobody has written: the process may not have run.
+    /// The time since the last write. The process may not have run meanwhile.
     pub idle: Duration,
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 /// The operation failed and stored nothing. The text names the problem, the hint the correction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
-    /// Where the outbox is.
+    /// The location of the outbox.
     pub location: String,
     pub kind: StoreErrorKind,
 }

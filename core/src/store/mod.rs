@@ -44,20 +44,20 @@ pub const LEASE: Duration = Duration::from_secs(30);
 /// How often a process renews its leases.
 pub const RENEW_EVERY: Duration = Duration::from_secs(10);
 
-/// How long a dead letter is kept.
+/// How long the store keeps a dead letter.
 pub const KEEP_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The result of an operation. It resolves when the operation is durable or has failed.
 pub type StoreFuture<T> = BoxFuture<'static, Result<T, StoreError>>;
 
-/// A place that stores what must outlive a process. Processes share it.
+/// Stores the state that must outlive a process. Processes share it.
 ///
-/// Operations on the same thing are done in the order of the calls.
+/// Operations on the same object take effect in the order of the calls.
 pub trait Store: RequestStore + HistoryStore + LastNotificationStore {
     /// The path or the server addresses, for messages.
     fn location(&self) -> String;
 
-    /// What stores the alert state; `None`: this store cannot.
+    /// Returns the store of the alert state. `None`: this store has none.
     fn alerts(&self) -> Option<&dyn AlertStore> {
         None
     }

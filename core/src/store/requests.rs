@@ -9,25 +9,25 @@ use crate::model::report::DeliveryReport;
 /// Stores requests until their deliveries end. A request belongs to the process that accepted or claimed it, until its
 /// [`LEASE`](super::LEASE) expires.
 pub trait RequestStore: Send + Sync {
-    /// Stores a request, all of it or nothing, unless its idempotency key is known; this process delivers it. Where
-    /// [`RequestStore::can_withdraw`], a dropped reply withdraws the request.
+    /// Stores a whole request or nothing, unless its idempotency key is known. This process delivers it. With
+    /// [`RequestStore::can_withdraw`], a dropped future withdraws the request.
     fn accept(&self, request: NewRequest) -> StoreFuture<Accepted>;
 
     /// The same, for the process that claims it first.
     fn enqueue(&self, request: NewRequest) -> StoreFuture<Accepted>;
 
-    /// Claims at most `limit` requests without an owner, the oldest first: those whose process ended, and those that an operator
-    /// has put back. Only requests that were accepted under this configuration file. Never returns a request that this process
-    /// owns and has not completed, nor one with a delivery in [`RequestStore::running`].
+    /// Claims at most `limit` requests without an owner, the oldest first: those whose process ended, and redriven
+    /// ones. Claims only requests that were accepted under this configuration file. Never returns a request that this
+    /// process owns and has not completed, nor one with a delivery in [`RequestStore::running`].
     fn claim(&self, config: &str, limit: usize) -> StoreFuture<Vec<StoredRequest>>;
 
-    /// Whether this process may attempt the delivery.
+    /// Returns whether this process may attempt the delivery.
     fn check_lease(&self, delivery: &DeliveryId) -> StoreFuture<Ownership>;
 
     /// The same, and stores that an attempt begins that must not be repeated.
     fn begin_attempt(&self, delivery: &DeliveryId, at: SystemTime) -> StoreFuture<Ownership>;
 
-    /// Stores that the provider has certainly not taken the message of the attempt.
+    /// Notes that the provider certainly did not accept the message of the attempt.
     fn attempt_failed(&self, delivery: &DeliveryId) -> StoreFuture<()>;
 
     /// Stores how many parts have arrived.
@@ -42,8 +42,8 @@ pub trait RequestStore: Send + Sync {
         row: Option<&HistoryRow>,
     ) -> StoreFuture<()>;
 
-    /// Whether an earlier accepted delivery with the same [`StoredWork::order`](super::StoredWork::order), under the same
-    /// configuration file, has not ended, whichever process owns it.
+    /// Returns whether an earlier accepted delivery with the same `StoredWork::order_key`, under the same configuration
+    /// file, is open in any process.
     fn has_older(&self, delivery: &DeliveryId) -> StoreFuture<bool>;
 
     /// Which of these messages at a provider belong to other deliveries.
@@ -53,22 +53,23 @@ pub trait RequestStore: Send + Sync {
         messages: Vec<MessageRef>,
     ) -> StoreFuture<Vec<MessageRef>>;
 
-    /// How many deliveries have not ended, whichever process owns them. A store that counts only requests gives their number.
+    /// Returns the number of open deliveries of all processes. A store that counts only requests returns their number.
     fn depth(&self) -> StoreFuture<usize>;
 
-    /// Releases what this process owns and has not completed: others may claim it at once.
+    /// Releases the requests that this process owns and has not completed. Others may claim them at once.
     fn release(&self) -> StoreFuture<()>;
 
-    /// The deliveries that this process runs. Delivery code registers them; [`RequestStore::claim`] leaves their requests alone.
+    /// Returns the deliveries that this process runs. Delivery code registers them; [`RequestStore::claim`] skips their
+    /// requests.
     fn running(&self) -> &Running;
 
-    /// Whether a request whose reply is dropped is certainly not stored. Servers may have it, or get it yet: their reply must be
-    /// waited for.
+    /// Returns whether a request with a dropped reply is certainly not stored. Servers may have it, or get it later:
+    /// their reply must be awaited.
     fn can_withdraw(&self) -> bool {
         true
     }
 
-    /// How often a process claims.
+    /// How often a process claims requests.
     fn claim_every(&self) -> Duration {
         RENEW_EVERY
     }
@@ -80,9 +81,9 @@ pub enum Accepted {
     /// `behind`: indexes, in ascending order, of deliveries that must wait until [`RequestStore::has_older`] is false. These are
     /// at least the ones with an older one of the same order that has not ended and is in no queue of this process.
     New { behind: Vec<usize> },
-    /// It is stored, and the process that claims it delivers it.
+    /// The request is stored, and the process that claims it delivers it.
     Enqueued,
-    /// The key's first request, as it stands.
+    /// The current state of the key's first request.
     Known(KnownRequest),
     /// The key belongs to a request with another body.
     Conflict,
@@ -102,6 +103,6 @@ pub enum Ownership {
     Owned,
     /// Another process has claimed it, or an operator has dropped it.
     Lost,
-    /// It is missing: somebody has replaced the file or the streams. Deliveries in flight continue without it.
+    /// The request is missing: the file or the streams were replaced. Deliveries in flight continue without it.
     Missing,
 }

@@ -20,7 +20,7 @@ pub struct OutboxServers {
 
 /// Opens outboxes on servers of one kind.
 pub trait Backend: Send + Sync {
-    /// Of the URLs that this backend opens.
+    /// Returns the schemes of the URLs that this backend opens.
     fn schemes(&self) -> &'static [&'static str];
 
     /// Opens the outbox without a connection: the servers may become reachable later.

@@ -1,4 +1,5 @@
-//! What every store must do: a suite of functions over a [`StoreFixture`]. `conformance!` makes tests of all of them for one kind.
+//! The requirements of every store: a suite of functions over a [`StoreFixture`]. `conformance!` generates the tests
+//! for one kind of store.
 
 pub mod history;
 pub mod keys;

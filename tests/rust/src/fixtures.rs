@@ -102,7 +102,7 @@ pub fn assert_same(taken: &StoredRequest, given: &NewRequest) {
     }
 }
 
-/// The time that is left is less than it was, by what the test has taken.
+/// Asserts equal work. The remaining time may be shorter by the test's own duration.
 fn assert_same_work(taken: Option<&StoredWork>, given: Option<&StoredWork>) {
     let left = |work: Option<&StoredWork>| work.map_or(Duration::ZERO, |work| work.time_left);
     let used = left(given).checked_sub(left(taken)).unwrap();

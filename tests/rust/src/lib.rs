@@ -1,5 +1,5 @@
-//! The notifier and the stand-ins in one process, for what cannot be had from outside: names of a resolver of the tests'
-//! own. All else is real: the client, the sockets, the clock.
+//! The notifier and the stand-ins in one process, with an injected resolver. The client, the sockets and the clock are
+//! real.
 
 pub mod conformance;
 pub mod fixtures;
@@ -33,7 +33,7 @@ impl HostLookup for Names {
     }
 }
 
-/// A notifier that finds every name on this machine, and the stand-ins there.
+/// A notifier that resolves every name to this machine, and the stand-ins on it.
 pub struct World {
     pub standin: Standin,
     notifier: Notifier,

@@ -1,4 +1,4 @@
-//! Real NATS servers, each in a directory of its own on a free port of loopback.
+//! Real NATS servers, each with its own directory and a free port on loopback.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -65,7 +65,7 @@ impl Drop for NatsServer {
     }
 }
 
-/// Where the server is: the variable `NATS_SERVER` says it, else it is what `make setup` has installed.
+/// Returns the path of the server: from the variable `NATS_SERVER`, or else that of `make setup`.
 fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("NATS_SERVER") {
         return path.into();

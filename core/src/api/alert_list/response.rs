@@ -5,19 +5,19 @@ use serde::Serialize;
 use crate::api::response::{ErrorResponse, RequestResponse, RequestStatus, Results};
 use crate::model::report::{DeliveryReport, RequestReport};
 
-/// The states of all alerts of a body together, and of each one that is no repetition.
+/// The combined status of all alerts of a body, and of each new alert.
 #[derive(Debug, Serialize)]
 pub struct AlertListResponse {
     pub status: RequestStatus,
     message: &'static str,
-    /// Each alert has a task of its own.
+    /// Each alert has its own task.
     task_id: (),
     /// The worst result of each receiver.
     results: Results,
     deliveries: [(); 0],
     warnings: Vec<String>,
     alerts: Vec<AlertEntry>,
-    /// The number of alerts that were known: nobody is notified again.
+    /// The number of known alerts: they cause no new notification.
     unchanged: usize,
 }
 

@@ -175,7 +175,7 @@ const UNITS: &[(&str, f64)] = &[
     ("d", 86_400.0),
 ];
 
-/// Formats the two largest units only: nobody reads the seconds of a day.
+/// Formats only the two largest units: seconds do not matter in a duration of days.
 fn duration(value: &Value, unit: Option<&str>) -> Result<String, Error> {
     let unit = unit.unwrap_or("s");
     let known = UNITS.iter().find(|(name, _)| *name == unit);

@@ -261,9 +261,9 @@ pub const CANNOT_STAND_INSIDE: &str =
 /// The position of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Position {
-    /// In a variable or an argument.
+    /// Inside a variable or an argument.
     Variable,
-    /// In a list, an object or a namespace.
+    /// Inside a list, an object or a namespace.
     Inside,
 }
 

@@ -61,7 +61,7 @@ fn lead(tx: &mut Transaction<'_>, config: &str) -> Result<Option<StoredAlerts>> 
     let idle = before.map_or(0, |before| tx.now.wall.saturating_sub(before));
     Ok(Some(StoredAlerts {
         rows: rows.collect::<Result<_>>()?,
-        // A clock that was set back has shown nothing.
+        // A clock that was set back proves nothing.
         idle: Duration::from_millis(u64::try_from(idle).unwrap_or(0)),
     }))
 }

@@ -7,8 +7,8 @@ use super::transaction::{Transaction, parse, report};
 use crate::model::plan::Identity;
 use crate::store::{DeliveryId, NewDelivery, OrderKey, StoredRequest, StoredWork, Target};
 
-/// Requests without an owner, and those of this owner with a redriven delivery; never one with a delivery that runs in
-/// this process.
+/// Selects requests without an owner, and those of this owner with a redriven delivery. Never selects one with a
+/// delivery that runs in this process.
 pub fn claim(tx: &mut Transaction<'_>, config: &str, limit: usize) -> Result<Vec<StoredRequest>> {
     tx.observer.remove_lost(tx.db, tx.owner, tx.uptime)?;
     let mut open = tx.db.prepare_cached(
@@ -97,7 +97,7 @@ fn request(tx: &Transaction<'_>, id: i64) -> Result<StoredRequest> {
         })
 }
 
-/// All deliveries, with the open work: everything, or only what an operator redrove.
+/// Returns all deliveries, with the open work: all of it, or only redriven deliveries.
 fn deliveries(tx: &Transaction<'_>, id: i64, whole: bool) -> Result<Vec<NewDelivery>> {
     let mut select = tx.db.prepare_cached(
         "SELECT delivery_index, state, receiver, destination, sealed_config, deadline, composition_hash, attempt_began, report, order_key
@@ -138,8 +138,8 @@ fn work(tx: &Transaction<'_>, row: &Row<'_>) -> Result<Option<StoredWork>> {
     }))
 }
 
-/// Whether a delivery that is accepted now is behind another in no line of this process. Only the youngest of those before it
-/// counts: it was itself accepted behind the others.
+/// Returns whether a new delivery is behind another one in no queue of this process. Only the youngest delivery before
+/// it counts, because it was itself accepted behind the others.
 pub fn must_wait_for_older(tx: &Transaction<'_>, order: &OrderKey, request: i64) -> Result<bool> {
     let youngest = tx
         .db
@@ -168,7 +168,7 @@ pub fn must_wait_for_older(tx: &Transaction<'_>, order: &OrderKey, request: i64)
     )
 }
 
-/// Whether an older open delivery is left that this owner has not claimed before it.
+/// Returns whether an older open delivery remains that this owner did not claim before it.
 fn has_older_elsewhere(
     tx: &Transaction<'_>,
     order: &OrderKey,
@@ -188,7 +188,7 @@ fn has_older_elsewhere(
         )
 }
 
-/// Whether an older delivery has not ended. If none is left, later ones wait behind this one.
+/// Returns whether an older delivery is open. If none remains, later ones wait behind this one.
 pub fn has_older(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<bool> {
     let found: Option<(i64, bool, bool)> = tx
         .db

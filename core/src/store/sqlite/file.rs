@@ -1,4 +1,4 @@
-//! The file: its schema, how it is opened, and what can be wrong with it.
+//! The file: its schema, how it is opened, and its possible errors.
 
 use std::cmp::Ordering;
 use std::fs::{self, OpenOptions};
@@ -156,12 +156,12 @@ impl Database {
         }
     }
 
-    /// Whether the path still leads to this file.
+    /// Returns whether the path still leads to this file.
     pub fn is_same_file(&self) -> bool {
         inode(&self.path) == self.inode
     }
 
-    /// Commits all of it to the disk, or nothing.
+    /// Commits the whole transaction to the disk, or nothing.
     pub fn transact<T>(
         &mut self,
         behavior: TransactionBehavior,
@@ -189,7 +189,7 @@ pub fn display_path(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-/// Creates the file for its owner alone: it holds notifications.
+/// Creates the file with access only for its owner, because it contains notifications.
 fn create(path: &Path) -> io::Result<()> {
     owner_only(OpenOptions::new().read(true).write(true).create(true))
         .open(path)

@@ -117,7 +117,7 @@ mod tests {
         for n in 10..13 {
             let refused = outbox.accept(request(&n.to_string())).await.unwrap_err();
             assert_eq!(refused.kind, StoreErrorKind::NoSpace);
-            // One that comes at the same time and needs no room is done.
+            // A concurrent operation that needs no space succeeds.
             assert_eq!(outbox.depth().await.unwrap(), 10);
         }
         let delivered = report(Outcome::Delivered { message: None });

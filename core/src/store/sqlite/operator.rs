@@ -187,7 +187,7 @@ struct SelectedDelivery {
     report: DeliveryReport,
 }
 
-/// The next selected deliveries whose state the condition allows.
+/// Returns the next selected deliveries whose state the condition allows.
 fn select_deliveries(
     db: &Connection,
     filter: &DeliveryFilter,

@@ -1,13 +1,13 @@
 //! The processes that use the file, and which of them have ended.
 //!
-//! Each has a row with a heartbeat, and a lock on its own file beside the outbox. When the process ends, the operating
-//! system releases the lock. A process that acquires it knows at once that the owner is dead. A stopped process keeps
-//! its lock, but loses its requests when its heartbeat has not changed for a [`LEASE`], by the observer's own clock.
-//! The wall clock is not used. When an owner's row is deleted, a trigger releases its requests.
+//! Each process has a row with a heartbeat, and a lock on its own file beside the outbox. When the process ends, the
+//! operating system releases the lock. A process that acquires it knows at once that the owner is dead. A stopped
+//! process keeps its lock, but loses its requests when its heartbeat has not changed for a [`LEASE`], by the observer's
+//! own clock. The wall clock is not used. When an owner's row is deleted, a trigger releases its requests.
 //!
-//! The lock is a POSIX record lock, which a forked child does not inherit (fcntl(2)). A process's own locks look free to it,
-//! and closing the file by any descriptor lifts them: so the owners of this process are registered, and their files never
-//! opened twice.
+//! The lock is a POSIX record lock, which a forked child does not inherit (fcntl(2)). A process can always acquire its
+//! own locks, and closing any descriptor of the file releases them. So a registry has the owners of this process, and
+//! their files are never opened twice.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -138,8 +138,8 @@ pub fn remove_dead(db: &Connection, outbox: &Path) -> Result<()> {
     dead.map(|(id, _)| id).try_for_each(|id| remove(db, &id))
 }
 
-/// Removes the files of owners that are dead and have no row any more: not sooner, since without its file nobody can tell that
-/// an owner is dead.
+/// Removes the files of dead owners without a row. They must exist until then: without its file, no process can see
+/// that an owner is dead.
 pub fn remove_old_locks(db: &Connection, outbox: &Path) -> Result<()> {
     let rows = other_owners(db, "")?;
     let prefix = lock_path(outbox, "");

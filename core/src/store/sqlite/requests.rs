@@ -10,7 +10,7 @@ use crate::store::{
     StoredRequest,
 };
 
-/// A claim that finds nothing costs one read of the file: a request of a process that was killed waits no longer than this.
+/// A claim that finds nothing costs one read of the file. A request of a killed process waits no longer than this.
 const CLAIM_EVERY: Duration = Duration::from_secs(1);
 
 impl RequestStore for SqliteStore {

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 /// Enough for some hundred ends, or for a command that drops as many deliveries.
 const BYTES: usize = 256 * 1024;
-/// With less free space than this the log is kept short, so that a checkpoint needs no more than the reserve.
+/// With less free space than this, the log stays short, so that a checkpoint needs no more than the reserve.
 const LITTLE: u64 = 16 * 1024 * 1024;
 /// Bytes of a short log.
 const SHORT_LOG: u64 = 128 * 1024;
@@ -33,7 +33,7 @@ impl Reserve {
         }
     }
 
-    /// Whether the log is too long for the free disk space.
+    /// Returns whether the log is too long for the free disk space.
     pub fn is_log_too_long(&self) -> bool {
         let log = fs::metadata(&self.log).map_or(0, |file| file.len());
         log > SHORT_LOG && free_bytes(&self.log).is_some_and(|free| free < LITTLE)

@@ -142,8 +142,8 @@ pub fn delete_request(tx: &Transaction<'_>, task: &str) -> Result<()> {
     delete.execute([task]).map(drop)
 }
 
-/// Who owns a delivery. The owner's name is a sufficient fence: names are unique, and an owner claims nothing that it
-/// still runs.
+/// Returns the owner of a delivery. The owner's name is a sufficient fence: names are unique, and an owner claims
+/// nothing that it still runs.
 pub fn check_lease(tx: &Transaction<'_>, delivery: &DeliveryId) -> Result<Ownership> {
     let found: Option<(Option<String>, String)> = tx
         .db
@@ -219,7 +219,7 @@ pub fn complete(
     };
     let state = StoredState::ended(&report.outcome);
     let dead = state == StoredState::Dead;
-    // The sealed configuration is kept while an operator may redrive the delivery.
+    // The sealed configuration remains while an operator may redrive the delivery.
     tx.db
         .prepare_cached(
             "UPDATE deliveries

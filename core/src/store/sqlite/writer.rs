@@ -223,7 +223,8 @@ impl WriterThread {
             .saturating_sub(self.last_housekeeping)
     }
 
-    /// Commits all jobs in one transaction. If that fails, it commits each alone, so that one does not fail the others.
+    /// Commits all jobs in one transaction. If that fails, it commits each job separately, so that one failure does not
+    /// affect the others.
     fn commit(&mut self, mut batch: Vec<Box<dyn Job>>) -> Vec<Undo> {
         let mut undone = Vec::new();
         if self.is_disk_full {

@@ -18,7 +18,7 @@ pub async fn a_history_row_is_stored_until_it_is_written(fixture: &dyn StoreFixt
             .unwrap();
     }
     one.history_written(&row("b")).await.unwrap();
-    // It has no delivery here.
+    // This process has no delivery of it.
     for line in ["d", "e"] {
         one.store_history(&row(line)).await.unwrap();
     }

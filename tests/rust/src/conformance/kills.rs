@@ -9,24 +9,24 @@ use notifier_core::store::{HistoryRow, Ownership, Store};
 use super::{StoreFixture, accept, claim};
 use crate::fixtures::{delivered, id, request};
 
-/// Where a process is killed.
+/// The point at which a process is killed.
 #[derive(Clone, Debug)]
 pub struct Kill {
     /// No other kill has this task.
     pub task: String,
     /// The last step, an index of [`STEPS`].
     pub step: usize,
-    /// How long the last step may take; `None`: until it is done.
+    /// The time limit of the last step. `None`: until it is done.
     pub within: Option<Duration>,
 }
 
-/// A step, and what the store has of the delivery after it.
+/// A step, and the stored state of the delivery after it.
 pub struct Step {
     pub name: &'static str,
     pub left: Left,
 }
 
-/// What a process leaves of a delivery.
+/// The stored state that a process leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
     Nothing,
@@ -46,8 +46,8 @@ const fn open(parts: usize, attempting: bool) -> Left {
     Left::Open { parts, attempting }
 }
 
-/// What two processes do with a delivery: one accepts it; another claims one that was enqueued. A chain begins with a step that
-/// leaves nothing, or is the first.
+/// The steps of two processes with a delivery: one accepts it; another claims one that was enqueued. A chain begins
+/// with the first step, or after a step that leaves nothing.
 pub const STEPS: &[Step] = &[
     step("opened", Left::Nothing),
     step("accepted", open(0, false)),
@@ -101,7 +101,7 @@ pub async fn a_process_killed_during_a_step_leaves_it_done_or_undone(fixture: &d
     }
 }
 
-/// What another process finds of the task. It completes all of it, so that nothing is left.
+/// Returns the state of the task that another process finds. Completes the task, so that nothing remains.
 pub async fn left_by(fixture: &dyn StoreFixture, task: &str) -> Left {
     let (next, delivery) = (fixture.open(), id(task, 0));
     next.depth().await.unwrap();
@@ -112,7 +112,7 @@ pub async fn left_by(fixture: &dyn StoreFixture, task: &str) -> Left {
         next.history_written(&row).await.unwrap();
         left = Left::Row;
     }
-    // What was published a moment ago is left to its process at first.
+    // At first, only its process can fetch a new message.
     for _ in 0..3 {
         for request in claim(&*next).await {
             assert_eq!(request.task, task);
@@ -178,7 +178,7 @@ async fn take(store: &dyn Store, step: &str, task: &str) {
     }
 }
 
-/// Lets the program `outbox-step` go to a step of the store with that name and be killed there.
+/// Runs the program `outbox-step` up to the step of that name, and kills it there.
 pub fn kill_program(program: &Path, store: &str, kill: &Kill) {
     let within = kill.within.map(|within| within.as_micros().to_string());
     let status = Command::new(program)

@@ -30,7 +30,7 @@ pub async fn last_notifications_are_visible_to_every_process(fixture: &dyn Store
     drop((one, other));
     let next = fixture.open();
     assert!(next.last_notification("k").await.unwrap().is_some());
-    // What nobody waits for is done all the same, and in its order.
+    // A dropped operation still takes effect, in its order.
     drop(next.set_last_notification("k", None));
     assert_eq!(next.last_notification("k").await.unwrap(), None);
     assert_eq!(next.depth().await.unwrap(), 0);
@@ -45,7 +45,7 @@ pub async fn the_last_ten_thousand_keys_of_destinations_are_known(fixture: &dyn 
     };
     let set = |n: usize| outbox.set_last_notification(&n.to_string(), Some(&last));
     futures_util::future::join_all((0..MAX_LAST_NOTIFICATIONS / 2).map(set)).await;
-    // One that is told again is not the oldest any more.
+    // A repeated notification is not the oldest any more.
     set(0).await.unwrap();
     futures_util::future::join_all(
         (MAX_LAST_NOTIFICATIONS / 2..MAX_LAST_NOTIFICATIONS + 200).map(set),

@@ -1,4 +1,4 @@
-//! Deliveries with the same order leave in the order of their acceptance, whichever process has them.
+//! Deliveries with the same order are sent in the order of their acceptance, in any process.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -14,12 +14,12 @@ pub async fn a_delivery_is_behind_an_older_one_of_its_key_that_another_process_h
 ) {
     let (one, other) = (fixture.open(), fixture.open());
     assert_eq!(accept(&*one, in_order("a", 1)).await, [0; 0]);
-    // In one process those of a key are in one line anyway.
+    // In one process, the deliveries of a key share a queue.
     assert_eq!(accept(&*one, in_order("b", 1)).await, [0; 0]);
     assert_eq!(accept(&*other, in_order("other key", 2)).await, [0; 0]);
     assert_eq!(accept(&*other, request("no key")).await, [0; 0]);
     assert_eq!(accept(&*other, in_order("c", 1)).await, [0]);
-    // It is in no line yet, so that none goes behind it.
+    // It is in no queue yet, so none waits behind it.
     assert_eq!(accept(&*other, in_order("d", 1)).await, [0]);
     for task in ["a", "b"] {
         assert!(other.has_older(&id("c", 0)).await.unwrap());
@@ -38,7 +38,7 @@ pub async fn claimed_requests_keep_their_order(fixture: &dyn StoreFixture) {
     }
     one.release().await.unwrap();
     let next = fixture.open();
-    // One is accepted before it has even begun with what it claims.
+    // A request is accepted before the process begins with its claimed ones.
     let claimed = claim(&*next).await;
     let behind: Vec<_> = claimed
         .iter()
@@ -106,7 +106,7 @@ pub async fn a_delivery_waits_only_for_its_destination_and_configuration_file(
         }
         all
     };
-    // Of two to the same destination the second waits for the first.
+    // Of two deliveries to the same destination, the second waits for the first.
     assert_eq!(all().await, [true, true, true, false, true]);
     one.complete(&id("a", 1), &delivered(1, None), None)
         .await
@@ -161,7 +161,7 @@ pub async fn a_delivery_waits_for_one_that_another_process_took_over(fixture: &d
     assert!(!one.has_older(&id("c", 0)).await.unwrap());
 }
 
-/// Three processes accept, one of them gives back what it has, and the others go on with it.
+/// Three processes accept requests. One releases its requests, and the others continue with them.
 pub async fn deliveries_of_a_key_keep_their_order_across_processes(fixture: &dyn StoreFixture) {
     const COUNT: usize = 45;
     let processes: [Process; 3] = std::array::from_fn(|_| Process::new(fixture.open()));
@@ -190,14 +190,14 @@ pub async fn deliveries_of_a_key_keep_their_order_across_processes(fixture: &dyn
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // What was given back in the instant of its end may have left twice.
+    // A delivery that was released at the moment of its end may have been sent twice.
     let mut left = told();
     assert!(left.is_sorted(), "{left:?}");
     left.dedup();
     assert_eq!(left, expected);
 }
 
-/// A process that delivers what it has of one dedup key, one after the other.
+/// A process that makes its deliveries of one dedup key, one after the other.
 struct Process {
     outbox: Arc<dyn Store>,
     line: Arc<Mutex<Queue>>,
@@ -217,7 +217,7 @@ impl Process {
         }
     }
 
-    /// As delivery code does: a delivery waits for its turn in the process, and asks for older ones where it must.
+    /// Works like delivery code: a delivery waits for its turn in the process, and asks for older ones if required.
     fn run(&self, task: String, is_behind: bool, left: &Arc<Mutex<Vec<String>>>) {
         let delivery = id(&task, 0);
         let running = self.outbox.running().start(delivery.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Requests and their deliveries: who owns them, and what of them is stored.
+//! Tests the owners and the stored state of requests and their deliveries.
 
 use std::time::SystemTime;
 
@@ -46,7 +46,7 @@ pub async fn a_request_belongs_to_its_process_until_its_lease_has_run_out(
         Ownership::Owned
     );
     assert_eq!(one.check_lease(&id("a", 0)).await.unwrap(), Ownership::Lost);
-    // It is in hand now.
+    // The request is held now.
     assert!(claim(&*other).await.is_empty());
     assert!(claim(&*one).await.is_empty());
 }
@@ -154,7 +154,7 @@ pub async fn an_abandoned_request_is_not_stored(fixture: &dyn StoreFixture) {
     for n in 0..20 {
         drop(outbox.accept(keyed(&format!("t{n}"), "k", n)));
     }
-    // Asked for later, so done later: nothing of the others is left by then.
+    // This operation is last: when it is done, nothing of the others remains.
     accept(&*outbox, keyed("last", "k", 99)).await;
     assert_eq!(outbox.depth().await.unwrap(), 1);
     fixture.lapse();
@@ -166,7 +166,7 @@ pub async fn a_providers_message_belongs_to_one_delivery(fixture: &dyn StoreFixt
     let outbox = fixture.open();
     accept(&*outbox, request("a")).await;
     accept(&*outbox, request("b")).await;
-    // Of one that must not be repeated, and so is looked for.
+    // The message must not be repeated, so the provider is asked for it.
     outbox
         .begin_attempt(&id("a", 0), SystemTime::now())
         .await

@@ -24,26 +24,26 @@ pub struct Link {
     owner: String,
     cut: Arc<Mutex<Cut>>,
     was_cut: Arc<Notify>,
-    /// When the streams were made that it has found.
+    /// The creation times of the streams that it found.
     found: i128,
 }
 
 #[derive(Default)]
 struct Cut {
     asked: usize,
-    /// What happens at which question, counted from one.
+    /// The fault at each question, counted from one.
     at: Option<(usize, Fault)>,
     is_cut: bool,
 }
 
-/// What happens to a question. `arrives`: the servers do what it asks.
+/// The fault of a question. `arrives`: the servers perform it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Killed { arrives: bool },
     NoReply { arrives: bool },
 }
 
-/// How long a question waits for its reply.
+/// The time limit for a reply.
 const REPLY_WITHIN: Duration = Duration::from_millis(1500);
 
 impl Link {
@@ -57,8 +57,8 @@ impl Link {
         }
     }
 
-    /// The process is killed at its n-th question from now, counted from one: before the servers have it, or once they have
-    /// done what it asks.
+    /// Kills the process at its n-th question from now, counted from one: before the servers get it, or after they
+    /// performed it.
     pub fn cut_at(&self, question: usize, arrives: bool) {
         let mut cut = self.cut.lock().unwrap();
         cut.at = Some((cut.asked + question, Fault::Killed { arrives }));
@@ -70,7 +70,7 @@ impl Link {
         cut.at = Some((cut.asked + question, Fault::NoReply { arrives }));
     }
 
-    /// Whether it has asked less than what [`Link::lose_reply_at`] waits for.
+    /// Returns whether it asked fewer questions than [`Link::lose_reply_at`] expects.
     pub fn is_waiting(&self) -> bool {
         let cut = self.cut.lock().unwrap();
         cut.at.is_some_and(|(at, _)| cut.asked < at)
@@ -81,7 +81,7 @@ impl Link {
         self.stop_answering();
     }
 
-    /// The process does not say that it lives, as one that is stopped for a while.
+    /// Stops the heartbeat of the process, as if it were stopped for a while.
     pub fn stop_answering(&self) {
         self.servers.lock().alive.remove(&self.owner);
     }

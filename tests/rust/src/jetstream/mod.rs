@@ -1,7 +1,9 @@
-//! A model of JetStream in memory: what the store on NATS relies on, and nothing else. Time is tokio's, so that tests pause it.
+//! An in-memory model of the parts of JetStream that the store on NATS uses. Its time is tokio's, so tests can pause
+//! it.
 //!
-//! A [`Link`] is the way of one process to the servers. A test cuts it at any question: before the servers have the question,
-//! or after they have done what it asks and before the reply. From then on nothing of that process arrives, as if it were killed.
+//! A [`Link`] connects one process to the servers. A test cuts it at any question: before the servers have the
+//! question, or after they performed it and before the reply. After that, nothing of that process arrives, as if it
+//! were killed.
 
 mod link;
 mod servers;

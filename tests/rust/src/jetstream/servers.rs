@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Link;
 
-/// When the model's clock begins: milliseconds since 1970.
+/// The start of the model's clock, in milliseconds since 1970.
 const EPOCH: u64 = 1_764_000_000_000;
 
 /// Servers, shared by all links to them.
@@ -32,7 +32,7 @@ pub(super) struct State {
     pub consumers: BTreeMap<String, ConsumerState>,
     /// Owners of links that are not cut.
     pub alive: HashSet<String>,
-    /// Streams that take nothing new.
+    /// The streams that accept no messages.
     full: HashSet<StreamName>,
     /// Which streams these are: others of the same names have another number.
     pub created: i128,
@@ -96,13 +96,13 @@ impl Servers {
         }
     }
 
-    /// How many messages or entries a stream has.
+    /// Returns the number of messages or entries of a stream.
     pub fn count(&self, stream: StreamName) -> usize {
         let mut state = self.lock();
         state.streams.entry(stream).or_default().messages.len()
     }
 
-    /// Whether a stream takes nothing new.
+    /// Sets whether a stream refuses new messages.
     pub fn set_full(&self, stream: StreamName, is_full: bool) {
         let full = &mut self.lock().full;
         match is_full {
@@ -220,7 +220,7 @@ impl ConsumerState {
     }
 }
 
-/// Whether a subject is among those that a pattern names.
+/// Returns whether a pattern matches a subject.
 pub(super) fn matches(pattern: &str, subject: &str) -> bool {
     let (mut pattern, mut subject) = (pattern.split('.'), subject.split('.'));
     loop {

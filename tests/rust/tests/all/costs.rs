@@ -1,7 +1,7 @@
-//! What one request costs in memory and in steps, whatever its body holds: within a bound, and in proportion to its length.
+//! Measures the memory and the steps of one request: they must have a limit, and be proportional to its length.
 //!
-//! Steps are allocations, which are the same in every run. Work that allocates nothing is bounded by a time that only work
-//! beyond proportion reaches.
+//! A step is an allocation, whose number is the same in every run. Work without allocations has a time limit that only
+//! disproportionate work reaches.
 #![allow(unsafe_code)] // Allocations cannot be counted without.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -15,7 +15,7 @@ use base64::prelude::BASE64_STANDARD;
 use notifier_core::plugin::{Body, Call, CallLog, Notifier};
 use notifier_core::store::Backends;
 
-/// Counts what the calling thread allocates.
+/// Counts the allocations of the calling thread.
 struct Counting;
 
 #[derive(Clone, Copy, Default)]
@@ -69,9 +69,9 @@ static ALLOCATOR: Counting = Counting;
 
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 const LONGEST_BODY: usize = 1_048_576;
-/// Even without optimisation nothing takes as long, but for work that grows with the square of a body's length.
+/// Even without optimisation, only work that grows with the square of a body's length takes this long.
 const LONGEST: Duration = Duration::from_secs(10);
-/// Of a body twice as long.
+/// The limit for a body of twice the length.
 const GROWTH: f64 = 2.2;
 
 const FILE: &str = r#"
@@ -109,7 +109,7 @@ const EVERY_CHANNEL: &str = r#"
     "pushover": {"pushover_token": "azGDORePK8gMaC0QOYAMyEEuzJnyUi", "pushover_user": "uQiRzpo4DXghDmr9QzzfQu27cmVRsG"}
 "#;
 
-/// A kind of body, and how many of what it is made of make about a mebibyte, or as much as is taken.
+/// A kind of body, and the number of its elements in about one mebibyte, or the maximum number.
 struct ParameterKind {
     name: &'static str,
     most: usize,
@@ -366,7 +366,7 @@ fn markup(piece: &str, count: usize) -> Vec<u8> {
         .into_bytes()
 }
 
-/// For templates of the text and of a body.
+/// Templates of the text and of a body.
 fn data(value: &str) -> Vec<u8> {
     with(&format!(
         "\"data\":{{\"d\":{value}}},\"template\":\"long\",\"receivers\":[\"templated\",\"pager\"]"
@@ -403,7 +403,7 @@ impl Caller {
         caller
     }
 
-    /// What a body costs from its bytes to the answer's, in the calling thread.
+    /// Returns the cost of a body in the calling thread, from its bytes to those of the response.
     fn cost(&self, body: &[u8]) -> Cost {
         let call = Call {
             arguments: self.arguments.clone(),

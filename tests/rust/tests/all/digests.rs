@@ -1,4 +1,5 @@
-//! What a digest is made of, as routing leaves it with a delivery: the destination's own templates are asked again.
+//! Tests the input of a digest that routing attaches to a delivery: a digest renders the destination's own templates
+//! again.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ content_variables = { 1 = "{{ notification.text }}" }
 webhook_url = "https://hooks.example/z"
 "#;
 
-/// What the deliveries of one request keep under these settings, by the receivers' names.
+/// Returns the stored inputs of one request's deliveries under these settings, by the receivers' names.
 fn inputs(settings: &str) -> BTreeMap<String, Option<ComposeInput>> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("notifier.toml");

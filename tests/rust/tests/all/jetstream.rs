@@ -42,7 +42,7 @@ impl StoreFixture for Server {
         async move {
             let program = Path::new(env!("CARGO_BIN_EXE_outbox-step"));
             kill_program(program, &format!("jetstream:{}", self.0.url), &kill);
-            // The server may have to read yet what the process has sent.
+            // The server may still have to read the process's messages.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         .boxed()
@@ -154,7 +154,7 @@ async fn a_consumer_for_subjects_of_another_form_is_made_to_fit() {
     assert_eq!(outbox.claim("notifier.toml", 9).await.unwrap().len(), 1);
 }
 
-/// Servers that do not answer hold up no alert for ever.
+/// Servers without a response do not delay an alert for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn whether_there_is_an_older_one_is_an_error_where_servers_are_away() {
     let server = Server::new();
@@ -173,7 +173,7 @@ async fn a_process_that_stops_does_not_wait_for_servers_that_are_away() {
     let outbox = server.open();
     outbox.accept(request("a")).await.unwrap();
     drop(server);
-    // It is told to the servers until they have heard of it.
+    // The process repeats it until the servers confirm it.
     let ended = outbox.complete(&id("a", 0), &delivered(0, None), None);
     let released = tokio::time::timeout(Duration::from_secs(20), outbox.release());
     assert!(released.await.is_ok());
@@ -197,7 +197,7 @@ async fn a_process_that_looks_up_its_streams_again_leaks_no_connection() {
         .await
         .unwrap();
     context.delete_stream("notifier_work").await.unwrap();
-    // The stream and its consumer are made again.
+    // The stream and its consumer are created again.
     let accepted = outbox.accept(request("b")).await.unwrap();
     assert!(matches!(accepted, Accepted::New { .. }), "{accepted:?}");
     assert_eq!(outbox.depth().await.unwrap(), 1);
@@ -210,8 +210,8 @@ async fn a_process_that_looks_up_its_streams_again_leaks_no_connection() {
     assert!(second.await.is_err(), "the old one answers too");
 }
 
-/// Tells the server of every message that is in a process's hand that it is not: as it would find by itself once the
-/// process has said nothing for half a minute. Makes history rows a minute older.
+/// Releases every held message at the server, as if its process had been silent for half a minute. Makes history rows a
+/// minute older.
 async fn lapse(url: &str) {
     let client = async_nats::connect(url).await.unwrap();
     let context = jetstream::new(client.clone());
@@ -219,7 +219,7 @@ async fn lapse(url: &str) {
     let stream = context.get_stream("notifier_work").await.unwrap();
     let state = &stream.cached_info().state;
     let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
-    // A server does not answer for a consumer that has handed out nothing.
+    // A server does not reply for a consumer that has delivered nothing.
     let handed = consumers.iter().filter(|info| info.num_ack_pending > 0);
     for consumer in handed {
         let (name, last) = (&consumer.name, consumer.delivered.consumer_sequence);

@@ -131,7 +131,7 @@ async fn a_question_without_a_reply_loses_nothing_and_leaves_nothing() {
     }
 }
 
-/// Delivers one request as delivery code does: it asks again where it has no reply.
+/// Delivers one request like delivery code: repeats a question without a reply.
 async fn deliver(store: &dyn Store, task: &str) {
     let delivery = id(task, 0);
     match store.accept(keyed(task, "key", 1)).await {
@@ -181,7 +181,7 @@ async fn of_two_processes_that_were_handed_a_request_one_begins_the_attempt() {
     let ((one, link), other) = (model.open_link(), model.open());
     one.accept(request("a")).await.unwrap();
     link.stop_answering();
-    // A new consumer hands out the message as if nobody had it.
+    // A new consumer delivers the message as if no process had it.
     model.servers.delete_consumers();
     let mut claimed = Vec::new();
     for _ in 0..4 {
@@ -274,13 +274,13 @@ async fn deliveries_in_flight_survive_replaced_streams() {
     }
 }
 
-/// Whoever may have had the request meanwhile would deliver it too.
+/// Another process that had the request meanwhile would deliver it too.
 #[tokio::test(start_paused = true)]
 async fn a_delivery_whose_streams_are_replaced_after_its_lease_is_not_attempted() {
     let model = Model::default();
     let store = model.open();
     store.accept(request("a")).await.unwrap();
-    // Nothing of it runs, so that its lease is not renewed.
+    // No delivery of it runs, so its lease is not renewed.
     tokio::time::sleep(LEASE).await;
     model.servers.replace_streams();
     let refused = store.check_lease(&id("a", 0)).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! A marked secret in every place of a call, searched for in everything that Rust code could print: `Debug` of every type that
-//! holds it, errors, answers, and what a panic says. The rest of the outputs is searched end to end in `tests/leaks`.
+//! Puts a marked secret in every field of a call, and searches the output of Rust code for it: `Debug` of every type
+//! that contains it, errors, responses and panic messages. `tests/leaks` searches the other outputs end to end.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -26,7 +26,7 @@ use notifier_core::store::Backends;
 use notifier_core::transport::{SendError, Transport};
 use notifier_core::warnings::Warnings;
 
-/// Every place where a secret may stand, each with one of its own.
+/// Every field that may contain a secret, each with its own secret.
 const PLACES: &[&str] = &[
     "path",
     "query",
@@ -81,7 +81,7 @@ fn secret(place: &str) -> String {
     }
 }
 
-/// All secrets, as they are and as they often stand elsewhere.
+/// Returns all secrets, in plain form and in frequent encodings.
 fn needles() -> Vec<(&'static str, String)> {
     let mut needles = Vec::new();
     for place in PLACES {
@@ -181,7 +181,7 @@ fn call(body: String) -> Call {
     Call {
         arguments: BTreeMap::from([
             ("max_attempts".to_owned(), "1".to_owned()),
-            // So that what a digest is made of is there.
+            // Adds the input of a digest.
             ("max_per_minute".to_owned(), "10".to_owned()),
             ("unknown".to_owned(), secret("argument")),
         ]),
@@ -234,7 +234,7 @@ fn debug_of_nothing_that_holds_a_secret_shows_it() {
                 debug_shows_none(&request.headers);
             }
         }
-        // Each receiver knows its own secrets only.
+        // Each receiver can mask only its own secrets.
         let own: &[&str] = match delivery.sender.as_str() {
             "http" => &["path", "query", "user", "password", "header", "bearer"],
             "slack" => &["slack"],
@@ -271,7 +271,7 @@ fn debug_of_nothing_that_holds_a_secret_shows_it() {
     assert_eq!(channels, 8, "those that can be sent");
 }
 
-/// A file with a secret in every place, and those of the environment that it names.
+/// Returns a file with a secret in every field, and the environment variables that it names.
 fn file() -> (String, Named) {
     let encode = |place| secret(place).replace('+', "%2B").replace('/', "%2F");
     let key = BASE64_STANDARD.encode(secret("file-key").repeat(2));
@@ -473,7 +473,7 @@ fn answer_of(response: &Response) -> String {
 
 const CHILD: &str = "NOTIFIER_TEST_PANICS";
 
-/// Runs itself once more, as a process whose standard error can be read.
+/// Runs this test program again as a process with captured standard error.
 #[test]
 fn a_panic_prints_its_place_and_nothing_that_it_holds() {
     if std::env::var_os(CHILD).is_some() {

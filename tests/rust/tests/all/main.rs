@@ -1,6 +1,6 @@
-//! Tests of several parts together, in one program: what they share is linked once.
+//! Tests of several parts together, in one program, which links the shared parts once.
 
-// All of this is a test, also what stands outside the `#[test]` functions.
+// The whole crate is a test, including the code outside of `#[test]` functions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What becomes of names: those that do not exist, those of dead name servers, Discord's.
+//! Tests names: nonexistent ones, those of dead name servers, and Discord's.
 
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn a_missing_name_or_silent_name_server_is_dns_and_retried() {
 
 #[test]
 fn forty_names_that_time_out_delay_a_working_one_by_less_than_100_ms() {
-    // Of three tries, since a machine may be busy.
+    // The best of three tries, because the machine may be busy.
     let delay = (0..3).map(|_| delay_by_dead_names()).min().unwrap();
     assert!(delay < Duration::from_millis(100), "{delay:?}");
 }

@@ -1,4 +1,4 @@
-//! What deliveries hold in memory while their destinations do not answer, or answer that they come back later.
+//! Measures the memory of deliveries whose destinations do not reply, or ask for a retry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::costs::COST;
 
 const DELIVERIES: usize = 10_000;
 
-/// What every destination does.
+/// The reply of every destination.
 enum Destinations {
     Silent,
     Unavailable,
@@ -51,7 +51,7 @@ impl Transport for Destinations {
     }
 }
 
-/// One webhook a host.
+/// One webhook for each host.
 fn plan(settings: &Settings, dedup_key: &str) -> Plan {
     let webhooks: Vec<_> = (0..DELIVERIES)
         .map(|n| format!(r#"{{"http_webhook_url": "http://h{n}.example.com/hook"}}"#))

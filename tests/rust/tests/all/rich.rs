@@ -15,7 +15,7 @@ use proptest::sample::select;
 use rust_tests::World;
 use serde_json::{Map, Value, json};
 
-/// One destination of each channel, as its parameters' examples have it.
+/// One destination of each channel, from its parameters' examples.
 fn senders() -> Value {
     let senders = CHANNELS.iter().map(|spec| {
         let example = describe(spec)["example"]["senders_config"][spec.key].take();
@@ -24,7 +24,7 @@ fn senders() -> Value {
     Value::Object(senders.collect())
 }
 
-/// Those that speak HTTP, as the stand-in does.
+/// The channels that use HTTP, as the stand-in does.
 fn over_http() -> Vec<&'static ChannelSpec> {
     let channels = CHANNELS.iter().copied();
     channels
@@ -161,7 +161,7 @@ fn every_channel_draws_each_example_as_its_snapshot_has_it() {
     }
 }
 
-/// All messages of a dry run, as people read them, and what the answer warns of.
+/// Returns all messages of a dry run in readable form, and the warnings of the response.
 fn drawn(answer: &Value) -> String {
     let mut text = String::new();
     for delivery in answer["deliveries"].as_array().unwrap() {
@@ -288,7 +288,7 @@ fn send(world: &World, channels: &[&ChannelSpec], request: &Value) -> Value {
         .iter()
         .map(|spec| format!("to_{}", spec.key))
         .collect();
-    // Of its own, so that nothing follows up on what the stand-in has forgotten.
+    // A new key, so that no message follows up on one that the stand-in has forgotten.
     let dedup_key = CASES.fetch_add(1, Ordering::Relaxed).to_string();
     let members = json!({"receivers": receivers, "dedup_key": dedup_key});
     let arguments = [
@@ -311,7 +311,7 @@ fn every_stand_in_accepts_a_plain_text() {
     for spec in over_http() {
         let answer = send(&world, &[spec], &json!({"notification_text": "hi"}));
         for record in world.standin.requests() {
-            // The webhook of whoever likes is the stand-in of no provider.
+            // A generic webhook has no provider's stand-in.
             let is_anybodys = record.provider == "webhook" && spec.key != "http";
             assert!(
                 record.provider != "none" && !is_anybodys,
@@ -328,14 +328,14 @@ fn every_stand_in_accepts_a_plain_text() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// The stand-ins know the providers' limits, and refuse what those refuse.
+    /// The stand-ins refuse messages beyond the providers' limits.
     #[test]
     fn providers_accept_every_rich_notification_and_fields_mention_no_one(request in rich_requests()) {
         thread_local!(static WORLD: World = World::default());
         WORLD.with(|world| {
             let answer = send(world, &over_http(), &request);
             for delivery in answer["deliveries"].as_array().unwrap() {
-                // What a busy machine has not finished within the call has met no objection either.
+                // A delivery that a busy machine has not finished within the call was not refused either.
                 let goes_on = delivery["outcome"] == "pending" && delivery["reason"].is_null();
                 prop_assert!(goes_on || delivery["outcome"] == "delivered", "{}", delivery);
             }

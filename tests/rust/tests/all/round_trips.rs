@@ -1,4 +1,4 @@
-//! What goes into a channel comes out of its payload: texts, headers, addresses, whatever they hold.
+//! Tests that a channel's payload contains its input: texts, headers and addresses of any content.
 
 use std::sync::Arc;
 
@@ -76,7 +76,8 @@ fn strings(message: &Outbound) -> Vec<String> {
     found
 }
 
-/// Everything that may be in a text: all of Unicode, controls, what JSON and forms escape, clusters of several code points.
+/// The possible content of a text: all of Unicode, controls, characters that JSON and forms escape, and clusters of
+/// several code points.
 fn any_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         8 => any::<char>().prop_map(String::from),
@@ -97,7 +98,7 @@ fn any_text() -> impl Strategy<Value = String> {
         })
 }
 
-/// What a reader sees of a text, where a channel writes it in its own way: Teams makes a paragraph of each line, and JSM and
+/// Returns the text as a reader sees it, if a channel formats it: Teams makes a paragraph of each line, and JSM and
 /// Opsgenie show HTML.
 fn shown(sender: &str, text: &str) -> String {
     match sender {
@@ -125,7 +126,7 @@ proptest! {
             let mut rest = whole.as_str();
             for (n, message) in messages.parts.iter().enumerate() {
                 let prefix = if total > 1 { format!("({}/{total}) ", n + 1) } else { String::new() };
-                // Where the provider has several places for texts, one of them holds the whole part.
+                // If the provider has several fields for texts, one of them contains the whole part.
                 let parts = strings(message).into_iter().filter_map(|found| {
                     let part = shown(spec.key, found.strip_prefix(&prefix)?);
                     let fits = spec.capabilities.limits.text.limit().is_none_or(|limit| limit.unit.of(&found) <= limit.length);
@@ -173,7 +174,7 @@ proptest! {
         query in "\\PC{1,20}",
     ) {
         let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        // The only segments that have a meaning of their own.
+        // The only segments with a special meaning.
         prop_assume!(!segments.iter().any(|segment| segment == "." || segment == ".."));
         let path: String = segments.iter().map(|segment| format!("/{}", escape(segment))).collect();
         let url = format!("https://{}:{}@hooks.example{path}?q={}", escape(&user), escape(&password), escape(&query));

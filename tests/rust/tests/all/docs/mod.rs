@@ -190,7 +190,7 @@ fn headings(text: &str, level: &str) -> Vec<String> {
         .collect()
 }
 
-/// The headings of this level, without backticks, each with what stands under it.
+/// Returns the headings of this level, without backticks, each with its section.
 fn sections(text: &str, level: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     let mut within = false;

@@ -1,4 +1,4 @@
-//! Each table of the documentation, made from the code.
+//! Generates the tables of the documentation from the code.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use notifier_core::json::Json;
 use notifier_core::model::level::ALIASES;
 use notifier_core::model::notification::{AlertStatus, Level, Notification};
 
-/// A table by the name that the documents give it; None where there is none.
+/// Returns a table by its name in the documents. `None` if there is none.
 pub fn table(name: &str) -> Option<String> {
     Some(match name {
         "arguments" => arguments(),
@@ -33,7 +33,7 @@ pub fn table(name: &str) -> Option<String> {
     })
 }
 
-/// Those that most triggers need: the plugin file names them for Explorer's form.
+/// The arguments that most triggers need. The plugin file lists them for Explorer's form.
 fn arguments() -> String {
     let form = include_str!("../../../../../notifier_plugin.py");
     let is_in_form = |name| form.contains(&format!(r#"{{"name": "{name}","#));
@@ -103,14 +103,14 @@ fn by_table(
     all
 }
 
-/// What a request may set.
+/// The parameters that a request may set.
 fn of_requests(spec: &ChannelSpec) -> impl Iterator<Item = &'static Parameter> {
     spec.parameters
         .iter()
         .filter(|parameter| !parameter.operator_only)
 }
 
-/// The channels that have a list of parameters: of those that share their parameters, the first.
+/// The channels with their own list of parameters. Of channels with the same parameters, only the first.
 pub fn with_parameters() -> impl Iterator<Item = &'static str> {
     let channels = by_table(CHANNELS.iter().copied());
     channels.into_iter().map(|(_, spec)| spec.key)
@@ -161,7 +161,7 @@ fn channels() -> String {
     text
 }
 
-/// What only the configuration file may set. Senders that share a field share its row.
+/// The fields that only the configuration file may set. Senders that share a field share its row.
 fn file_fields() -> String {
     let mut rows: Vec<(&Parameter, Vec<String>, Vec<String>)> = Vec::new();
     for (names, spec) in by_table(CHANNELS.iter().copied()) {
@@ -190,7 +190,7 @@ fn file_fields() -> String {
     text
 }
 
-/// What it may set for every channel.
+/// The fields that it may set for every channel.
 fn file_options() -> String {
     let mut text = String::new();
     for parameter in OPTIONS {
@@ -206,14 +206,14 @@ fn file_description(parameter: &Parameter) -> String {
     format!("{}{secret}", parameter.description)
 }
 
-/// The example as the file has it; it also shows the type.
+/// Returns the example as in the file; it also shows the type.
 fn toml_value(parameter: &Parameter) -> String {
     match parameter.kind {
         ParameterKind::Table
         | ParameterKind::Templates
         | ParameterKind::Boolean
         | ParameterKind::Port => parameter.example.to_owned(),
-        // As TOML writes what has quotes in it.
+        // Quotes a value as in TOML.
         _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
         _ => format!("\"{}\"", parameter.example),
     }

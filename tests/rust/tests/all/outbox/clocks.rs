@@ -21,7 +21,7 @@ async fn claimed(outbox: &dyn Store) -> Vec<String> {
     claimed.into_iter().map(|request| request.task).collect()
 }
 
-/// Lets a heartbeat and its share of the work be done, as often as it would be in that time.
+/// Runs the heartbeats and the periodic work of that time.
 async fn pass(outbox: &dyn Store, clock: &TestClock, time: Duration) {
     let mut left = time;
     while !left.is_zero() {
@@ -91,7 +91,7 @@ async fn a_wall_clock_that_jumps_deletes_no_key_and_no_dead_letter() {
             .await
             .unwrap();
         clock.jump(jump);
-        // Whoever looks: the process, the next one, and an operator.
+        // The process, the next process and an operator see the same.
         pass(&outbox, &clock, RENEW_EVERY).await;
         let next = file.open_with(&clock);
         pass(&next, &clock, RENEW_EVERY).await;
@@ -139,7 +139,7 @@ async fn a_restart_of_the_machine_counts_for_deliveries_and_deletes_nothing() {
     let next = file.open_with(&clock);
     pass(&next, &clock, RENEW_EVERY).await;
     let [taken] = <[_; 1]>::try_from(next.claim("notifier.toml", 9).await.unwrap()).unwrap();
-    // What was away for so long may be wrong by now.
+    // After such a long absence, its state may be outdated.
     assert!(
         taken.deliveries[0]
             .work
@@ -167,12 +167,12 @@ async fn a_restart_with_a_clock_that_is_behind_leaves_deliveries_their_time() {
     let next = file.open_with(&clock);
     let [taken] = <[_; 1]>::try_from(next.claim("notifier.toml", 9).await.unwrap()).unwrap();
     let left = taken.deliveries[0].work.as_ref().unwrap().time_left;
-    // But for what has passed since the last heartbeat.
+    // Except for the time since the last heartbeat.
     assert!(
         left <= TIMEOUT + RENEW_EVERY && left > TIMEOUT - MINUTE,
         "{left:?}"
     );
-    // It is set right later, while the process runs.
+    // The clock is corrected later, while the process runs.
     clock.jump(40 * DAY);
     pass(&next, &clock, RENEW_EVERY).await;
     drop(next);
@@ -186,7 +186,7 @@ async fn a_restart_with_a_clock_that_is_behind_leaves_deliveries_their_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_stopped_has_lost_its_requests_after_a_lease_and_not_before() {
     let (file, clock) = (File::new(), Arc::<TestClock>::default());
-    // Its clock stands still, and so does it.
+    // Its clock stands still, as does the process.
     let stopped = file.open_with(&Arc::default());
     stopped.accept(request("a")).await.unwrap();
     let other = file.open_with(&clock);
@@ -198,7 +198,7 @@ async fn a_process_that_is_stopped_has_lost_its_requests_after_a_lease_and_not_b
         Ownership::Owned
     );
     pass(&other, &clock, RENEW_EVERY).await;
-    // From then on it is nobody's, and then the other's.
+    // Then it has no owner, and later the other process owns it.
     assert_eq!(
         stopped.check_lease(&id("a", 0)).await.unwrap(),
         Ownership::Lost
@@ -255,7 +255,7 @@ async fn requests_of_a_killed_process_are_claimed_at_once() {
     };
     file.kill_at(kill).await;
     assert_eq!(claimed(&*other).await, ["a"]);
-    // What lies beside the file for a process that has ended goes at the next opening.
+    // The next opening removes the file of a process that has ended.
     let _next = file.open();
     let owners = std::fs::read_dir(file.path.parent().unwrap()).unwrap();
     let owners = owners.filter(|entry| {

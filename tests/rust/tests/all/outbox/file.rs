@@ -1,4 +1,4 @@
-//! An outbox in a file of its own.
+//! An outbox in its own file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl File {
         .unwrap()
     }
 
-    /// As a process with these clocks would.
+    /// Opens the file as a process with these clocks.
     pub fn open_with(&self, clock: &Arc<TestClock>) -> SqliteStore {
         let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
         SqliteStore::open_with(&self.path, clock).unwrap()
@@ -61,7 +61,7 @@ impl TestClock {
         self.wall_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// So much time passes.
+    /// Lets this much time pass.
     pub fn pass(&self, time: Duration) {
         let millis = u64::try_from(time.as_millis()).unwrap();
         self.uptime_millis.fetch_add(millis, Ordering::Relaxed);
