@@ -15,7 +15,7 @@ from bench.checks import RefusedError
 from bench.measures import core, crowd, fan_out, growth, host, single, size, streams, tables
 from bench.measures.timeline import TimeLine, time_lines
 from bench.processes import ROOT, program
-from bench.run import Run, effort, raise_descriptor_limit
+from bench.run import Run, raise_descriptor_limit, scale
 from tests.harness import Standin
 
 MEASURES: dict[str, list[Callable[[Run], None]]] = {
@@ -50,7 +50,7 @@ def main() -> int:
     descriptors_before = raise_descriptor_limit()
     try:
         with Standin(program("standin")) as standin:
-            run = Run(effort(), standin)
+            run = Run(scale(), standin)
             measure(run, [step for name, steps in MEASURES.items() if name in only for step in steps])
             lines = time_lines(run) if only == set(MEASURES) else {}
     except RefusedError as refusal:
@@ -62,17 +62,17 @@ def main() -> int:
     print(f"{report.table(rows)}\n\n{footnotes}")
     if os.environ.get("BENCH_RECORD"):
         core.record(run)
-    if lines and run.effort.is_whole:
+    if lines and run.scale.is_complete:
         publish(run, found, lines, f"{report.page_table(rows)}\n\n{footnotes}")
     return verdict(run)
 
 
 def measure(run: Run, steps: list[Callable[[Run], None]]) -> None:
     """Run every step once per round, so that temporary load of the machine affects all steps equally."""
-    for number in range(run.effort.rounds):
+    for number in range(run.scale.rounds):
         run.round = number
         for step in steps:
-            report.say(f"round {run.round + 1} of {run.effort.rounds}: {step.__module__}.{step.__name__}")
+            report.say(f"round {run.round + 1} of {run.scale.rounds}: {step.__module__}.{step.__name__}")
             step(run)
 
 

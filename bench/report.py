@@ -82,7 +82,7 @@ def conditions(run: Run, descriptors_before: int, seconds: float) -> dict[str, A
         "ulimit -n as found": descriptors_before,
         "max_connections": max_connections(),
         "load average": round(os.getloadavg()[2], 1),
-        "rounds": run.effort.rounds,
+        "rounds": run.scale.rounds,
         "seconds": round(seconds),
     }
 

@@ -43,13 +43,13 @@ def environment(root: Path) -> dict[str, str]:
     flags = [f"--remap-path-prefix={place}={name}" for place, name in remapped.items()]
     return os.environ | {
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join(flags),
-        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(committed(root))),
+        "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH", str(commit_time(root))),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": sys.prefix,
     }
 
 
-def committed(root: Path) -> int:
+def commit_time(root: Path) -> int:
     """The commit time of the sources, in seconds since 1970."""
     command = ["git", "log", "-1", "--format=%ct"]
     process = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

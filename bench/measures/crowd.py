@@ -36,7 +36,7 @@ def silent(run: Run) -> None:
             row.not_run = "this system has no /proc"
         return
     notification = webhooks(run.sink, SILENT_MS, SILENT)
-    for name in run.order(OURS, LIMIT):
+    for name in run.rotated(OURS, LIMIT):
         if name == LIMIT and descriptors() < 2 * SILENT:
             rows[0].note = f"the limit would open {SILENT} connections, and ulimit -n is {descriptors()}"
             continue
@@ -48,7 +48,7 @@ def silent(run: Run) -> None:
                 call = contender.send_in_vain(notification, LIMIT_WAITS_MS)
             most = max_connections() - RESERVED_CONNECTIONS if name == OURS else notification.count
             opened = min(notification.count, most)
-            arrived = run.arrived(opened, ARRIVAL_SECONDS)
+            arrived = run.wait_for_arrivals(opened, ARRIVAL_SECONDS)
             before = call.resident_before or before
             after = memory.resident(contender.pid) if name == OURS else peak.bytes
         check_arrivals(rows[0].id, name, opened, arrived)
@@ -62,16 +62,16 @@ def beside_a_slow_one(run: Run) -> None:
     """The delivery time of the last of nine fast destinations, with and without a slow one before them."""
     row, ratio = run.rows["P8"], run.rows["P8 ratio"]
     fast = webhooks(run.sink, FAST_MS, FAST)
-    slow = webhooks(run.sink, run.effort.slow_ms, 1)
+    slow = webhooks(run.sink, run.scale.slow_ms, 1)
     both = Notification({"http": slow.senders["http"] + fast.senders["http"]}, slow.wire + fast.wire)
-    for name in run.order(OURS, LIMIT, HTTPX):
+    for name in run.rotated(OURS, LIMIT, HTTPX):
         with Contender(name) as contender:
             run.send(row.id, contender, webhooks(run.sink, 0, FAST))
             alone = run.send(row.id, contender, fast)[0]
             run.standin.clear()
             beside = contender.send(both)[0]
         # httpx gives up after 5 s, and the Python plugin tries again.
-        tries = HTTPX_TRIES if name == HTTPX and run.effort.slow_ms > HTTPX_TIMEOUT_MS else 1
+        tries = HTTPX_TRIES if name == HTTPX and run.scale.slow_ms > HTTPX_TIMEOUT_MS else 1
         check_arrivals(row.id, name, FAST + tries, run.standin.sink()["requests"])
         figures = [_last(row.id, name, call.delivered_ns[-FAST:]) for call in (beside, alone)]
         row.add(name, figures[0])
@@ -95,7 +95,7 @@ def beside_python(run: Run) -> None:
 
         def count_ours() -> None:
             send = partial(ours.send_counting, notification, COUNTED_CALLS)
-            calls = run.checked(row.id, ours, notification, COUNTED_CALLS, send)
+            calls = run.run_checked(row.id, ours, notification, COUNTED_CALLS, send)
             counts[OURS].append(calls[0].counted / 1e6)
 
         def count_limit() -> None:
@@ -103,7 +103,7 @@ def beside_python(run: Run) -> None:
             run.send(row.id, limit, notification, COUNTED_CALLS)
             counts[LIMIT].append(bystander.ask({"do": "counted"}) / 1e6)
 
-        for count in [count for _ in range(COUNTED_TURNS) for count in run.order(count_ours, count_limit)]:
+        for count in [count for _ in range(COUNTED_TURNS) for count in run.rotated(count_ours, count_limit)]:
             count()
     for name, taken in counts.items():
         row.add(name, median(taken))

@@ -25,7 +25,7 @@ def growth(run: Run) -> None:
 
 def _curve(run: Run, what: str, notifications: dict[int, Notification]) -> None:
     row, series = run.rows[f"P10 {what}"], run.series[what]
-    for name in run.order(OURS, LIMIT):
+    for name in run.rotated(OURS, LIMIT):
         points: dict[int, float] = {}
         with Contender(name) as contender:
             for size, notification in notifications.items():

@@ -19,18 +19,20 @@ from bench.rows import APPRISE, HTTPX, LIMIT, NOOP, OURS
 from bench.run import Run
 
 OWN_FILE, PAUSE = "own file", "pause"
-"""The plugin file with a function in place of the wheel, which returns immediately or after 0.1 ms."""
+"""Variants of the plugin file with a function in place of the wheel, which returns immediately or after 0.1 ms."""
 ROUTES = {OURS: "notify", NOOP: "ten", OWN_FILE: "own", PAUSE: "pause", HTTPX: "httpx", APPRISE: "apprise"}
+"""The names of the plugins' routes."""
 LOADING = """wheel = modules.get("influxdb3_notifier")
 if not hasattr(wheel, "process_writes"):
     exec(LOAD)
 """
+"""The lines of the plugin file that load the wheel."""
 ANSWER = """('{"status":"success","results":{"slack":true},"deliveries":[]}', 200, {})"""
-IN_PLACE = {
+WHEEL_REPLACEMENTS = {
     OWN_FILE: f"class wheel: process_request = lambda *_: {ANSWER}",
     PAUSE: f"from time import sleep\nclass wheel: process_request = lambda *_: sleep(0.0001) or {ANSWER}",
 }
-"""The lines of the plugin file that load the wheel."""
+"""The replacements of :data:`LOADING`."""
 SLOW_REQUESTS = 80
 """The number of requests to plugins that take milliseconds per request."""
 TURNS = 10
@@ -49,12 +51,12 @@ def triggers() -> Iterator[str]:
 
 
 def _source(name: str) -> str:
-    if name not in IN_PLACE:
+    if name not in WHEEL_REPLACEMENTS:
         return PLUGIN_FILES[name].read_text(encoding="utf-8")
     ours = PLUGIN_FILES[OURS].read_text(encoding="utf-8")
     if LOADING not in ours:
         raise RuntimeError(f"notifier_plugin.py has no lines {LOADING!r}")
-    return ours.replace(LOADING, IN_PLACE[name])
+    return ours.replace(LOADING, WHEEL_REPLACEMENTS[name])
 
 
 def throughput(run: Run) -> None:
@@ -64,16 +66,16 @@ def throughput(run: Run) -> None:
             # The peers take milliseconds a request: fewer will do, in one turn.
             rates = {name: [_load(run, caller, engine, name, callers, SLOW_REQUESTS)] for name in (HTTPX, APPRISE)}
             fast = (OURS, NOOP, OWN_FILE, PAUSE)
-            count = run.effort.load_requests // TURNS
-            for name in [name for _ in range(TURNS) for name in run.order(*fast)]:
+            count = run.scale.load_requests // TURNS
+            for name in [name for _ in range(TURNS) for name in run.rotated(*fast)]:
                 rates.setdefault(name, []).append(_load(run, caller, engine, name, callers, count))
-            for name, taken in rates.items():
+            for name, measured in rates.items():
                 for number in ("P3", "P4"):
-                    run.rows[f"{number} {callers}"].add(name, median(taken))
+                    run.rows[f"{number} {callers}"].add(name, median(measured))
             samples = run.rows[f"P3 {callers}"].samples
             run.rows[f"P3 {callers}"].note = (
-                f"over our own file without the wheel {_ratio(samples, OURS, OWN_FILE)}; our file with a pause of 0.1 "
-                f"ms in the wheel's place reaches {_ratio(samples, PAUSE, NOOP)}"
+                f"relative to the plugin file without the wheel {_ratio(samples, OURS, OWN_FILE)}; "
+                f"the plugin file with a pause of 0.1 ms in place of the wheel reaches {_ratio(samples, PAUSE, NOOP)}"
             )
 
 

@@ -24,22 +24,22 @@ def single(run: Run) -> None:
     notification = slack(run.sink, 0)
     with Contender(OURS) as ours, Contender(LIMIT) as limit:
         run.alternate(row.id, (ours, limit), notification, 1, times=20)
-        calls = run.alternate(row.id, (ours, limit), notification, BLOCKS, times=run.effort.single_calls // BLOCKS)
+        calls = run.alternate(row.id, (ours, limit), notification, BLOCKS, times=run.scale.single_calls // BLOCKS)
     for name, taken in calls.items():
         row.add(name, median(call.wall_ns for call in taken) / 1e3)
-    for name in run.order(HTTPX, APPRISE):
+    for name in run.rotated(HTTPX, APPRISE):
         with Contender(name) as contender:
             run.send(row.id, contender, notification, 5)
             slow = run.send(row.id, contender, notification, SLOW_CALLS)
         row.add(name, median(call.wall_ns for call in slow) / 1e3)
     with Contender(NOOP) as contender:
-        nothing = contender.send(notification, run.effort.single_calls)
+        nothing = contender.send(notification, run.scale.single_calls)
     row.add(NOOP, median(call.wall_ns for call in nothing) / 1e3)
 
 
 def execute(run: Run) -> None:
     """The engine's cost of loading each plugin file."""
-    for name in run.order(OURS, HTTPX, APPRISE, NOOP):
+    for name in run.rotated(OURS, HTTPX, APPRISE, NOOP):
         with Contender(name) as contender:
             taken = contender.ask({"do": "execute", "times": 200})
         run.rows["P2 execute"].add(name, median(taken) / 1e3)

@@ -61,7 +61,7 @@ def trigger(directory: Path, settings: str, hook: str) -> Iterator[str]:
 
 def accepted(run: Run) -> None:
     """P12: 16 callers. Each waits for the response before its next notification. All notifications are delivered."""
-    count = run.effort.load_requests
+    count = run.scale.load_requests
     without = 0.0
     for row, outbox in (("P12", None), ("P12 file", "{directory}/outbox.db"), ("P12 streams", "{nats}")):
         with ExitStack() as stack:
@@ -98,7 +98,7 @@ def _job(engine: str, count: int, expect: str) -> dict[str, object]:
 def workers(run: Run) -> None:
     """P14: one, two and four workers deliver the messages of a stream to one destination."""
     for name, latency in LATENCIES.items():
-        for number in run.order(*WORKERS):
+        for number in run.rotated(*WORKERS):
             with ExitStack() as stack:
                 rate = _by_workers(run, stack, latency, number)
             run.rows[f"P14 {name} {number}"].add(OURS, rate)
@@ -109,7 +109,7 @@ def workers(run: Run) -> None:
 
 
 def _by_workers(run: Run, stack: ExitStack, latency: int, number: int) -> float:
-    count = run.effort.load_requests // 4 if latency else run.effort.load_requests
+    count = run.scale.load_requests // 4 if latency else run.scale.load_requests
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     nats = stack.enter_context(nats_server(directory))
     settings = f'outbox = "{nats}"\ndelivered_by = "workers"'

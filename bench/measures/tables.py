@@ -31,14 +31,14 @@ def rows(run: Run) -> None:
         file.write_text(FILE.format(url=_hook(run)), encoding="utf-8")
         arguments = {"config_file_path": str(file)}
         contender.ask({"do": "write", "rows": 10, "arguments": arguments})
-        run.arrived(10, ARRIVAL_SECONDS)
+        run.wait_for_arrivals(10, ARRIVAL_SECONDS)
         # Earlier requests to the sink are not counted.
         time.sleep(1)
         taken = []
         for _ in range(BATCHES):
             run.standin.clear()
             taken += contender.ask({"do": "write", "rows": ROWS, "arguments": arguments})
-            check_arrivals("rows", OURS, ROWS, run.arrived(ROWS, ARRIVAL_SECONDS))
+            check_arrivals("rows", OURS, ROWS, run.wait_for_arrivals(ROWS, ARRIVAL_SECONDS))
     run.rows["rows"].add(OURS, median(taken) / 1e6)
 
 
@@ -55,13 +55,13 @@ def beside_a_hanging_destination(run: Run) -> None:
             arguments[name] = {"config_file_path": str(file)}
         # One-time work of the process is not measured.
         contender.ask({"do": "write", "rows": 1, "arguments": arguments["healthy"]})
-        run.arrived(1, ARRIVAL_SECONDS)
+        run.wait_for_arrivals(1, ARRIVAL_SECONDS)
         taken = []
         for name, calls, rows_of_one in (("hanging", HANGING_CALLS, HANGING_ROWS), ("healthy", HEALTHY_CALLS, 1)):
             for _ in range(calls):
                 taken += contender.ask({"do": "write", "rows": rows_of_one, "arguments": arguments[name]})
         healthy = 1 + HEALTHY_CALLS
-        check_arrivals("writes", OURS, healthy, run.arrived(healthy, ARRIVAL_SECONDS))
+        check_arrivals("writes", OURS, healthy, run.wait_for_arrivals(healthy, ARRIVAL_SECONDS))
     run.rows["writes"].add(OURS, max(taken) / 1e6)
 
 
@@ -75,7 +75,7 @@ def history(run: Run) -> None:
     # One argument each, so that the argument's cost is not attributed to the history.
     plain = replace(slack(run.sink, 0), arguments={"allow_mentions": "true"})
     kept = replace(plain, arguments={"history_table": "notifications"})
-    times = run.effort.single_calls // TURNS
+    times = run.scale.single_calls // TURNS
     with Contender(OURS) as contender:
         medians = []
         for notification in (plain, kept):

@@ -18,7 +18,7 @@ CLIENTS = {"slack": clients.slack, "discord": clients.discord, "sms": clients.sm
 
 
 def main() -> int:
-    """Draw; 0 when all are drawn."""
+    """Draw all pictures; returns the exit status."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         print(f"The pictures are drawn by {NEEDED}. Debian: apt-get install {DEBIAN}", file=sys.stderr)

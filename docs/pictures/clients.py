@@ -1,6 +1,6 @@
 """The channels' payloads as pages that look like the providers' clients.
 
-As much of each provider's markup is understood as the notifier writes.
+They support only the markup that the notifier uses.
 """
 
 import json
@@ -22,14 +22,14 @@ document.body.dataset.size = Math.ceil(box.width) + "," + Math.ceil(box.height);
 
 
 def page(kind: str, content: str) -> str:
-    """A page that knows its size."""
+    """A page with its size in ``data-size``."""
     css = (Path(__file__).parent / "clients.css").read_text(encoding="utf-8")
     body = f'<body><div id="page" class="{kind}">{content}</div>{MEASURE}</body>'
     return f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{css}</style>{body}</html>'
 
 
 def div(kind: str, content: str, style: str = "") -> str:
-    """A box."""
+    """A ``div`` element."""
     return f'<div class="{kind}" style="{style}">{content}</div>'
 
 
@@ -42,7 +42,7 @@ def clock(moment: datetime) -> str:
 
 
 def slack(body: str) -> str:
-    """Blocks, then the attachment beside its bar."""
+    """The blocks, and the attachment with its colour bar."""
     payload = json.loads(body)
     [attachment] = payload["attachments"]
     bar = div("attachment", slack_blocks(attachment["blocks"]), f"border-color: {attachment['color']}")
@@ -51,7 +51,7 @@ def slack(body: str) -> str:
 
 
 def slack_blocks(blocks: list[dict[str, Any]]) -> str:
-    """Blocks below each other."""
+    """The blocks in order."""
     return "".join(slack_block(block) for block in blocks)
 
 
@@ -71,7 +71,7 @@ def slack_block(block: dict[str, Any]) -> str:
 
 
 def slack_text(text: dict[str, Any]) -> str:
-    """A text object: plain text as it stands, mrkdwn with bold, links and dates."""
+    """A text object: plain text unchanged, mrkdwn with bold, links and dates."""
     if text["type"] == "plain_text":
         return escape(text["text"])
     html = re.sub(r"<!date\^(\d+)\^([^|>]+)\|[^>]*>", slack_date, text["text"])
@@ -90,7 +90,7 @@ def slack_date(token: re.Match[str]) -> str:
 
 
 def discord(body: str) -> str:
-    """An embed beside its bar."""
+    """An embed with its colour bar."""
     [embed] = json.loads(body)["embeds"]
     moment = datetime.fromisoformat(embed["timestamp"])
     fields = "".join(
@@ -106,7 +106,7 @@ def discord(body: str) -> str:
 
 
 def discord_text(text: str) -> str:
-    """Markdown of which only the escapes are used."""
+    """The text without escapes of Markdown. The notifier uses no other Markdown here."""
     return escape(re.sub(r"\\([^0-9A-Za-z\s])", r"\1", text))
 
 

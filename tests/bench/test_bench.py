@@ -16,7 +16,7 @@ from bench.measures.growth import exponent
 from bench.messages import Notification, three_channels, webhooks
 from bench.processes import Call
 from bench.rows import LIMIT, NOOP, OURS, RECORDED, Row, all_rows, at_least, within
-from bench.run import QUICK, Run, effort
+from bench.run import QUICK, Run, scale
 from tests.harness import ROOT, Standin, http_request
 
 
@@ -132,8 +132,8 @@ def test_rows_and_rounds_that_do_not_exist_are_refused(
     assert main(lambda _run: None, BENCH_ONLY="P99") == 2
     assert "BENCH_ONLY: there is no P99" in capsys.readouterr().err
     monkeypatch.setenv("ROUNDS", "many")
-    with pytest.raises(SystemExit, match="ROUNDS=many: a number of rounds is wanted"):
-        effort()
+    with pytest.raises(SystemExit, match="ROUNDS=many: must be a number of rounds"):
+        scale()
 
 
 def test_the_median_of_the_rounds_is_compared_with_the_target() -> None:

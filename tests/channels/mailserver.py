@@ -68,7 +68,7 @@ class SmtpState:
     mails: list[Mail] = field(default_factory=list)
     commands: list[tuple[str, bool]] = field(default_factory=list)
     """(name, whether encrypted) of each command."""
-    names: list[str] = field(default_factory=list)
+    ehlo_names: list[str] = field(default_factory=list)
     """The names in the clients' EHLO commands."""
     problems: list[str] = field(default_factory=list)
     """The clients' violations of the protocol."""
@@ -79,7 +79,7 @@ class SmtpState:
         """Delete all rules and records."""
         with self.lock:
             self.rules, self.mails, self.commands = [], [], []
-            self.names, self.problems = [], []
+            self.ehlo_names, self.problems = [], []
 
     def find(self, stage: str, addresses: Iterable[str]) -> SmtpRule | None:
         """The first rule for a stage. Counts it as used once."""
@@ -91,7 +91,7 @@ class SmtpState:
                     return rule
         return None
 
-    def to(self, recipient: str) -> list[Mail]:
+    def mails_to(self, recipient: str) -> list[Mail]:
         """The mails to a recipient."""
         with self.lock:
             return [mail for mail in self.mails if mail.recipient == recipient]
@@ -151,7 +151,7 @@ class SmtpServer(SMTP):
         await super().push(reply)
 
     async def smtp_EHLO(self, hostname: str) -> None:
-        self.smtp_state.names.append(hostname)
+        self.smtp_state.ehlo_names.append(hostname)
         is_name = EHLO_NAME.fullmatch(hostname or "")
         usual = super().smtp_EHLO(hostname) if is_name else self.refuse("501 5.5.4 Invalid domain name")
         await self.apply_rule("EHLO", usual, [])
@@ -239,10 +239,10 @@ def find_defect(envelope: Envelope) -> str | None:
         return "554 5.6.9 Headers beyond ASCII without SMTPUTF8 (RFC 6531)"
     if not content.isascii() and "BODY=8BITMIME" not in envelope.mail_options:
         return "554 5.6.1 Bytes beyond ASCII without BODY=8BITMIME (RFC 6152)"
-    names = [name.lower() for name in re.findall(rb"^([!-9;-~]+):", head, re.MULTILINE)]
-    if len(names) != len(set(names)) or not {b"from", b"date", b"message-id"} <= set(names):
+    ehlo_names = [name.lower() for name in re.findall(rb"^([!-9;-~]+):", head, re.MULTILINE)]
+    if len(ehlo_names) != len(set(ehlo_names)) or not {b"from", b"date", b"message-id"} <= set(ehlo_names):
         return "550 5.7.1 Headers are missing or stand twice (RFC 5322, 3.6)"
-    if b"bcc" in names:
+    if b"bcc" in ehlo_names:
         return "550 5.6.0 A header shows blind recipients"
     return None
 

@@ -28,11 +28,11 @@ class Email(ChannelSpec):
     needs_config_file = True
 
     def received(self, standin: Standin, number: int) -> list[dict[str, Any]]:
-        mails = shared_server().smtp_state.to(address(number))
+        mails = shared_server().smtp_state.mails_to(address(number))
         return [{"accepted": True, "problem": None if mail.encrypted else "in clear", "mail": mail} for mail in mails]
 
     def mentions(self, standin: Standin, number: int) -> list[list[str]]:
-        mails = shared_server().smtp_state.to(address(number))
+        mails = shared_server().smtp_state.mails_to(address(number))
         return [re.findall(r"<(?:b|at)>|<a href=\"(?!https://evil.example/@)", mail.part("html")) for mail in mails]
 
     def set_reply(self, standin: Standin, status: int, body: str | None) -> None:

@@ -231,7 +231,11 @@ def test_a_retry_sends_only_to_recipients_without_the_mail(
     entries = [(entry["outcome"], entry["attempts"]) for entry in response["deliveries"]]
     assert entries == [("delivered", 1), ("delivered", 2), ("failed", 1), ("delivered", 1)]
     tried = 2 if stage == "MESSAGE" else 1
-    assert [len(smtp_state.to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [1, tried, 1]
+    assert [len(smtp_state.mails_to(who)) for who in ("a@example.com", "team@example.com", "b@example.com")] == [
+        1,
+        tried,
+        1,
+    ]
     # The second attempt is the same mail.
     assert len({mail.message["Message-ID"] for mail in smtp_state.mails}) == 1
 
@@ -346,7 +350,7 @@ def test_ehlo_uses_the_configured_host_name(
     server = MailServer(None if tls == "none" else tls)
     own = at(server, email_host="127.0.0.1", email_tls=tls, **({} if given is None else {"email_hello": given}))
     assert request_sender.send([(CHANNEL, own)], FAST).entry["outcome"] == "delivered"
-    assert server.smtp_state.names == [name] * (2 if tls == "starttls" else 1)
+    assert server.smtp_state.ehlo_names == [name] * (2 if tls == "starttls" else 1)
     assert server.smtp_state.problems == []
 
 

@@ -102,7 +102,7 @@ def test_every_file_only_field_is_tested_on_the_wire_and_in_a_request() -> None:
     tests = ROOT / "tests"
     source = (tests / "contract" / "test_file_fields.py").read_text(encoding="utf-8")
     on_the_wire = " ".join(f"{row.name} {row.config}" for row in ROWS)
-    on_the_wire += source.partition("# What needs more than a row")[2].partition("# Requests may not")[0]
+    on_the_wire += source.partition("# Cases that need more than one request")[2].partition("# Requests may not")[0]
     on_the_wire += "".join(path.read_text(encoding="utf-8") for path in (tests / "channels").glob("*.py"))
     missing = [name for name in documented | options if name not in on_the_wire]
     assert missing == [], "a test beside the channel's in tests/channels that sets them in the configuration file"

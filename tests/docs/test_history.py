@@ -94,7 +94,7 @@ def test_every_panel_of_the_dashboard_gets_data(history: list[str]) -> None:
     assert all(responses.values()), [title for title, rows in responses.items() if not rows]
     assert round(responses["Delivered"][0]["delivered"], 2) == 95.83
     assert responses["Failed or ambiguous"] == [{"deliveries": 1}]
-    assert responses["Kept back"] == [{"deliveries": 1}]
+    assert responses["Suppressed"] == [{"deliveries": 1}]
 
 
 def test_the_dashboard_names_its_data_source_and_its_panels_do_not_overlap() -> None:
@@ -103,15 +103,15 @@ def test_the_dashboard_names_its_data_source_and_its_panels_do_not_overlap() -> 
     cells: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         assert panel["datasource"]["uid"] == "${datasource}"
-        place = panel["gridPos"]
-        own = {
+        position = panel["gridPos"]
+        panel_cells = {
             (x, y)
-            for x in range(place["x"], place["x"] + place["w"])
-            for y in range(place["y"], place["y"] + place["h"])
+            for x in range(position["x"], position["x"] + position["w"])
+            for y in range(position["y"], position["y"] + position["h"])
         }
-        assert not own & cells
-        assert max(x for x, _ in own) < 24
-        cells |= own
+        assert not panel_cells & cells
+        assert max(x for x, _ in panel_cells) < 24
+        cells |= panel_cells
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
 
 

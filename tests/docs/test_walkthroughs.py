@@ -76,7 +76,7 @@ HEADINGS = ("Core", "Docker", "Enterprise")
 @pytest.mark.timeout(60)
 def test_the_page_on_adding_a_channel_ends_with_a_message(standin: Standin, tmp_path: Path) -> None:
     page = blocks((DOCS / "adding-a-channel.md").read_text(encoding="utf-8"))
-    *servers, send = [block for block in page if block.heading == "## See it arrive"]
+    *servers, send = [block for block in page if block.heading == "## Send a message"]
     here = {"target/debug/standin": str(standin_program()), ".venv/bin/python": sys.executable}
     here |= {port: str(free_port()) for port in ("8080", "8181")}
     for block in (*servers, send):

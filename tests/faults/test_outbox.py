@@ -180,7 +180,7 @@ def test_each_recipient_of_a_list_gets_the_same_mail_after_a_restart(site: Site,
     wake(again)
     eventually(lambda: site.states() == ["ended"] * 3, "all have ended")
     for recipient, least in zip(recipients, (1, 2, 2), strict=True):
-        mails = smtp_state.to(recipient)
+        mails = smtp_state.mails_to(recipient)
         assert len(mails) >= least
         assert len({mail.message["Message-ID"] for mail in mails}) == 1, "a mail keeps its name"
         assert {mail.message["To"] for mail in mails} == {recipient}

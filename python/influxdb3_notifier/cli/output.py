@@ -34,7 +34,7 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 def problem(file: str, kind: str, found: Mapping[str, Any], stream: TextIO | None = None) -> str:
     """``notifier.toml:3:9: error: receivers.oncall.slack: …``, a format that editors and CI systems parse."""
     position = [str(found[name]) for name in ("line", "column") if found.get(name) is not None]
-    coloured = terminal.paint(kind, "bad" if kind == "error" else "doubtful", stream)
+    coloured = terminal.paint(kind, "bad" if kind == "error" else "warning", stream)
     parts = [coloured, *filter(None, [found.get("path"), found.get("source")]), found["message"]]
     return " ".join(filter(None, [":".join([file, *position]) + ": " + ": ".join(parts), found.get("hint")]))
 
@@ -115,7 +115,7 @@ class Log:
 
     def warn(self, line: str) -> None:
         """Write a line at level WARN."""
-        self._print("WARN", line, "doubtful")
+        self._print("WARN", line, "warning")
 
     def error(self, line: str) -> None:
         """Write a line at level ERROR, or hold it."""

@@ -26,7 +26,7 @@ influxdb3-notifier send notifier.toml --receiver oncall --text 'a preview' --dry
 influxdb3-notifier send --senders-config @senders.json --text 'hello' --wait 30
 influxdb3-notifier send notifier.toml --request alert.json --format json
 """
-STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "doubtful", "pending": "doubtful"}
+STYLES = {"delivered": "good", "failed": "bad", "ambiguous": "warning", "pending": "warning"}
 """The style of each outcome."""
 
 TEST_TEXT = "This is a test."

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-STYLES: Final = {"good": "32", "bad": "31", "doubtful": "33"}
+STYLES: Final = {"good": "32", "bad": "31", "warning": "33"}
 """The codes of the terminal's green, red and yellow, whose shades the user's theme sets."""
 INTERVAL: Final = 1.0
 """Seconds before the indicator appears, and between its updates."""
