@@ -47,6 +47,7 @@ impl PyResponse {
             Body::Alerts(answer) if answer.size() > MAX_DELIVERIES_IN_DICT => {
                 PythonBody::Text(to_json(&answer, answer.size()), "application/json")
             }
+            Body::AlertsView(view) => PythonBody::Text(to_json(&view, 0), "application/json"),
             body => PythonBody::Dict(body),
         };
         Self {
@@ -86,6 +87,7 @@ pub fn body_to_python<'py>(py: Python<'py>, body: &Body) -> PyResult<Bound<'py, 
         Body::Alerts(answer) => pythonize(py, answer)?,
         Body::Error(error) => pythonize(py, error)?,
         Body::Status(view) => pythonize(py, view)?,
+        Body::AlertsView(view) => pythonize(py, view)?,
         Body::Metrics(text) => PyString::new(py, text).into_any(),
     })
 }

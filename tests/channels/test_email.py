@@ -314,7 +314,8 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(request_sender: RequestS
     # On a busy machine some are pending when the answer comes.
     eventually(lambda: in_flight() == 0, "all have ended", timeout=30)
     shown = [sent.response.text, *(text for _, text in sent.trigger.log_lines())]
-    shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
+    views = ("status", "metrics", "alerts")
+    shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in views]
     for text in shown:
         for secret in secrets:
             assert secret not in text

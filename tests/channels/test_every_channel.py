@@ -449,7 +449,8 @@ def test_a_secret_that_the_provider_echoes_is_not_shown(
         return
     sent = request_sender.send(destinations, limits(channel))
     shown = [sent.response.text, *(text for _, text in sent.trigger.log_lines())]
-    shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
+    views = ("status", "metrics", "alerts")
+    shown += [sent.trigger.notify(b"", query={"view": view}, method="GET").text for view in views]
     assert {entry["http_status"] for entry in sent.entries} == {400, 404, 500, channel.success.status}
     for text in shown:
         for secret in secrets:

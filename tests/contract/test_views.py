@@ -108,7 +108,7 @@ def test_the_metrics_view_works_with_unusable_settings(triggers: Triggers) -> No
     assert samples(triggers.create({"max_attempts": "x"}))
 
 
-@pytest.mark.parametrize("view", ["status", "metrics", "nonsense", ""])
+@pytest.mark.parametrize("view", ["status", "metrics", "alerts", "nonsense", ""])
 def test_a_view_with_a_body_is_400_and_sends_nothing(view: str, triggers: Triggers, standin: Standin) -> None:
     body = body_bytes({"notification_text": "hi", "senders_config": {"http": HTTP}}, f"127.0.0.1:{standin.port}")
     response = look(triggers.create(), view, body=body, method="POST")
@@ -124,7 +124,7 @@ def test_an_unknown_view_is_400_and_names_the_known_ones(view: str, triggers: Tr
     assert response.json["error"] == {
         "code": "unknown_view",
         "path": "view",
-        "hint": "The views are: status, metrics.",
+        "hint": "The views are: status, metrics, alerts.",
     }
 
 

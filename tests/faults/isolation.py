@@ -198,7 +198,9 @@ class IsolationCheck:
         """Check that no secret is in a response, the log or a view."""
         shown = [response.text for response in responses]
         shown += [text for _, text in trigger.log_lines()]
-        shown += [trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics")]
+        shown += [
+            trigger.notify(b"", query={"view": view}, method="GET").text for view in ("status", "metrics", "alerts")
+        ]
         for text in shown:
             assert MARK not in text
             assert NUMBER.removeprefix("+") not in text

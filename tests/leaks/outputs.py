@@ -36,7 +36,7 @@ class Outputs:
     def of(self, trigger: Trigger, engine: ProcessEngine, *, sends: bool = True) -> None:
         """Add a trigger's log, views and history."""
         self.add("log", "\n".join(row["log_text"] for row in engine.logs(trigger.name)))
-        for view in ("status", "metrics"):
+        for view in ("status", "metrics", "alerts"):
             self.add(f"{view} view", trigger.notify(b"", query={"view": view}, method="GET").text)
         # The views have written the remaining lines.
         history = engine.lines()

@@ -75,6 +75,11 @@ pub fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
+/// The time `by` earlier.
+pub fn earlier(time: Timestamp, by: Duration) -> Timestamp {
+    time.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
 /// The stored state of an alert.
 #[derive(Clone, Debug)]
 pub struct Alert {
@@ -102,6 +107,12 @@ pub struct Alert {
 impl Alert {
     pub fn level(&self) -> Option<Level> {
         self.notification.level_for_rules()
+    }
+
+    /// The key by which destinations and readers of views know the alert; `None`: it has no identity.
+    pub fn dedup_key(&self) -> Option<DedupKey> {
+        let own = || (!self.is_one_off).then(|| DedupKey::from(self.key.as_str()));
+        self.notification.dedup_key.clone().or_else(own)
     }
 
     pub fn is_resolved(&self) -> bool {

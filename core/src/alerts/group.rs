@@ -46,7 +46,8 @@ pub struct Group {
 }
 
 impl RouteRef {
-    fn key(&self) -> String {
+    /// The route as group keys, views and the history name it.
+    pub fn key(&self) -> String {
         match self {
             RouteRef::Route(key) => key.clone(),
             RouteRef::DefaultReceivers => "default_receivers".to_owned(),

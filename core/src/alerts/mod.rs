@@ -3,7 +3,7 @@
 //! Each stage is a file, and each stage is a function of state, input and time: [`ingest`] (applies an event to its
 //! alert), [`event`] and [`decision`] (choose the destinations to notify now), [`group`] (when a group's next
 //! notification is due), [`flush`] (the notifications of a due group), [`dedup`] (compares with the notification log in
-//! [`log`]) and [`render`] (the text). [`state`] holds the alerts and groups of one scope.
+//! [`log`]) and [`render`] (the text). [`state`] holds the alerts and groups of one scope, and [`view`] shows them.
 
 pub mod alert;
 pub mod decision;
@@ -20,3 +20,4 @@ pub mod render;
 pub mod state;
 #[cfg(test)]
 mod tests;
+pub mod view;

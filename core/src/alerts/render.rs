@@ -64,9 +64,7 @@ fn single(member: &Member<'_>) -> Notification {
     } else if alert.is_resolved() || notification.status.is_some() {
         notification.status = Some(alert.status);
     }
-    if notification.dedup_key.is_none() && !alert.is_one_off {
-        notification.dedup_key = Some(DedupKey::from(alert.key.as_str()));
-    }
+    notification.dedup_key = alert.dedup_key();
     notification
 }
 

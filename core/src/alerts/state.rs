@@ -95,6 +95,17 @@ impl ScopeState {
         self.timers.first().map(|(due, _)| *due)
     }
 
+    /// The number of timers that were due before `time`.
+    pub fn due_before(&self, time: Timestamp) -> usize {
+        let timers = self.timers.iter();
+        timers.take_while(|(due, _)| *due < time).count()
+    }
+
+    /// Whether a group's notification is on its way in this task and place.
+    pub fn is_open(&self, task: &str, index: usize) -> bool {
+        self.open.contains_key(&(task.to_owned(), index))
+    }
+
     /// Takes the timers that are due.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Timer> {
         let mut due = Vec::new();

@@ -1,4 +1,4 @@
-//! Views of the plugin's state, which send nothing: `?view=status`, `?view=metrics`.
+//! Views of the plugin's state, which send nothing: `?view=status`, `?view=metrics`, `?view=alerts`.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use super::response::{ErrorDetail, Results};
 use crate::observe::RecentError;
 
 /// The views by the query parameter's value.
-pub const NAMES: &[&str] = &["status", "metrics"];
+pub const NAMES: &[&str] = &["status", "metrics", "alerts"];
 
 /// The plugin's status.
 #[derive(Debug, Serialize)]

@@ -147,11 +147,7 @@ impl Dispatcher {
             in_flight: self.0.services.capacity.in_flight(),
             pending: self.0.pending.load(Ordering::Relaxed),
             paused_destinations: self.0.services.queues.paused(),
-            outbox_depth: 0,
-            waiting_rows: 0,
-            dropped_history_rows: 0,
-            abandoned_template_threads: 0,
-            abandoned_file_threads: 0,
+            ..Gauges::default()
         }
     }
 }

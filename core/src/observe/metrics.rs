@@ -58,6 +58,22 @@ pub struct Gauges {
     pub abandoned_file_threads: usize,
     /// A counter with another owner: history rows that were never written.
     pub dropped_history_rows: u64,
+    pub alerts: AlertGauges,
+}
+
+/// The current values of the alert state, of all configuration files together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AlertGauges {
+    pub firing: usize,
+    pub acknowledged: usize,
+    pub resolved: usize,
+    pub groups_firing: usize,
+    pub groups_resolved: usize,
+    pub overdue_timers: usize,
+    /// Configuration files whose alerts this process manages.
+    pub led: usize,
+    /// A counter that is kept elsewhere.
+    pub failed_flushes: u64,
 }
 
 impl Metrics {
@@ -154,6 +170,7 @@ impl Metrics {
         drop(counted);
         self.render_counters(&mut text, gauges);
         render_gauges(&mut text, gauges);
+        render_alerts(&mut text, gauges.alerts);
         text
     }
 
@@ -181,6 +198,11 @@ impl Metrics {
                 "notifier_history_rows_dropped_total",
                 "Rows of the history that could not be written, or found no place to wait.",
                 gauges.dropped_history_rows,
+            ),
+            (
+                "notifier_alert_flushes_failed_total",
+                "Notifications of groups that failed, or that could not be sent.",
+                gauges.alerts.failed_flushes,
             ),
         ] {
             family(text, name, "counter", help);
@@ -229,6 +251,42 @@ fn render_gauges(text: &mut String, gauges: Gauges) {
             "notifier_abandoned_file_threads",
             "Files that are still read although their time is over.",
             gauges.abandoned_file_threads,
+        ),
+    ] {
+        family(text, name, "gauge", help);
+        sample(text, name, &[], value as f64);
+    }
+}
+
+fn render_alerts(text: &mut String, alerts: AlertGauges) {
+    let name = "notifier_alerts";
+    family(text, name, "gauge", "Alerts with state.");
+    for (status, value) in [
+        ("firing", alerts.firing),
+        ("acknowledged", alerts.acknowledged),
+        ("resolved", alerts.resolved),
+    ] {
+        sample(text, name, &[("status", status)], value as f64);
+    }
+    let name = "notifier_alert_groups";
+    let help = "Groups of alerts. A resolved group waits until its destinations know it.";
+    family(text, name, "gauge", help);
+    for (status, value) in [
+        ("firing", alerts.groups_firing),
+        ("resolved", alerts.groups_resolved),
+    ] {
+        sample(text, name, &[("status", status)], value as f64);
+    }
+    for (name, help, value) in [
+        (
+            "notifier_alert_timers_overdue",
+            "Timers of alerts and groups that should have run more than 10 s ago.",
+            alerts.overdue_timers,
+        ),
+        (
+            "notifier_alert_leader",
+            "Configuration files whose alerts this process manages.",
+            alerts.led,
         ),
     ] {
         family(text, name, "gauge", help);

@@ -14,6 +14,6 @@ pub use self::history::{History, OnWritten, Recorder, StoreRow};
 pub use self::limiter::{LineLimiter, MAX_LINES};
 pub use self::line::{KEPT, LogLine};
 pub use self::log::{LogPort, LogReceiver, TaskLog};
-pub use self::metrics::{Gauges, Metrics};
+pub use self::metrics::{AlertGauges, Gauges, Metrics};
 pub use self::recent::{RecentError, RecentErrors};
 pub use self::sink::{Outputs, Sink};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::TriggerContext;
+use crate::alerts::view::AlertsView;
 use crate::api::alert_list::AlertListResponse;
 use crate::api::response::{ErrorResponse, RequestResponse};
 use crate::api::view::StatusView;
@@ -87,6 +88,7 @@ pub enum Body {
     Alerts(Box<AlertListResponse>),
     Error(Box<ErrorResponse>),
     Status(Box<StatusView>),
+    AlertsView(Box<AlertsView>),
     /// Metrics in Prometheus text format.
     Metrics(String),
 }

@@ -1,7 +1,8 @@
 //! The views of the plugin's state.
 
-use super::refusals::{error_detail, silent};
-use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, Response};
+use super::refusals::{error_detail, outbox_error, silent};
+use super::{Body, Call, CallLog, Notifier, PLUGIN_APIS, RecoveryMode, Response};
+use crate::alerts::view::{AlertsView, ViewFilter};
 use crate::api::response::Results;
 use crate::api::view::{self, StatusView};
 use crate::channels::CHANNELS;
@@ -39,6 +40,10 @@ impl Notifier {
         }
         let body = match view {
             "status" => Body::Status(Box::new(self.status_view(settings, broken))),
+            "alerts" => match self.alerts_view(call, settings) {
+                Ok(view) => Body::AlertsView(Box::new(view)),
+                Err(response) => return silent(*response),
+            },
             "metrics" => Body::Metrics(self.sink.metrics.render(self.gauges())),
             _ => {
                 let known = view::NAMES.join(", ");
@@ -59,12 +64,38 @@ impl Notifier {
         }
     }
 
+    fn alerts_view(
+        &self,
+        call: &Call,
+        settings: &SettingsResult,
+    ) -> Result<AlertsView, Box<Response>> {
+        let refused = |status, error: &Problem| Box::new(self.refused(status, None, error));
+        let settings = settings.as_ref().map_err(|error| refused(503, error))?;
+        let filter = ViewFilter::read(&call.query, settings);
+        let filter = filter.map_err(|error| refused(400, &error))?;
+        if !settings.config.alerts.is_state_on() {
+            return Ok(AlertsView::new("off"));
+        }
+        let open = self.outbox(call, settings, RecoveryMode::Once);
+        let open = open.map_err(|error| refused(503, &outbox_error(&error)))?;
+        let open = open.map(|(open, _)| open);
+        let mut view = AlertsView::new(match settings.config.alerts.is_in_memory {
+            true => "memory",
+            false => "outbox",
+        });
+        if let Some(scope) = self.alerts(call, settings, open.as_ref())? {
+            scope.show(&mut view, &filter, settings);
+        }
+        Ok(view)
+    }
+
     pub(super) fn gauges(&self) -> Gauges {
         Gauges {
             outbox_depth: self.runtime.block_on(self.outboxes.depth()),
             waiting_rows: self.lanes.waiting(),
             dropped_history_rows: self.history.dropped(),
             abandoned_template_threads: template::abandoned_threads(),
+            alerts: self.alerts.gauges(),
             abandoned_file_threads: files::abandoned_threads() + transport::abandoned_threads(),
             ..self.dispatcher.gauges()
         }

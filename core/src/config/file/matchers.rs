@@ -6,7 +6,6 @@ use super::Loader;
 use super::tree::{Node, Table, TableEntry};
 use crate::config::matcher::{Matcher, NAMES, Name, Pattern, PatternText, Patterns};
 use crate::json::Path;
-use crate::model::notification::{AlertStatus, Level};
 use crate::text::{bounded_regex, nearest};
 
 /// The table of fields. A name inside it needs no prefix `fields.`.
@@ -92,28 +91,14 @@ impl Loader<'_> {
         node: &Node,
         path: &Path,
     ) -> Option<Pattern> {
-        if text.is_regex {
-            let regex = self.regex(text.rest);
-            if regex.is_none() {
-                let message = "the regular expression after ~ cannot be read, or is too large";
-                self.report.error(node.position, path.as_str(), message);
+        let regex = text.is_regex.then(|| self.regex(text.rest)).flatten();
+        match Pattern::of(name, text, &self.levels, |_| regex) {
+            Ok(pattern) => Some(pattern),
+            Err(message) => {
+                self.report.error(node.position, path.as_str(), &message);
+                None
             }
-            return regex.map(Pattern::Regex);
         }
-        let word = match name {
-            Name::Level => self.levels.parse(text.rest).map(Level::word),
-            Name::Status => AlertStatus::parse(text.rest).map(AlertStatus::word),
-            _ => return Some(Pattern::Equal(text.rest.to_owned())),
-        };
-        if word.is_none() {
-            let known = match name {
-                Name::Level => Level::ALL.map(Level::word).join(", "),
-                _ => AlertStatus::ALL.map(AlertStatus::word).join(", "),
-            };
-            let message = format!("must be one of {known}");
-            self.report.error(node.position, path.as_str(), &message);
-        }
-        word.map(|word| Pattern::Equal(word.to_owned()))
     }
 
     /// Warns of a value such as `db*`: the matcher compares it literally, and real values seldom contain an asterisk.

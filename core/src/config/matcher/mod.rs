@@ -63,6 +63,14 @@ impl<'a> MatchInput<'a> {
         }
     }
 
+    /// The input of an alert, whose status its last event may not have.
+    pub fn with_status(self, status: AlertStatus) -> Self {
+        Self {
+            status: Some(status.word()),
+            ..self
+        }
+    }
+
     /// Limits the searched bytes for this number of regular expressions, which search a value one after the other.
     pub fn for_regexes(self, regexes: usize) -> Self {
         Self {

@@ -4,6 +4,9 @@ use std::fmt;
 
 use regex::Regex;
 
+use super::name::Name;
+use crate::model::level::LevelMap;
+use crate::model::notification::{AlertStatus, Level};
 use crate::text::head;
 
 /// The patterns that a value must match and must not match.
@@ -75,6 +78,33 @@ impl Patterns {
 }
 
 impl Pattern {
+    /// Returns the pattern of a name's value, or what is wrong with its text. `regex` compiles an expression.
+    pub fn of(
+        name: &Name,
+        text: PatternText<'_>,
+        levels: &LevelMap,
+        regex: impl FnOnce(&str) -> Option<Regex>,
+    ) -> Result<Self, String> {
+        if text.is_regex {
+            let unreadable = "the regular expression after ~ cannot be read, or is too large";
+            let regex = regex(text.rest).ok_or_else(|| unreadable.to_owned());
+            return regex.map(Self::Regex);
+        }
+        let (word, known) = match name {
+            Name::Level => (
+                levels.parse(text.rest).map(Level::word),
+                Level::ALL.map(Level::word).join(", "),
+            ),
+            Name::Status => (
+                AlertStatus::parse(text.rest).map(AlertStatus::word),
+                AlertStatus::ALL.map(AlertStatus::word).join(", "),
+            ),
+            _ => return Ok(Self::Equal(text.rest.to_owned())),
+        };
+        let word = word.ok_or_else(|| format!("must be one of {known}"))?;
+        Ok(Self::Equal(word.to_owned()))
+    }
+
     fn fits(&self, value: &str, searched_bytes: usize) -> bool {
         match self {
             Pattern::Equal(text) => text == value,

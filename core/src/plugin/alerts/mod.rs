@@ -1,6 +1,7 @@
 //! The alert state of the process: one scope for each configuration file, its timers, and its notifications.
 
 mod scope;
+mod shown;
 mod timers;
 
 use std::collections::HashMap;
@@ -9,8 +10,9 @@ use std::sync::{Arc, Mutex};
 use tokio::runtime::Handle;
 
 pub use self::scope::{AlertScope, ScopeContext, ScopeDeps};
+use self::shown::add_gauges;
 use self::timers::run_timers;
-use crate::observe::LogPort;
+use crate::observe::{AlertGauges, LogPort};
 use crate::panics::lock;
 
 /// The scopes of the process, by outbox and configuration file.
@@ -40,5 +42,15 @@ impl AlertScopes {
         scopes.insert((location, config), Arc::clone(&scope));
         runtime.spawn(run_timers(Arc::downgrade(&scope)));
         scope
+    }
+
+    /// The sums over all scopes.
+    pub fn gauges(&self) -> AlertGauges {
+        let scopes: Vec<_> = lock(&self.scopes).values().cloned().collect();
+        let mut sums = AlertGauges::default();
+        for scope in scopes {
+            add_gauges(&scope, &mut sums);
+        }
+        sums
     }
 }

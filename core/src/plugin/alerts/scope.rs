@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
@@ -68,6 +69,8 @@ pub struct AlertScope {
     pub(super) context: Mutex<ScopeContext>,
     pub(super) deps: ScopeDeps,
     pub(super) clock: SteadyClock,
+    /// Notifications of groups that failed, or could not be sent.
+    pub(super) failed_flushes: AtomicU64,
     /// The digest of the configuration file that the groups have seen.
     config_digest: Mutex<Option<String>>,
     /// Something may be due sooner than before.
@@ -84,6 +87,7 @@ impl AlertScope {
             context: Mutex::new(context),
             deps,
             clock,
+            failed_flushes: AtomicU64::new(0),
             config_digest: Mutex::default(),
             changed: Arc::default(),
         }
@@ -183,6 +187,12 @@ impl AlertScope {
         self.changed.notify_one();
     }
 
+    /// Whether this process manages the alerts. While the state loads or is stored, it does.
+    pub(super) fn is_loaded(&self) -> bool {
+        let loaded = self.loaded.try_lock();
+        loaded.map_or(true, |loaded| *loaded == LoadState::Yes)
+    }
+
     /// Loads the state that the store has, once, and again after a write that failed.
     pub async fn ready(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut loaded = self.loaded.lock().await;
@@ -248,6 +258,7 @@ impl AlertScope {
 
     pub(super) fn not_sent(self: &Arc<Self>, task: &str) {
         let now = self.clock.now();
+        self.failed_flushes.fetch_add(1, Ordering::Relaxed);
         self.change_in_background(|state| state.not_sent(task, now));
     }
 }
@@ -260,8 +271,12 @@ struct TaskObserver {
 impl DeliveryObserver for TaskObserver {
     fn ended(&self, task: &str, index: usize, outcome: &Outcome) {
         let now = self.scope.clock.now();
-        self.scope
-            .change_in_background(|state| state.ended(task, index, outcome, now));
+        self.scope.change_in_background(|state| {
+            if matches!(outcome, Outcome::Failed(_)) && state.is_open(task, index) {
+                self.scope.failed_flushes.fetch_add(1, Ordering::Relaxed);
+            }
+            state.ended(task, index, outcome, now);
+        });
     }
 
     fn not_accepted(&self, task: &str) {

@@ -467,6 +467,7 @@ fn answer_of(response: &Response) -> String {
         Body::Alerts(answer) => serde_json::to_string(answer).unwrap(),
         Body::Error(error) => serde_json::to_string(error).unwrap(),
         Body::Status(view) => serde_json::to_string(view).unwrap(),
+        Body::AlertsView(view) => serde_json::to_string(view).unwrap(),
         Body::Metrics(text) => text.clone(),
     }
 }
@@ -520,7 +521,7 @@ fn panics_in_a_delivery_and_in_a_call() {
             "{answer}"
         );
     }
-    for view in ["status", "metrics"] {
+    for view in ["status", "metrics", "alerts"] {
         let query = BTreeMap::from([("view".to_owned(), view.to_owned())]);
         let call = Call {
             query,
