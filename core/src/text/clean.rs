@@ -5,13 +5,39 @@ use std::borrow::Cow;
 /// Returns one line without control characters. Line ends and runs of white space become one space.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let text = text.trim();
-    let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
-    if text.chars().all(is_plain) && !text.contains("  ") {
+    if is_one_line(text) {
         return Cow::Borrowed(text);
     }
     let words = text.split(is_blank_or_control);
     let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
     Cow::Owned(words.join(" "))
+}
+
+/// Returns the beginning of [`one_line`]: at least its first `characters`, if it has so many. Does not read the rest of a long
+/// text.
+pub fn one_line_head(text: &str, characters: usize) -> Cow<'_, str> {
+    let head = first_characters(text.trim(), characters);
+    match is_one_line(head) {
+        true => Cow::Borrowed(head),
+        false => one_line(text),
+    }
+}
+
+/// Whether [`one_line`] of the text is empty.
+pub fn is_blank_line(text: &str) -> bool {
+    text.chars().all(is_blank_or_control)
+}
+
+fn is_one_line(text: &str) -> bool {
+    let is_plain = |character: char| character == ' ' || !is_blank_or_control(character);
+    text.chars().all(is_plain) && !text.contains("  ")
+}
+
+/// Returns at most the first `characters` of a text.
+pub fn first_characters(text: &str, characters: usize) -> &str {
+    let end = text.char_indices().nth(characters);
+    let head = end.and_then(|(at, _)| text.get(..at));
+    head.unwrap_or(text)
 }
 
 /// Removes outer white space and control characters except line ends and tabs.
@@ -89,6 +115,8 @@ pub fn ascii(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const FAMILY: &str = "👨\u{200d}👩\u{200d}👧\u{200d}👦";
@@ -117,6 +145,17 @@ mod tests {
         ] {
             assert_eq!(one_line(text), line, "{text:?}");
             assert_eq!(without_controls(text), kept, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_head_of_a_line_is_its_beginning(text in "[ab \n\u{7}\u{301}😀]{0,40}", characters in 0_usize..20) {
+            let (line, head) = (one_line(&text), one_line_head(&text, characters));
+            prop_assert!(line.starts_with(&*head), "{head:?}");
+            let length = line.chars().count();
+            prop_assert!(head.chars().count() >= length.min(characters), "{head:?}");
+            prop_assert_eq!(is_blank_line(&text), line.is_empty());
         }
     }
 

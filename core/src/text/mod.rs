@@ -8,7 +8,10 @@ mod split;
 
 use regex::{Regex, RegexBuilder};
 
-pub use self::clean::{ascii, is_invisible, is_plain_line, one_line, printable, without_controls};
+pub use self::clean::{
+    ascii, first_characters, is_blank_line, is_invisible, is_plain_line, one_line, one_line_head,
+    printable, without_controls,
+};
 pub use self::markup::{Fences, Markup};
 pub use self::page::without_page;
 pub use self::quote::{shown, shown_value};

@@ -10,7 +10,7 @@ use super::{MARKUP, NoMentions};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
 use crate::model::notification::Notification;
-use crate::text::{Limit, Unit, shorten, split_after};
+use crate::text::{Limit, Unit, first_characters, shorten, split_after};
 
 /// The unit is code points, as in all of Discord's limits (docs: message, embed limits).
 const TITLE: Limit = Limit::code_points(256);
@@ -75,7 +75,7 @@ pub fn compose<'a>(
     limit: Limit,
 ) -> RichMessage<EmbedPayload<'a>> {
     let mut cuts = Truncations::default();
-    let title = cuts.title(&escape(&rich::heading(notification)), TITLE, "…");
+    let title = cuts.heading(notification, TITLE, |heading| escape(&heading));
     let (url, refused) = match notification.link.as_deref() {
         Some(link) if is_embeddable(link) => (Some(link), None),
         link => (None, link.map(Field::of_link)),
@@ -163,9 +163,10 @@ fn is_embeddable(link: &str) -> bool {
 
 fn draw(name: String, value: &str) -> FittedField<Field> {
     let mut is_cut = false;
+    let head = first_characters(value, rich::HEAD * VALUE.length);
     let field = Field {
         name,
-        value: shorten(&escape(value), VALUE, "…", &mut is_cut),
+        value: shorten(&escape(head), VALUE, "…", &mut is_cut),
         inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
     };
     FittedField {

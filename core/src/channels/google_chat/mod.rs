@@ -133,7 +133,7 @@ impl GoogleChat {
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
+        let title = cuts.heading(notification, TITLE, |heading| literal(&heading));
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
         });

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
-use super::shared::rich::{self, RichMessage, Truncations};
+use super::shared::rich::{RichMessage, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
@@ -153,7 +153,7 @@ impl Ntfy {
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let title = cuts.heading(notification, TITLE, |heading| heading);
         let link = cuts.link(notification.link.as_deref(), |link| {
             Unit::JsonBytes.of(link) <= LINK
         });

@@ -13,7 +13,7 @@ use crate::json::Json;
 use crate::model::channel::Messages;
 use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::wire::Outbound;
-use crate::text::{Limit, one_line, shorten, without_controls};
+use crate::text::{Limit, is_blank_line, one_line, one_line_head, shorten, without_controls};
 
 /// The emoji, word and colour of a notification's level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,14 +62,18 @@ pub fn title(notification: &Notification) -> Option<Cow<'_, str>> {
 
 /// Returns `🔴 CPU of db1 above 95 %`. The level replaces a missing title.
 pub fn heading(notification: &Notification) -> String {
+    heading_with(notification, title(notification))
+}
+
+fn heading_with(notification: &Notification, title: Option<Cow<'_, str>>) -> String {
     let look = LevelStyle::of(notification);
-    let title = title(notification);
     format!("{} {}", look.emoji, title.as_deref().unwrap_or(look.word))
 }
 
 /// Lines below a [`heading`] must not repeat its word.
 fn is_heading(notification: &Notification, word: &str) -> bool {
-    title(notification).is_none() && LevelStyle::of(notification).word.eq_ignore_ascii_case(word)
+    let title = notification.title.as_deref();
+    title.is_none_or(is_blank_line) && LevelStyle::of(notification).word.eq_ignore_ascii_case(word)
 }
 
 /// Returns the level's word, unless the heading already is this word.
@@ -235,6 +239,10 @@ impl FittedField<(String, Value)> {
     }
 }
 
+/// The part of a text that is rewritten before it is shortened to its limit, in limits. The rest is for a rewriting that looks
+/// ahead: a Discord shortcode has at most 32 characters.
+pub const HEAD: usize = 2;
+
 /// The parts of a notification that did not fit.
 #[derive(Debug, Default)]
 pub struct Truncations {
@@ -250,6 +258,21 @@ impl Truncations {
     /// Returns the title, or the text that contains it, within its limit.
     pub fn title(&mut self, title: &str, limit: Limit, ending: &str) -> String {
         shorten(title, limit, ending, &mut self.title)
+    }
+
+    /// Returns the [`heading`] in the channel's notation, within its limit. `rewrite` may only lengthen it. Thousands of
+    /// destinations may have a long title, so this reads only its beginning.
+    pub fn heading(
+        &mut self,
+        notification: &Notification,
+        limit: Limit,
+        rewrite: impl FnOnce(String) -> String,
+    ) -> String {
+        let title = notification.title.as_deref();
+        let title = title.map(|title| one_line_head(title, HEAD * limit.length));
+        let title = title.filter(|title| !title.is_empty());
+        let heading = rewrite(heading_with(notification, title));
+        self.title(&heading, limit, "…")
     }
 
     /// Returns the link, if it fits.
@@ -349,7 +372,25 @@ fn or_dash(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::text::{Unit, with_entities};
+
+    proptest! {
+        /// As if it had been made of the whole title.
+        #[test]
+        fn a_heading_is_cut_like_one_of_the_whole_title(title in "[a<& \n\u{301}👨\u{200d}]{0,60}", length in 8_usize..24) {
+            let notification = Notification { title: Some(title), ..Notification::plain(Json::String("x".to_owned())) };
+            for unit in [Unit::CodePoints, Unit::Utf16, Unit::Bytes, Unit::JsonBytes] {
+                let limit = Limit::new(length, unit);
+                let (mut cuts, mut whole) = (Truncations::default(), Truncations::default());
+                let cut = cuts.heading(&notification, limit, |heading| with_entities(&heading));
+                let expected = whole.title(&with_entities(&heading(&notification)), limit, "…");
+                prop_assert_eq!((cut, cuts.title), (expected, whole.title));
+            }
+        }
+    }
 
     #[test]
     fn a_summary_says_nothing_that_the_heading_says() {

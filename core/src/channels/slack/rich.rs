@@ -49,7 +49,7 @@ pub fn compose(
     limit: Limit,
 ) -> RichMessage<Payload> {
     let mut cuts = Truncations::default();
-    let heading = cuts.title(&rich::heading(notification), HEADER, "…");
+    let heading = cuts.heading(notification, HEADER, |heading| heading);
     let heading = BlockText::plain(heading);
     let split = split_after(text, SECTION, limit, MARKUP);
     let mut parts = split.parts.into_iter();

@@ -101,7 +101,7 @@ impl Teams {
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.title(&rich::heading(notification), TITLE, "…");
+        let title = cuts.heading(notification, TITLE, |heading| heading);
         let link = cuts.link(notification.link.as_deref(), |link| {
             LIMIT.unit.of(link) <= LINK
         });

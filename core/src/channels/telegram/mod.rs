@@ -147,7 +147,7 @@ impl Telegram {
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.title(&literal(&rich::heading(notification)), TITLE, "…");
+        let title = cuts.heading(notification, TITLE, |heading| literal(&heading));
         let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
         let link = link.map(Html::link);
         let fields = cuts.fields(notification, MAX_FIELDS, FIELDS, &NAMES, field);

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use notifier_core::api::request::MAX_BODY_BYTES;
 use notifier_core::channels::{CHANNELS, ChannelSpec, Parameter, Protocol, describe};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -263,7 +264,7 @@ fn rich_requests() -> impl Strategy<Value = Value> {
         "",
     ]);
     let fields = vec((texts(), values()), 0..40);
-    (texts(), texts(), level, status, fields, links(), time).prop_map(
+    let requests = (texts(), texts(), level, status, fields, links(), time).prop_map(
         |(text, title, level, status, fields, link, time)| {
             let fields: Map<String, Value> = fields.into_iter().collect();
             json!({
@@ -272,7 +273,10 @@ fn rich_requests() -> impl Strategy<Value = Value> {
                 "fields": fields, "link": link, "timestamp": time,
             })
         },
-    )
+    );
+    requests.prop_filter("longer than a body may be", |request| {
+        request.to_string().len() <= MAX_BODY_BYTES
+    })
 }
 
 static CASES: AtomicUsize = AtomicUsize::new(0);
