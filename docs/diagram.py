@@ -1,6 +1,6 @@
 """Draws docs/architecture.svg: ``python -m docs.diagram``.
 
-The layers are written down here, and a test holds the sources to them.
+A test compares these layers with the sources.
 """
 
 from pathlib import Path
@@ -58,29 +58,29 @@ def svg() -> str:
 
 def layer(top: int, name: str, modules: dict[str, str], *, last: bool) -> list[str]:
     """A row of boxes, and the arrow to the row below."""
-    room = WIDTH - LABEL - 2 * GAP
-    width = (room - GAP * (len(modules) - 1)) / len(modules)
+    available = WIDTH - LABEL - 2 * GAP
+    width = (available - GAP * (len(modules) - 1)) / len(modules)
     parts = [text(GAP, top + BOX / 2 + 5, name, size=14, colour=FAINT)]
-    for place, (module, does) in enumerate(modules.items()):
-        left = LABEL + GAP + place * (width + GAP)
+    for column, (module, description) in enumerate(modules.items()):
+        left = LABEL + GAP + column * (width + GAP)
         middle = left + width / 2
         parts += [
             f'<rect x="{left:g}" y="{top}" width="{width:g}" height="{BOX}" rx="6" fill="{FILL}" stroke="{LINE}"/>',
             text(middle, top + 26, module, size=17, weight="bold", anchor="middle"),
-            text(middle, top + 47, does, size=13, colour=FAINT, anchor="middle"),
+            text(middle, top + 47, description, size=13, colour=FAINT, anchor="middle"),
         ]
     if not last:
-        middle, start = LABEL + GAP + room / 2, top + BOX + 3
+        middle, start = LABEL + GAP + available / 2, top + BOX + 3
         parts.append(f'<path d="M{middle:g} {start}v10m-5 -5l5 6l5 -6" fill="none" stroke="{LINE}" stroke-width="2"/>')
     return parts
 
 
 def text(
-    x: float, y: float, words: str, *, size: int, colour: str = INK, weight: str = "normal", anchor: str = "start"
+    x: float, y: float, content: str, *, size: int, colour: str = INK, weight: str = "normal", anchor: str = "start"
 ) -> str:
     """A line of text."""
-    look = f'font-size="{size}" font-weight="{weight}" fill="{colour}" text-anchor="{anchor}"'
-    return f'<text x="{x:g}" y="{y:g}" {look}>{escape(words)}</text>'
+    attributes = f'font-size="{size}" font-weight="{weight}" fill="{colour}" text-anchor="{anchor}"'
+    return f'<text x="{x:g}" y="{y:g}" {attributes}>{escape(content)}</text>'
 
 
 if __name__ == "__main__":

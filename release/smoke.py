@@ -1,8 +1,8 @@
-"""Installs a wheel into fresh environments and uses it: ``python release/smoke.py WHEEL-OR-DIRECTORY [PYTHON …]``.
+"""Installs a wheel into new environments and uses it: ``python release/smoke.py WHEEL-OR-DIRECTORY [PYTHON …]``.
 
-Needs the standard library alone. Of a directory the wheel for this machine is taken. Each Python gets an environment of
-its own that has the wheel and nothing else; there the command line, and the plugin file as the engine calls it, send a
-notification to a receiver on loopback.
+It needs only the standard library. For a directory it uses the wheel for this machine. Each Python gets a new virtual
+environment with only the wheel. There the command line and the plugin file each send a notification to a receiver on
+loopback.
 """
 
 import json
@@ -15,9 +15,9 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-# Python's own words for the machine, and those of wheels.
+# The machine's name in Python, and in the names of wheels.
 MACHINES = {"AMD64": "amd64"}
-# As the engine calls the plugin file: its source executed, its function called.
+# Executes the source of the plugin file and calls its function, as the engine does.
 CALL = """
 import json, sys
 
@@ -36,11 +36,11 @@ print(json.dumps([status, json.loads(body) if isinstance(body, str) else body]))
 class Receiver(BaseHTTPRequestHandler):
     """Accepts every message."""
 
-    taken: list[bytes]
+    bodies: list[bytes]
 
     def do_POST(self) -> None:
         """Record the body."""
-        self.taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -49,18 +49,18 @@ class Receiver(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def wheel_for_this_machine(place: Path) -> Path:
-    """The wheel that ``place`` is or has."""
-    if place.is_file():
-        return place.resolve()
+def wheel_for_this_machine(path: Path) -> Path:
+    """The wheel at ``path``, or in the directory ``path``."""
+    if path.is_file():
+        return path.resolve()
     machine = MACHINES.get(platform.machine(), platform.machine())
-    wheels = sorted(place.glob(f"*_{machine}.whl"))
+    wheels = sorted(path.glob(f"*_{machine}.whl"))
     if len(wheels) != 1:
-        sys.exit(f"{place}: there are {len(wheels)} wheels for {machine}, not one")
+        sys.exit(f"{path}: there are {len(wheels)} wheels for {machine}, not one")
     return wheels[0].resolve()
 
 
-def use(wheel: Path, python: str, url: str, taken: list[bytes]) -> str:
+def use(wheel: Path, python: str, url: str, bodies: list[bytes]) -> str:
     """Install and use the wheel; returns the version of the Python."""
     with tempfile.TemporaryDirectory() as directory:
         subprocess.run([python, "-m", "venv", directory], check=True)
@@ -88,24 +88,24 @@ def use(wheel: Path, python: str, url: str, taken: list[bytes]) -> str:
         request = json.dumps({"notification_text": "by the plugin", "senders_config": senders})
         status, answer = json.loads(output(interpreter, "-c", CALL, request))
         assert (status, answer["results"]) == (200, {"http": True}), answer
-        assert [json.loads(body)["message"] for body in taken] == ["by the command", "by the plugin"]
-        taken.clear()
+        assert [json.loads(body)["message"] for body in bodies] == ["by the command", "by the plugin"]
+        bodies.clear()
         return output(
             interpreter, "-c", "import platform; print(platform.python_version(), platform.machine())"
         ).strip()
 
 
 def main() -> None:
-    """Use the wheel with every Python that is named, or with this one."""
+    """Use the wheel with every given Python, or with this one."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     wheel = wheel_for_this_machine(Path(sys.argv[1]))
-    Receiver.taken = []
+    Receiver.bodies = []
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
         for python in sys.argv[2:] or [sys.executable]:
-            print(f"{wheel.name}: installed and used by Python {use(wheel, python, url, Receiver.taken)}", flush=True)
+            print(f"{wheel.name}: installed and used by Python {use(wheel, python, url, Receiver.bodies)}", flush=True)
         server.shutdown()
 
 

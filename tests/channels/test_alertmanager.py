@@ -62,7 +62,7 @@ CHANNEL = ChannelSpec(
 )
 
 
-def sent(
+def send_all(
     request_sender: RequestSender, standin: Standin, *requests: dict[str, Any], **configuration: Any
 ) -> list[list[dict[str, Any]]]:
     """The alerts that arrive for each request."""
@@ -74,7 +74,7 @@ def sent(
     return [json.loads(request["body"]) for request in standin.requests(CHANNEL.path_of(number))]
 
 
-def moment(alert: dict[str, Any], name: str) -> datetime:
+def time_of(alert: dict[str, Any], name: str) -> datetime:
     return datetime.fromisoformat(alert[name])
 
 
@@ -82,31 +82,31 @@ def test_a_resolved_closes_the_alert_of_its_key_for_every_severity(
     request_sender: RequestSender, standin: Standin
 ) -> None:
     resolved = {**FIRING, "status": "resolved", "level": "ok", "title": "CPU is fine", "timestamp": None}
-    [[firing], over] = sent(
+    [[firing], over] = send_all(
         request_sender, standin, FIRING | {"dedup_key": "cpu db1"}, resolved | {"dedup_key": "cpu db1"}
     )
     assert firing["labels"] == {"alertname": "cpu db1", "severity": "critical"}
     assert firing["labels"] in [alert["labels"] for alert in over]
     assert len(over) == 6
     now = datetime.now(UTC)
-    assert timedelta(hours=23) < moment(firing, "endsAt") - now <= timedelta(hours=24)
+    assert timedelta(hours=23) < time_of(firing, "endsAt") - now <= timedelta(hours=24)
     for alert in over:
         assert alert["labels"]["alertname"] == "cpu db1"
-        assert now - timedelta(seconds=30) < moment(alert, "endsAt") <= now
-        assert moment(alert, "startsAt") <= moment(alert, "endsAt")
+        assert now - timedelta(seconds=30) < time_of(alert, "endsAt") <= now
+        assert time_of(alert, "startsAt") <= time_of(alert, "endsAt")
 
 
 def test_labels_are_stable_and_without_a_key_each_notification_is_an_alert(
     request_sender: RequestSender, standin: Standin
 ) -> None:
     changed = FIRING | {"notification_text": "other", "timestamp": None, "fields": {"host": "db2"}, "title": "other"}
-    [[first], [second]] = sent(request_sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
+    [[first], [second]] = send_all(request_sender, standin, FIRING | {"dedup_key": "k"}, changed | {"dedup_key": "k"})
     assert first["labels"] == second["labels"]
-    [[first], [second]] = sent(request_sender, standin, {}, {})
+    [[first], [second]] = send_all(request_sender, standin, {}, {})
     assert first["labels"] != second["labels"]
     now = datetime.now(UTC)
-    assert moment(first, "startsAt") <= now
-    assert timedelta(minutes=59) < moment(first, "endsAt") - now <= timedelta(hours=1)
+    assert time_of(first, "startsAt") <= now
+    assert timedelta(minutes=59) < time_of(first, "endsAt") - now <= timedelta(hours=1)
 
 
 def test_an_alert_without_a_dedup_key_cannot_be_closed_and_a_warning_says_so(

@@ -54,7 +54,7 @@ class WriteResult:
 
     flushed: "Future[None]"
     """Done when the write-ahead log is flushed and the triggers are notified."""
-    refused: list[LineWriteError] = field(default_factory=list)
+    rejected: list[LineWriteError] = field(default_factory=list)
     """The rejected lines of a partial write."""
 
 
@@ -100,24 +100,24 @@ class Database:
         with self._lock:
             kinds = {table: dict(known) for (owner, table), known in self._kinds.items() if owner == database}
             points: list[tuple[Point, int]] = []
-            refused = []
+            rejected = []
             for number, line in enumerate(split_lines(text), start=1):
                 try:
                     point = parse_line(line)
                     moment = _nanoseconds(point.timestamp, precision, now_ns)
                     _check_kinds(kinds.setdefault(point.table, {"time": "timestamp"}), point)
                 except LineError as error:
-                    refused.append(LineWriteError(line, number, str(error)))
+                    rejected.append(LineWriteError(line, number, str(error)))
                     if not accept_partial:
-                        raise refused[0] from None
+                        raise rejected[0] from None
                 else:
                     points.append((point, moment))
-            if not points and not refused:
+            if not points and not rejected:
                 raise EmptyWriteError
-            self._take(database, kinds, points)
-            return WriteResult(self._flushed, refused)
+            self._store(database, kinds, points)
+            return WriteResult(self._flushed, rejected)
 
-    def _take(self, database: str, kinds: dict[str, dict[str, str]], points: list[tuple[Point, int]]) -> None:
+    def _store(self, database: str, kinds: dict[str, dict[str, str]], points: list[tuple[Point, int]]) -> None:
         for point, moment in points:
             self._kinds[database, point.table] = kinds[point.table]
             row: dict[str, object] = {name: value for name, (_, value) in point.columns.items()}

@@ -153,8 +153,10 @@ class HttpServer:
             return _write_error("parsing failed for write_lp endpoint", error.as_dict())
         if flags["no_sync"] == "false":
             await asyncio.wrap_future(written.flushed)
-        if written.refused:
-            return _write_error("partial write of line protocol occurred", [line.as_dict() for line in written.refused])
+        if written.rejected:
+            return _write_error(
+                "partial write of line protocol occurred", [line.as_dict() for line in written.rejected]
+            )
         return web.Response(status=204)
 
 

@@ -142,7 +142,7 @@ fn channels() -> String {
     let mut text = head(&[
         "Sender",
         "Longest text of one message",
-        "A second sending",
+        "A duplicate",
         "A `resolved` with the same `dedup_key`",
     ]);
     for spec in CHANNELS {
