@@ -22,7 +22,7 @@ use super::subjects::{config_token, idempotency_entry_key};
 use notifier_core::store::{Accepted, NewRequest, StoreError, StoreErrorKind, StoreFuture};
 
 /// Bytes of a message besides its payload: its subject and its id.
-const ENVELOPE: usize = 1024;
+const ENVELOPE_BYTES: usize = 1024;
 const FETCH_WITHIN: Duration = Duration::from_millis(1500);
 /// The wait before a publication with an unknown result is repeated.
 const REPUBLISH_AFTER: Duration = Duration::from_millis(500);
@@ -88,7 +88,7 @@ async fn accept_request(
     let mut session = shared.process.servers.session().await?;
     let stored = RequestRecord::of(request);
     let payload = stored.bytes();
-    if payload.len() + ENVELOPE > session.max_payload() {
+    if payload.len() + ENVELOPE_BYTES > session.max_payload() {
         return Err(shared.process.servers.error(StoreErrorKind::TooLarge));
     }
     let subject = subject(shared, &stored, assignment);

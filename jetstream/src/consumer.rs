@@ -33,4 +33,4 @@ pub async fn make_consumer(
 pub const ANY: &str = "any";
 
 /// How often a write is retried after a conflict.
-pub const TRIES: usize = 5;
+pub const MAX_TRIES: usize = 5;

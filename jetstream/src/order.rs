@@ -20,7 +20,7 @@ use notifier_core::store::{OrderKey, StoreError, StoreErrorKind};
 /// How long a delivery waits for servers that do not reply.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 /// Own requests that one search skips. A delivery behind more of them asks again before it is sent.
-const LOOKS: usize = 16;
+const MAX_QUESTIONS: usize = 16;
 
 /// The place of a request with a dedup key that this process publishes or holds. Given up when it is dropped.
 pub struct KeyQueuePosition {
@@ -69,7 +69,7 @@ impl KeyQueuePosition {
             line.set_sequence(token, sequence);
             line.clear_before()
         });
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_QUESTIONS {
             match session
                 .next_message(StreamName::Work, &self.subjects, from)
                 .await

@@ -166,7 +166,7 @@ def test_a_file_with_a_missing_secret_is_503_until_the_secret_exists(
     assert response.json["error"] == {
         "code": "config_file",
         "path": "config_file_path",
-        "hint": f"Mend it; `influxdb3-notifier check {file}` shows everything.",
+        "hint": f"Correct it; `influxdb3-notifier check {file}` shows everything.",
     }
     got = view(trigger)
     assert (got["status"], got["receivers"], got["error"]["code"]) == ("unusable", [], "config_file")

@@ -112,7 +112,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "half-written": (half, "line 4, column 20: this string is not closed"),
     "an unknown key": (
         overwrite('[receivers.r.http]\nwebhook_ulr = "x"\n'),
-        "line 2, column 1: receivers.r.http.webhook_ulr: unknown field; did you mean webhook_url? What was",
+        "line 2, column 1: receivers.r.http.webhook_ulr: unknown field; did you mean webhook_url? The previous",
     ),
     "a secret that is not there": (
         overwrite('[receivers.r.http]\nwebhook_url = { env = "NOT_SET_ANYWHERE" }\n'),

@@ -18,7 +18,7 @@ from tests.harness.cable import Cable
 from tests.harness.nats import NatsServer
 from tests.harness.preload import preloaded
 
-HANDED_ON = "left to the process that has taken it over"
+HANDED_ON = "left to the process that took it over"
 COUNT = 6
 
 

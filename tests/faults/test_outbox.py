@@ -348,7 +348,7 @@ def test_a_process_suspended_past_its_lease_leaves_recovered_deliveries(site: Si
     trigger.notify(to("hook"))
     # The other process, as the file shows it.
     site.rows("UPDATE requests SET owner = 'another'")
-    trigger.wait_for_log("left to the process that has taken it over")
+    trigger.wait_for_log("left to the process that took it over")
     assert len(site.standin.requests(HOOK)) == 1
     assert site.states() == ["claimed"]
 

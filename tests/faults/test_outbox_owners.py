@@ -112,7 +112,7 @@ def test_a_stopped_process_leaves_rows_that_another_recovered(site: Site) -> Non
     eventually(lambda: len(set(texts(site.standin))) == 12 and sent(site.standin), "the other has delivered all")
     assert before < 12
     go_on(first)
-    trigger.wait_for_log("left to the process that has taken it over")
+    trigger.wait_for_log("left to the process that took it over")
     time.sleep(2)
     assert len(sent(site.standin)) == 1
     assert len(posted(site.standin)) == 2

@@ -61,7 +61,7 @@ pub(super) fn cannot_read(subject: &str, error: FileError) -> Problem {
         FileError::TimeLimit => {
             "Look at the file system, or move the file to another one. The next requests try again."
         }
-        _ => "Mend the file, or create the trigger with another config_file_path.",
+        _ => "Correct the file, or create the trigger with another config_file_path.",
     };
     Problem {
         location: Location::path("config_file_path"),
@@ -94,7 +94,7 @@ fn unusable(file_path: &str, report: &ProblemReport) -> Problem {
         location: Location::path("config_file_path"),
         code: "config_file",
         message: format!("{first}{stop}{more}"),
-        hint: format!("Mend it; `influxdb3-notifier {check} {name}` shows everything."),
+        hint: format!("Correct it; `influxdb3-notifier {check} {name}` shows everything."),
     }
 }
 

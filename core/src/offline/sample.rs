@@ -14,7 +14,7 @@ use crate::config::file::RenderedParameter;
 const PLAIN: &str = "x";
 const HOSTILE: &str = "a \"quoted\" word\nand a second line \\";
 /// The maximum number of receivers to test.
-const MOST: usize = 100;
+const MAX_SAMPLED_RECEIVERS: usize = 100;
 
 /// Returns warnings that occur only for values with quotes and line breaks.
 pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
@@ -36,7 +36,7 @@ pub fn warnings(settings: &Settings, now: Timestamp) -> Vec<String> {
             has_templates = true;
             paths.extend(config.templates.paths(template));
         }
-        if has_templates && receivers.len() < MOST {
+        if has_templates && receivers.len() < MAX_SAMPLED_RECEIVERS {
             receivers.push(receiver.name.as_str());
         }
     }

@@ -53,10 +53,10 @@ use crate::transport::{Dns, HttpTransport, SystemLookup, Transport};
 /// The versions of the plugin file that this library supports.
 pub const PLUGIN_APIS: &[i64] = &[1];
 /// The number of threads for deliveries. They never wait for Python.
-const WORKERS: usize = 2;
+const WORKER_THREADS: usize = 2;
 /// The number of threads for other blocking work, such as a NATS client's own DNS lookups. Hanging lookups of the
 /// transport do not use them.
-const OTHER_BLOCKING: usize = 16;
+const OTHER_BLOCKING_THREADS: usize = 16;
 /// The maximum number of lines that wait for a call to write them to the engine's log.
 const MAX_PENDING_LOG_LINES: usize = 100;
 
@@ -91,8 +91,8 @@ impl Notifier {
         transport: impl FnOnce() -> Arc<dyn Transport>,
     ) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .max_blocking_threads(crate::transport::MAX_LOOKUPS + OTHER_BLOCKING)
+            .worker_threads(WORKER_THREADS)
+            .max_blocking_threads(crate::transport::MAX_LOOKUPS + OTHER_BLOCKING_THREADS)
             .thread_name("notifier")
             .enable_io()
             .enable_time()

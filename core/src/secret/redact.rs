@@ -22,13 +22,13 @@ pub struct Redactor {
 }
 
 /// The minimum length of a search string. Shorter strings occur in ordinary words.
-const SHORTEST_NEEDLE: usize = 4;
+const MIN_NEEDLE_BYTES: usize = 4;
 /// The minimum length of a shortened secret, because a provider may shorten a long quotation. A shorter beginning may
 /// be a coincidence.
-const SHORTEST_BEGINNING: usize = 8;
+const MIN_BEGINNING_BYTES: usize = 8;
 /// The maximum length of a search string. Errors never show more of a reply, so the beginning of a longer secret is
 /// enough.
-const LONGEST_NEEDLE: usize = 4 * 1024;
+const MAX_NEEDLE_BYTES: usize = 4 * 1024;
 /// The maximum number of secrets. No real destination has more, and the search would be slow. Replies of a destination
 /// with more secrets are not shown.
 const MAX_SECRETS: usize = 500;
@@ -38,7 +38,7 @@ impl Redactor {
         let secrets = secrets.into_iter();
         Self {
             secrets: secrets
-                .map(|secret| Secret::new(head(secret.as_ref(), LONGEST_NEEDLE)))
+                .map(|secret| Secret::new(head(secret.as_ref(), MAX_NEEDLE_BYTES)))
                 .collect(),
         }
     }
@@ -50,7 +50,7 @@ impl Redactor {
         let is_number = |byte: u8| byte.is_ascii_hexdigit() || byte.is_ascii_uppercase();
         match text.bytes().all(is_number) {
             true => self.secrets.iter().any(|secret| {
-                secret.expose().len() >= SHORTEST_NEEDLE && text.contains(secret.expose())
+                secret.expose().len() >= MIN_NEEDLE_BYTES && text.contains(secret.expose())
             }),
             false => self.redact(text) != text,
         }
@@ -123,8 +123,8 @@ impl Needles {
             let plain = plain.map(|text| (text, false));
             let base64 = encodings::base64(secret).map(|text| (text, true));
             for (text, is_base64) in plain.chain(base64) {
-                if text.len() >= SHORTEST_NEEDLE {
-                    let head = head(&text, SHORTEST_BEGINNING).to_owned();
+                if text.len() >= MIN_NEEDLE_BYTES {
+                    let head = head(&text, MIN_BEGINNING_BYTES).to_owned();
                     let text = Secret::new(text);
                     let (needle, known) =
                         (Needle { text, is_base64 }, by_head.entry(head).or_default());

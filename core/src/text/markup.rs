@@ -45,10 +45,10 @@ pub enum Mark<'a> {
 pub const FENCE: &str = "```";
 
 /// The maximum length of a language. A longer first line is code.
-pub const LONGEST_LANGUAGE: usize = 20;
+pub const MAX_LANGUAGE_CHARS: usize = 20;
 
 /// The maximum length of a link, so that a text of brackets takes linear time.
-const LONGEST_LINK: usize = 4_096;
+const MAX_LINK_BYTES: usize = 4_096;
 
 impl Markup {
     /// Returns the length in bytes and the effect of the markup at the beginning of `rest`. `in_code` means that
@@ -86,7 +86,7 @@ impl Markup {
 /// Returns the first line of a block of code, if it names a language.
 fn language(code: &str) -> Option<&str> {
     // The limit makes a text of fences take linear time.
-    let mut beginning = code.bytes().take(LONGEST_LANGUAGE + 1);
+    let mut beginning = code.bytes().take(MAX_LANGUAGE_CHARS + 1);
     let line = code.get(..beginning.position(|byte| byte == b'\n')?)?;
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.#".contains(&byte);
     line.bytes().all(known).then_some(line)
@@ -104,7 +104,7 @@ fn balanced(rest: &str, open: char, close: char) -> Option<usize> {
     for (at, character) in rest.char_indices() {
         let after = at + character.len_utf8();
         depth += usize::from(character == open);
-        let is_over = depth == 0 || depth > 2 || after > LONGEST_LINK;
+        let is_over = depth == 0 || depth > 2 || after > MAX_LINK_BYTES;
         if is_over || (character == '`' && starts_with_fence(rest, at)) {
             return None;
         }
@@ -125,7 +125,7 @@ fn angle(rest: &str) -> Option<usize> {
         return None;
     }
     let end = inner.find(['<', '>', '\n'])?;
-    let is_whole = inner.get(end..)?.starts_with('>') && end < LONGEST_LINK;
+    let is_whole = inner.get(end..)?.starts_with('>') && end < MAX_LINK_BYTES;
     let has_fence = inner.get(..end)?.contains(FENCE);
     (is_whole && !has_fence).then_some("<".len() + end + ">".len())
 }
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_fence_opens_with_a_language_or_closes() {
-        let long = format!("```{}\ncode", "x".repeat(LONGEST_LANGUAGE + 1));
+        let long = format!("```{}\ncode", "x".repeat(MAX_LANGUAGE_CHARS + 1));
         for (text, in_code, found) in [
             ("```rust\ncode", false, Some((8, Mark::Opening("rust")))),
             ("```\ncode", false, Some((4, Mark::Opening("")))),

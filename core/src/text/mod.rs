@@ -134,11 +134,11 @@ pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
 }
 
 /// The maximum length in bytes of a misspelt name.
-const LONGEST_MISTAKE: usize = 128;
+const MAX_MISSPELT_BYTES: usize = 128;
 
 /// Returns the candidate that `word` probably means.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > LONGEST_MISTAKE {
+    if word.len() > MAX_MISSPELT_BYTES {
         return None;
     }
     let folded = word.to_ascii_lowercase();

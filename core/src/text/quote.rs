@@ -6,11 +6,11 @@ use super::MASK;
 use super::{is_plain_line, printable, truncate};
 
 /// The maximum number of characters in a quotation.
-const SHOWN: usize = 64;
-/// The maximum number of characters to read. Invisible characters are removed, so it is larger than [`SHOWN`].
-const LOOKED_AT: usize = 4 * SHOWN;
+const MAX_SHOWN_CHARS: usize = 64;
+/// The maximum number of characters to read. Invisible characters are removed, so it is larger than [`MAX_SHOWN_CHARS`].
+const MAX_READ_CHARS: usize = 4 * MAX_SHOWN_CHARS;
 /// The maximum length of a word. A longer one is a token.
-const LONGEST_WORD: usize = 40;
+const MAX_WORD_CHARS: usize = 40;
 
 /// Returns a foreign name for a message: one line of limited length. Removes URLs and addresses, which may contain
 /// credentials.
@@ -23,7 +23,7 @@ pub fn shown_value(value: &str) -> Cow<'_, str> {
     without(value, |word| {
         let has_letters = word.contains(|c: char| c.is_ascii_alphabetic());
         let is_path = word.contains('/') && word.contains('.') && has_letters;
-        may_hold_credentials(word) || is_path || word.chars().count() > LONGEST_WORD
+        may_hold_credentials(word) || is_path || word.chars().count() > MAX_WORD_CHARS
     })
 }
 
@@ -34,17 +34,20 @@ fn may_hold_credentials(word: &str) -> bool {
 
 fn without(text: &str, is_hidden: impl Fn(&str) -> bool) -> Cow<'_, str> {
     // Nearly all texts are short and plain. A plain text without hidden parts has no hidden words.
-    if text.len() <= SHOWN && is_plain_line(text) && !is_hidden(text) {
+    if text.len() <= MAX_SHOWN_CHARS && is_plain_line(text) && !is_hidden(text) {
         return Cow::Borrowed(text);
     }
-    let end = text.char_indices().nth(LOOKED_AT).map(|(at, _)| at);
+    let end = text.char_indices().nth(MAX_READ_CHARS).map(|(at, _)| at);
     let head = end.and_then(|end| text.get(..end)).unwrap_or(text);
     let clean = printable(head);
     let words = clean.split(' ').map(|word| match is_hidden(word) {
         true => MASK,
         false => word,
     });
-    Cow::Owned(truncate(&words.collect::<Vec<_>>().join(" "), SHOWN))
+    Cow::Owned(truncate(
+        &words.collect::<Vec<_>>().join(" "),
+        MAX_SHOWN_CHARS,
+    ))
 }
 
 #[cfg(test)]
@@ -85,7 +88,7 @@ mod tests {
         ] {
             assert_eq!(shown(name), expected, "{name:?}");
         }
-        assert_eq!(shown(&long).chars().count(), SHOWN);
-        assert!(shown(&"a ".repeat(1_000_000)).chars().count() <= SHOWN);
+        assert_eq!(shown(&long).chars().count(), MAX_SHOWN_CHARS);
+        assert!(shown(&"a ".repeat(1_000_000)).chars().count() <= MAX_SHOWN_CHARS);
     }
 }

@@ -31,7 +31,7 @@ const MAX_DEAD: i64 = 100_000;
 /// How long a history row waits for a process that can write it.
 const KEEP_HISTORY: Duration = Duration::from_secs(7 * 24 * 3600);
 /// With so many servers each stream has three replicas.
-const CLUSTER: usize = 3;
+const CLUSTER_REPLICAS: usize = 3;
 
 /// The streams and buckets that were found.
 pub struct StreamHandles {
@@ -96,8 +96,8 @@ pub fn configs(num_replicas: usize) -> [Config; 6] {
 
 /// The number of replicas.
 pub fn replicas(nats: &OutboxServers) -> usize {
-    if nats.urls.len() >= CLUSTER {
-        CLUSTER
+    if nats.urls.len() >= CLUSTER_REPLICAS {
+        CLUSTER_REPLICAS
     } else {
         1
     }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
-use crate::consumer::{ANY, TRIES, make_consumer};
+use crate::consumer::{ANY, MAX_TRIES, make_consumer};
 use crate::server::{CallError, Servers, Session, StreamMessage, StreamName};
 use crate::stored::{DeliveryNote, RequestRecord, WorkRecord, json, read};
 use crate::subjects;
@@ -227,7 +227,7 @@ impl Inspection<'_> {
     ) -> Result<(), StoreError> {
         let (task, sequence) = (&inspected.stored.task, inspected.sequence);
         let key = attempt_key(task, sequence, index);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let notes = self.notes(task, sequence, &[index])?;
             let (revision, mut note) = notes.get(&index).cloned().unwrap_or_default();
             OPERATOR.clone_into(&mut note.owner);

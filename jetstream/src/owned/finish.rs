@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::{HeldState, OwnedRequest};
-use crate::consumer::TRIES;
+use crate::consumer::MAX_TRIES;
 use crate::history;
 use crate::server::{Acknowledgement, CallError, StreamName};
 use crate::stored::{KeyRecord, json, read};
@@ -136,7 +136,7 @@ impl OwnedRequest {
     /// Writes the final reports to the key's entry.
     async fn complete_key(&self, key: &str, begun: Instant) -> Result<(), StoreError> {
         let name = idempotency_entry_key(&self.stored.identity().scope, key);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_TRIES {
             let entry = self.session.entry(StreamName::IdempotencyKeys, &name).await;
             let Some(entry) = entry.map_err(|_| self.missed(begun))? else {
                 return Ok(());

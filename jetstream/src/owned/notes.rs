@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::fence::{Fence, Inquiry, InquiryStep, ServerQuery, ServerReply};
 use super::{HeldState, OwnedRequest};
-use crate::consumer::TRIES;
+use crate::consumer::MAX_TRIES;
 use crate::server::{CallError, StreamName};
 use crate::stored::{DeliveryNote, json, millis, read};
 use crate::subjects::attempt_key;
@@ -145,7 +145,7 @@ impl OwnedRequest {
         if self.is_orphan {
             return Ok(Ownership::Missing);
         }
-        for _ in 0..4 * TRIES {
+        for _ in 0..4 * MAX_TRIES {
             let (known, ended) = self.ask(index, question, &note, begun).await?;
             let Some(held) = self.open(index) else {
                 return Ok(Ownership::Lost);

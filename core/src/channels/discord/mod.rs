@@ -49,10 +49,10 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::EDITS,
     attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
+    limits: Limits::text(Length::Split(TEXT_LIMIT, MARKUP)),
 };
 
-const LIMIT: Limit = Limit::code_points(2_000);
+const TEXT_LIMIT: Limit = Limit::code_points(2_000);
 /// Source: support article "Markdown text 101". `<…>` writes mentions, emoji, times and links without a preview (docs:
 /// reference, message formatting).
 const MARKUP: Markup = Markup {
@@ -136,7 +136,7 @@ impl HttpChannel for Discord {
             self.endpoint.post(body::json(&payload), &[])
         };
         if n.is_rich() {
-            let mut rich = rich::compose(n, &text, LIMIT);
+            let mut rich = rich::compose(n, &text, TEXT_LIMIT);
             let follows_up = n.status.is_some_and(AlertStatus::is_follow_up);
             let earlier = cx.earlier.as_ref().filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
@@ -153,7 +153,7 @@ impl HttpChannel for Discord {
             };
             return Ok(rich.messages(edit, plain));
         }
-        Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
+        Ok(texts::in_parts(&text, TEXT_LIMIT, MARKUP, plain))
     }
 
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}

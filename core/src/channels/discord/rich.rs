@@ -13,22 +13,22 @@ use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, first_characters, shorten, split_after};
 
 /// The unit is code points, as in all of Discord's limits (docs: message, embed limits).
-const TITLE: Limit = Limit::code_points(256);
-const DESCRIPTION: usize = 4_096;
-const FIELDS: usize = 25;
-const NAMES: NameRules = NameRules {
+const TITLE_LIMIT: Limit = Limit::code_points(256);
+const MAX_DESCRIPTION_CODE_POINTS: usize = 4_096;
+const MAX_FIELDS: usize = 25;
+const FIELD_NAMES: NameRules = NameRules {
     clean: escape,
     ..NameRules::any(Limit::code_points(256), "…")
 };
-const VALUE: Limit = Limit::code_points(1_024);
+const VALUE_LIMIT: Limit = Limit::code_points(1_024);
 /// The limit of title, description, names, values and footer together.
-const ALL: usize = 6_000;
+const MAX_EMBED_CODE_POINTS: usize = 6_000;
 /// The maximum length of this crate's footer.
-const FOOTER: usize = 150;
+const MAX_FOOTER_CODE_POINTS: usize = 150;
 /// The room that fields always leave for the text. Further messages can continue the text, but not the fields.
-const TEXT: usize = 2_000;
+const MIN_TEXT_CODE_POINTS: usize = 2_000;
 /// Longer values get their own row.
-const INLINE: usize = 40;
+const MAX_INLINE_CODE_POINTS: usize = 40;
 const UNIT: Unit = Unit::CodePoints;
 
 #[derive(Serialize)]
@@ -75,19 +75,27 @@ pub fn compose<'a>(
     limit: Limit,
 ) -> RichMessage<EmbedPayload<'a>> {
     let mut cuts = Truncations::default();
-    let title = cuts.heading(notification, TITLE, |heading| escape(&heading));
+    let title = cuts.heading(notification, TITLE_LIMIT, |heading| escape(&heading));
     let (url, refused) = match notification.link.as_deref() {
         Some(link) if is_embeddable(link) => (Some(link), None),
         link => (None, link.map(Field::of_link)),
     };
-    let refused = cuts.link(refused, |field| UNIT.of(&field.value) <= VALUE.length);
+    let refused = cuts.link(refused, |field| UNIT.of(&field.value) <= VALUE_LIMIT.length);
 
-    let room = ALL - FOOTER - UNIT.of(&title) - refused.as_ref().map_or(0, Field::length);
-    let most = FIELDS - usize::from(refused.is_some());
-    let left_to_fields = room - UNIT.of(text).min(TEXT);
-    let mut fields = cuts.fields(notification, most, left_to_fields, &NAMES, draw);
+    let room = MAX_EMBED_CODE_POINTS
+        - MAX_FOOTER_CODE_POINTS
+        - UNIT.of(&title)
+        - refused.as_ref().map_or(0, Field::length);
+    let most = MAX_FIELDS - usize::from(refused.is_some());
+    let left_to_fields = room - UNIT.of(text).min(MIN_TEXT_CODE_POINTS);
+    let mut fields = cuts.fields(notification, most, left_to_fields, &FIELD_NAMES, draw);
     let fields_take: usize = fields.iter().map(Field::length).sum();
-    let split = split_after(text, DESCRIPTION.min(room - fields_take), limit, MARKUP);
+    let split = split_after(
+        text,
+        MAX_DESCRIPTION_CODE_POINTS.min(room - fields_take),
+        limit,
+        MARKUP,
+    );
     let mut parts = split.parts.into_iter();
     fields.extend(refused);
 
@@ -163,11 +171,11 @@ fn is_embeddable(link: &str) -> bool {
 
 fn draw(name: String, value: &str) -> FittedField<Field> {
     let mut is_cut = false;
-    let head = first_characters(value, rich::HEAD * VALUE.length);
+    let head = first_characters(value, rich::HEAD * VALUE_LIMIT.length);
     let field = Field {
         name,
-        value: shorten(&escape(head), VALUE, "…", &mut is_cut),
-        inline: UNIT.of(value) <= INLINE && !value.contains('\n'),
+        value: shorten(&escape(head), VALUE_LIMIT, "…", &mut is_cut),
+        inline: UNIT.of(value) <= MAX_INLINE_CODE_POINTS && !value.contains('\n'),
     };
     FittedField {
         length: field.length(),

@@ -46,14 +46,14 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 /// A limit of this crate, because readers see headers in lists. Some mail programs, such as Gmail, also group mails by
 /// subject. They ignore brackets before the title, so a `resolved` with the same title joins the conversation.
-const SUBJECT: Limit = Limit::utf16(200);
+const SUBJECT_LIMIT: Limit = Limit::utf16(200);
 /// The limit of all fields together, in UTF-16 code units. A limit of this crate for the reader; a mail could contain
 /// more.
-const FIELDS: usize = 50_000;
+const MAX_FIELDS_CODE_UNITS: usize = 50_000;
 
 /// The maximum number of recipients in the headers of one mail. A limit of this crate: each recipient enlarges the
 /// headers of every copy.
-const TOGETHER: usize = 100;
+const MAX_RECIPIENTS_PER_MAIL: usize = 100;
 
 struct Email {
     server: MailServer,
@@ -157,11 +157,11 @@ impl std::fmt::Debug for Email {
 
 fn check_together(fields: &Fields<'_>) -> Result<(), Problem> {
     let found = fields.destinations();
-    if found <= TOGETHER {
+    if found <= MAX_RECIPIENTS_PER_MAIL {
         return Ok(());
     }
     let message = format!(
-        "email_cc and email_bcc are for at most {TOGETHER} recipients together, found {found}; use the address of a mailing list"
+        "email_cc and email_bcc are for at most {MAX_RECIPIENTS_PER_MAIL} recipients together, found {found}; use the address of a mailing list"
     );
     Err(fields.error(&TO, message))
 }
@@ -184,12 +184,17 @@ impl Channel for Email {
             false => line.to_owned(),
         };
         let subject = match rich::title(n) {
-            Some(title) => cuts.title(&subject(&title), SUBJECT, "…"),
-            None => shorten(&subject(&one_line(&text)), SUBJECT, "…", &mut false),
+            Some(title) => cuts.title(&subject(&title), SUBJECT_LIMIT, "…"),
+            None => shorten(&subject(&one_line(&text)), SUBJECT_LIMIT, "…", &mut false),
         };
         let mut body = text.clone().into_owned();
         if is_rich {
-            body.push_str(&lines::below(n, FIELDS, SUBJECT.unit, &mut cuts));
+            body.push_str(&lines::below(
+                n,
+                MAX_FIELDS_CODE_UNITS,
+                SUBJECT_LIMIT.unit,
+                &mut cuts,
+            ));
             let link = n.link.as_deref().map(without_controls);
             let end = if body.len() == text.len() {
                 "\n\n"

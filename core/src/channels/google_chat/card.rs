@@ -7,8 +7,8 @@ use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField};
 use crate::text::{Limit, shorten, with_entities};
 
-pub const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
-const VALUE: Limit = Limit::json_bytes(2_000);
+pub const FIELD_NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
+const VALUE_LIMIT: Limit = Limit::json_bytes(2_000);
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,7 +69,7 @@ pub struct OpenLink {
 
 pub fn field(name: String, value: &str) -> FittedField<Widget> {
     let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE_LIMIT, "…", &mut is_cut);
     let field = Widget::DecoratedText {
         text: format!(
             "<b>{}</b>: {}",

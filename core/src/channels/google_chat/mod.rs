@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use serde::Serialize;
 
-use self::card::{Card, CardWithId, Header, NAMES, Section, button, field};
+use self::card::{Card, CardWithId, FIELD_NAMES, Header, Section, button, field};
 use self::reply_option::with_reply_option;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
@@ -52,26 +52,26 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::threads(Threading::ByKey),
     attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, MARKUP)),
+    limits: Limits::text(Length::Split(TEXT_LIMIT, MARKUP)),
 };
 
 /// "The maximum message size, including the message contents, is 32,000 bytes" (messages.create). This crate counts
 /// every byte of the request and reserves some for the JSON around the text.
-const ALL: usize = 32_000;
-const AROUND: usize = 500;
-const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
+const MAX_BODY_BYTES: usize = 32_000;
+const OVERHEAD_BYTES: usize = 500;
+const TEXT_LIMIT: Limit = Limit::json_bytes(MAX_BODY_BYTES - OVERHEAD_BYTES);
 /// Source: <https://developers.google.com/workspace/chat/format-messages>, "format texts".
 const MARKUP: Markup = Markup {
     fences: Fences::Plain,
     angles: true,
     ..Markup::NONE
 };
-const TITLE: Limit = Limit::json_bytes(250);
+const TITLE_LIMIT: Limit = Limit::json_bytes(250);
 /// The limit of all fields, in bytes of JSON, and of their number: a card's section has at most a hundred widgets.
-const FIELDS: usize = 12_000;
+const MAX_FIELDS_BYTES: usize = 12_000;
 const MAX_FIELDS: usize = 90;
 /// The limit of a link, in bytes of JSON.
-const LINK: usize = 2_000;
+const MAX_LINK_BYTES: usize = 2_000;
 
 #[derive(Debug)]
 struct GoogleChat {
@@ -133,11 +133,17 @@ impl GoogleChat {
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.heading(notification, TITLE, |heading| literal(&heading));
+        let title = cuts.heading(notification, TITLE_LIMIT, |heading| literal(&heading));
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMIT.unit.of(link) <= LINK
+            TEXT_LIMIT.unit.of(link) <= MAX_LINK_BYTES
         });
-        let mut widgets = cuts.fields(notification, MAX_FIELDS, FIELDS, &NAMES, field);
+        let mut widgets = cuts.fields(
+            notification,
+            MAX_FIELDS,
+            MAX_FIELDS_BYTES,
+            &FIELD_NAMES,
+            field,
+        );
         widgets.extend(link.map(button));
         let card = Card {
             header: Header {
@@ -154,8 +160,8 @@ impl GoogleChat {
             card,
         }];
         let emoji = format!("{} ", LevelStyle::of(notification).emoji);
-        let taken = body::json(&cards).len() + emoji.len() + AROUND;
-        let split = split_after(text, ALL - taken, LIMIT, MARKUP);
+        let taken = body::json(&cards).len() + emoji.len() + OVERHEAD_BYTES;
+        let split = split_after(text, MAX_BODY_BYTES - taken, TEXT_LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
         let rich = RichMessage::new(
             Payload {
@@ -200,7 +206,7 @@ impl HttpChannel for GoogleChat {
             return Ok(self.rich(n, &text));
         }
         let plain = |part: String| self.plain(&part, n);
-        Ok(texts::in_parts(&text, LIMIT, MARKUP, plain))
+        Ok(texts::in_parts(&text, TEXT_LIMIT, MARKUP, plain))
     }
 
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}

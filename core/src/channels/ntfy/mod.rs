@@ -61,21 +61,21 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::EDITS,
     attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
+    limits: Limits::text(Length::Split(TEXT_LIMIT, Markup::NONE)),
 };
 
 /// From 4,096 bytes on, a message becomes an attachment. The whole JSON must be shorter than twice that limit (server:
 /// `Peek`, `transformBodyJSON`). Counting the text in JSON bytes ensures both.
-const LIMIT: Limit = Limit::json_bytes(4_095);
+const TEXT_LIMIT: Limit = Limit::json_bytes(4_095);
 /// A limit of this crate for a headline. The server does not limit titles.
-const TITLE: Limit = Limit::json_bytes(250);
+const TITLE_LIMIT: Limit = Limit::json_bytes(250);
 /// The limit of all fields in a message, in bytes of JSON.
-const FIELDS: usize = 2_000;
+const MAX_FIELDS_BYTES: usize = 2_000;
 /// A limit of this crate in bytes of JSON. It ensures that the whole message fits the server's limit.
-const LINK: usize = 2_000;
+const MAX_LINK_BYTES: usize = 2_000;
 /// `DefaultDisallowedTopics` <https://github.com/binwiederhier/ntfy/blob/main/server/config.go>: the server replies
 /// with 40010.
-const RESERVED: [&str; 10] = [
+const RESERVED_TOPICS: [&str; 10] = [
     "docs", "static", "file", "app", "metrics", "account", "settings", "signup", "login", "v1",
 ];
 
@@ -104,7 +104,7 @@ impl Ntfy {
     fn new(fields: &mut Fields<'_>, _: &OperatorSettings) -> Result<Self, Problem> {
         let url = fields.url(&SERVER_URL)?;
         let topic = fields.formed(&TOPIC)?;
-        if RESERVED.contains(&topic.as_str()) {
+        if RESERVED_TOPICS.contains(&topic.as_str()) {
             let message =
                 "ntfy_topic is a name that every ntfy server uses for itself; choose another";
             return Err(fields.error(&TOPIC, message));
@@ -153,13 +153,13 @@ impl Ntfy {
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.heading(notification, TITLE, |heading| heading);
+        let title = cuts.heading(notification, TITLE_LIMIT, |heading| heading);
         let link = cuts.link(notification.link.as_deref(), |link| {
-            Unit::JsonBytes.of(link) <= LINK
+            Unit::JsonBytes.of(link) <= MAX_LINK_BYTES
         });
-        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
-        let room = LIMIT.length - LIMIT.unit.of(&below);
-        let split = split_after(text, room, LIMIT, Markup::NONE);
+        let below = lines::below(notification, MAX_FIELDS_BYTES, TEXT_LIMIT.unit, &mut cuts);
+        let room = TEXT_LIMIT.length - TEXT_LIMIT.unit.of(&below);
+        let split = split_after(text, room, TEXT_LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = notification.status.is_some_and(AlertStatus::is_follow_up);
@@ -214,7 +214,7 @@ impl HttpChannel for Ntfy {
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));
         }
-        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
+        Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, |part| {
             self.plain(&part)
         }))
     }

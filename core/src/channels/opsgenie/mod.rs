@@ -57,19 +57,19 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::None,
-    limits: Limits::text(Length::Cut(DESCRIPTION)),
+    limits: Limits::text(Length::Cut(DESCRIPTION_LIMIT)),
 };
 
 /// "Characters" (section "alert fields"), without a unit. HTML characters are escaped.
-const MESSAGE: Limit = Limit::new(130, Unit::Utf16Escaped);
-const ALIAS: Limit = Limit::utf16(512);
-const DESCRIPTION: Limit = Limit::new(15_000, Unit::Utf16Escaped);
+const MESSAGE_LIMIT: Limit = Limit::new(130, Unit::Utf16Escaped);
+const ALIAS_LIMIT: Limit = Limit::utf16(512);
+const DESCRIPTION_LIMIT: Limit = Limit::new(15_000, Unit::Utf16Escaped);
 /// The limit of all names and values together, in UTF-16 code units.
-const DETAILS: usize = 8_000;
-const NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
-const VALUE: Limit = Limit::utf16(1_000);
+const MAX_DETAILS_CODE_UNITS: usize = 8_000;
+const FIELD_NAMES: NameRules = NameRules::any(Limit::utf16(100), "…");
+const VALUE_LIMIT: Limit = Limit::utf16(1_000);
 /// The limit of the link below the text in the description, in UTF-16 code units.
-const LINK: usize = 2_000;
+const MAX_LINK_CODE_UNITS: usize = 2_000;
 const SOURCE: &str = "influxdb3-notifier";
 
 #[derive(Debug)]
@@ -110,10 +110,16 @@ impl Opsgenie {
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Messages {
         let mut cuts = Truncations::default();
-        let message = incident::headline(notification, text, MESSAGE, &mut cuts);
-        let details = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
+        let message = incident::headline(notification, text, MESSAGE_LIMIT, &mut cuts);
+        let details = cuts.fields(
+            notification,
+            usize::MAX,
+            MAX_DETAILS_CODE_UNITS,
+            &FIELD_NAMES,
+            detail,
+        );
         let link = cuts.link(notification.link.as_deref(), |link| {
-            MESSAGE.unit.of(link) <= LINK
+            MESSAGE_LIMIT.unit.of(link) <= MAX_LINK_CODE_UNITS
         });
         let mut tail = String::new();
         if notification.is_rich() {
@@ -121,8 +127,8 @@ impl Opsgenie {
             let lines = summary.iter().map(String::as_str).chain(link);
             tail = format!("\n\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
-        let room = DESCRIPTION.length - DESCRIPTION.unit.of(&tail);
-        let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION.unit));
+        let room = DESCRIPTION_LIMIT.length - DESCRIPTION_LIMIT.unit.of(&tail);
+        let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION_LIMIT.unit));
         let alert = CreateAlertBody {
             message: without_markup(&message),
             alias,
@@ -140,7 +146,7 @@ impl Opsgenie {
     fn change(&self, alias: &str, verb: &str, text: &str) -> Messages {
         let mut url: Url = join_path(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
-        let (note, missing) = with_ending(text, DESCRIPTION);
+        let (note, missing) = with_ending(text, DESCRIPTION_LIMIT);
         let note = body::json(&AlertNote {
             note,
             source: SOURCE,
@@ -159,7 +165,9 @@ impl Opsgenie {
 /// Whether the text is a valid alias. The path contains it too.
 fn is_alias(text: &str) -> bool {
     let known = |c: char| !c.is_control() && !"/\\%?#".contains(c);
-    ALIAS.unit.of(text) <= ALIAS.length && text.chars().all(known) && !matches!(text, "." | "..")
+    ALIAS_LIMIT.unit.of(text) <= ALIAS_LIMIT.length
+        && text.chars().all(known)
+        && !matches!(text, "." | "..")
 }
 
 /// Returns the priority. Opsgenie's default is `P3`.
@@ -174,7 +182,7 @@ const fn priority(level: Option<Level>) -> Option<&'static str> {
 }
 
 fn detail(name: String, value: &str) -> FittedField<(String, Value)> {
-    FittedField::member(name, value, VALUE, 0)
+    FittedField::member(name, value, VALUE_LIMIT, 0)
 }
 
 impl HttpChannel for Opsgenie {

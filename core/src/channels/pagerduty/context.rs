@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::parameters::{self, IMAGES, LINKS, NAME, is_name};
+use super::parameters::{self, IMAGES, LINKS, NAME_LIMIT, is_name};
 use crate::channels::shared::rich;
 use crate::channels::{Fields, Parameter, invalid, parse_url};
 use crate::model::notification::Notification;
@@ -14,9 +14,9 @@ use crate::model::problem::Problem;
 use crate::text::{Unit, cut, one_line};
 
 /// A limit of this crate in bytes of JSON. With it, an event with all its links and images fits its limit.
-const LINK: usize = 4_000;
+const MAX_LINK_BYTES: usize = 4_000;
 /// A limit of this crate for the number of links and of images.
-const MOST: usize = 20;
+const MAX_ITEMS: usize = 20;
 const SOURCE: &str = "InfluxDB 3";
 
 #[derive(Debug)]
@@ -91,8 +91,10 @@ fn given<'a>(
     notification: &'a Notification,
     names: &[&str],
 ) -> Option<Cow<'a, str>> {
-    let field =
-        || rich::field(notification, names).map(|value| cut(&value, NAME, "…").into_owned().into());
+    let field = || {
+        rich::field(notification, names)
+            .map(|value| cut(&value, NAME_LIMIT, "…").into_owned().into())
+    };
     parameter.map(Cow::Borrowed).or_else(field)
 }
 
@@ -137,10 +139,10 @@ fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
 fn check_count(fields: &Fields<'_>, field: &Parameter, count: usize) -> Result<(), Problem> {
     let name = field.name;
     match count {
-        0..=MOST => Ok(()),
+        0..=MAX_ITEMS => Ok(()),
         _ => Err(fields.error(
             field,
-            format!("{name} may be at most {MOST}, found {count}"),
+            format!("{name} may be at most {MAX_ITEMS}, found {count}"),
         )),
     }
 }
@@ -152,5 +154,5 @@ impl Serialize for Image {
 }
 
 pub fn fits_as_link(url: &str) -> bool {
-    Unit::JsonBytes.of(url) <= LINK
+    Unit::JsonBytes.of(url) <= MAX_LINK_BYTES
 }

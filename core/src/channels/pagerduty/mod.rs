@@ -47,23 +47,23 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::Deduplicated,
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::ImageAddresses,
-    limits: Limits::text(Length::Cut(TEXT)),
+    limits: Limits::text(Length::Cut(TEXT_LIMIT)),
 };
 
 /// "Maximum length 1024", "255" (docs: send an event), without a unit.
-const SUMMARY: Limit = Limit::utf16(1_024);
-const DEDUP_KEY: Limit = Limit::utf16(255);
+const SUMMARY_LIMIT: Limit = Limit::utf16(1_024);
+const DEDUP_KEY_LIMIT: Limit = Limit::utf16(255);
 /// An event has at most 512 KB (docs: overview). Alertmanager limits it to 512,000 bytes.
-const TEXT: Limit = Limit::json_bytes(400_000);
+const TEXT_LIMIT: Limit = Limit::json_bytes(400_000);
 /// The limit of all fields in the event, in bytes of JSON.
-const DETAILS: usize = 60_000;
-const NAMES: NameRules = NameRules {
+const MAX_DETAILS_BYTES: usize = 60_000;
+const FIELD_NAMES: NameRules = NameRules {
     reserved: &[WHOLE_TEXT],
     ..NameRules::any(Limit::json_bytes(500), "…")
 };
 /// The name of the detail with the whole text. The summary may contain only its beginning.
 const WHOLE_TEXT: &str = "notification_text";
-const VALUE: Limit = Limit::json_bytes(10_000);
+const VALUE_LIMIT: Limit = Limit::json_bytes(10_000);
 #[derive(Debug)]
 struct PagerDuty {
     endpoint: Endpoint,
@@ -121,10 +121,16 @@ impl PagerDuty {
 
     fn trigger(&self, notification: &Notification, text: &str, dedup_key: String) -> Messages {
         let mut cuts = Truncations::default();
-        let summary = incident::headline(notification, text, SUMMARY, &mut cuts);
-        let fields = cuts.fields(notification, usize::MAX, DETAILS, &NAMES, detail);
+        let summary = incident::headline(notification, text, SUMMARY_LIMIT, &mut cuts);
+        let fields = cuts.fields(
+            notification,
+            usize::MAX,
+            MAX_DETAILS_BYTES,
+            &FIELD_NAMES,
+            detail,
+        );
         let link = cuts.link(notification.link.as_deref(), |link| fits_as_link(link));
-        let (whole, missing) = with_ending(text, TEXT);
+        let (whole, missing) = with_ending(text, TEXT_LIMIT);
         let mut custom_details = Map::new();
         if summary != text {
             custom_details.insert(WHOLE_TEXT.to_owned(), whole.into());
@@ -164,7 +170,7 @@ const fn severity(level: Option<Level>) -> &'static str {
 }
 
 fn detail(name: String, value: &str) -> FittedField<(String, Value)> {
-    FittedField::member(name, value, VALUE, r#""":"","#.len())
+    FittedField::member(name, value, VALUE_LIMIT, r#""":"","#.len())
 }
 
 impl HttpChannel for PagerDuty {
@@ -174,7 +180,7 @@ impl HttpChannel for PagerDuty {
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
-        let fits = |key: &str| DEDUP_KEY.unit.of(key) <= DEDUP_KEY.length;
+        let fits = |key: &str| DEDUP_KEY_LIMIT.unit.of(key) <= DEDUP_KEY_LIMIT.length;
         let dedup_key = incident::name(n, cx, fits)?;
         let event_action = match IncidentAction::of(n) {
             IncidentAction::Trigger => return Ok(self.trigger(n, &text, dedup_key)),

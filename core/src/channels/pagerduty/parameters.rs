@@ -69,8 +69,8 @@ fn is_key(text: &str) -> bool {
 }
 
 /// A limit of this crate, because PagerDuty documents none. The details contain a field's whole value.
-pub const NAME: Limit = Limit::utf16(255);
+pub const NAME_LIMIT: Limit = Limit::utf16(255);
 
 pub fn is_name(text: &str) -> bool {
-    NAME.unit.of(text) <= NAME.length && !text.chars().any(char::is_control)
+    NAME_LIMIT.unit.of(text) <= NAME_LIMIT.length && !text.chars().any(char::is_control)
 }

@@ -11,7 +11,7 @@ use crate::model::wire::HttpReply;
 use crate::secret::Redactor;
 
 /// The wait after a routing key's rate limit if the reply names none (docs: overview, rate limits).
-const LIMITED: Duration = Duration::from_secs(30);
+const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(30);
 
 pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
     let json_reply = JsonReply::read("PagerDuty", reply, redactor, error);
@@ -24,7 +24,7 @@ pub fn classify(reply: &HttpReply, redactor: &Redactor) -> Classification {
             json_reply.reject_with_hint(Reason::Unauthorized, KEY_HINT)
         }
         429 => {
-            let after = json_reply.retry_after().unwrap_or(LIMITED);
+            let after = json_reply.retry_after().unwrap_or(RATE_LIMIT_PAUSE);
             json_reply.paused(Some(after), PauseScope::Destination)
         }
         _ => json_reply.by_status(hint),

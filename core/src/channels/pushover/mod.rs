@@ -57,7 +57,7 @@ const CAPABILITIES: Capabilities = Capabilities {
     follow_ups: FollowUps::incidents(true),
     attachments: Attachments::None,
     limits: Limits {
-        text: Length::Split(LIMIT, Markup::NONE),
+        text: Length::Split(TEXT_LIMIT, Markup::NONE),
         // "No more than two concurrent HTTP requests", "wait at least 5 seconds" before a retry (section "being
         // friendly").
         in_flight: Some(2),
@@ -68,13 +68,13 @@ const CAPABILITIES: Capabilities = Capabilities {
 const API: &str = "https://api.pushover.net";
 
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
-const LIMIT: Limit = Limit::code_points(1_024);
-const TITLE: Limit = Limit::code_points(250);
+const TEXT_LIMIT: Limit = Limit::code_points(1_024);
+const TITLE_LIMIT: Limit = Limit::code_points(250);
 /// The unit is code points.
-const URL: usize = 512;
-const URL_TITLE: Limit = Limit::code_points(100);
+const MAX_URL_CODE_POINTS: usize = 512;
+const URL_TITLE_LIMIT: Limit = Limit::code_points(100);
 /// The limit of all fields in the message, in code points.
-const FIELDS: usize = 500;
+const MAX_FIELDS_CODE_POINTS: usize = 500;
 /// The interval of an emergency's sound (at least 30 s) and its duration (at most 3 h). An acknowledgement ends it.
 const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
 
@@ -126,15 +126,20 @@ impl Pushover {
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.heading(notification, TITLE, |heading| heading);
+        let title = cuts.heading(notification, TITLE_LIMIT, |heading| heading);
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMIT.unit.of(link) <= URL
+            TEXT_LIMIT.unit.of(link) <= MAX_URL_CODE_POINTS
         });
-        let below = lines::below(notification, FIELDS, LIMIT.unit, &mut cuts);
+        let below = lines::below(
+            notification,
+            MAX_FIELDS_CODE_POINTS,
+            TEXT_LIMIT.unit,
+            &mut cuts,
+        );
         let split = split_after(
             text,
-            LIMIT.length - LIMIT.unit.of(&below),
-            LIMIT,
+            TEXT_LIMIT.length - TEXT_LIMIT.unit.of(&below),
+            TEXT_LIMIT,
             Markup::NONE,
         );
         let mut parts = split.parts.iter().map(String::as_str);
@@ -148,7 +153,7 @@ impl Pushover {
         let opens = link
             .and_then(rich::link_host)
             .map(|host| format!("Open {host}"));
-        let opens = opens.filter(|words| LIMIT.unit.of(words) <= URL_TITLE.length);
+        let opens = opens.filter(|words| TEXT_LIMIT.unit.of(words) <= URL_TITLE_LIMIT.length);
         let says = [("title", title.as_str()), ("message", &message)].into_iter();
         let says = says
             .chain((priority != "0").then_some(("priority", priority)))
@@ -197,7 +202,7 @@ impl HttpChannel for Pushover {
             return Ok(self.rich(n, &text));
         }
         let plain = |part: String| self.form([("message", part.as_str())]);
-        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, plain))
+        Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, plain))
     }
 
     fn sign(&self, _: &mut HttpRequest, _: Timestamp) {}

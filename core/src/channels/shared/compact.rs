@@ -28,14 +28,14 @@ impl Compact<'_> {
     }
 }
 
-const TITLE: Limit = Limit::utf16(150);
-const NAMES: NameRules = NameRules::any(Limit::utf16(40), MARK_OF_CUTS);
-const VALUE: Limit = Limit::utf16(120);
+const TITLE_LIMIT: Limit = Limit::utf16(150);
+const FIELD_NAMES: NameRules = NameRules::any(Limit::utf16(40), CUT_MARK);
+const VALUE_LIMIT: Limit = Limit::utf16(120);
 /// The limit of all fields together, with names and commas, in UTF-16 code units.
-const FIELDS: usize = 400;
+const MAX_FIELDS_CODE_UNITS: usize = 400;
 /// The rest of an SMS after title, fields and time, minus some room for the text; in bytes.
-const LINK: usize = 800;
-const MARK_OF_CUTS: &str = "...";
+const MAX_LINK_BYTES: usize = 800;
+const CUT_MARK: &str = "...";
 
 /// Formats a notification. `level` is this channel's word for the level, such as `CRITICAL`.
 pub fn compact<'a>(
@@ -44,11 +44,19 @@ pub fn compact<'a>(
     cuts: &mut Truncations,
 ) -> Compact<'a> {
     let head = match rich::title(notification) {
-        Some(title) => format!("{level}: {}\n", cuts.title(&title, TITLE, MARK_OF_CUTS)),
+        Some(title) => format!("{level}: {}\n", cuts.title(&title, TITLE_LIMIT, CUT_MARK)),
         None => format!("{level}: "),
     };
-    let mut fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, draw);
-    let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
+    let mut fields = cuts.fields(
+        notification,
+        usize::MAX,
+        MAX_FIELDS_CODE_UNITS,
+        &FIELD_NAMES,
+        draw,
+    );
+    let link = cuts.link(notification.link.as_deref(), |link| {
+        link.len() <= MAX_LINK_BYTES
+    });
     fields.extend(cuts.note());
     let time = notification.timestamp.map(rich::time_in_utc);
     Compact {
@@ -62,7 +70,7 @@ pub fn compact<'a>(
 
 fn draw(name: String, value: &str) -> FittedField<String> {
     let mut is_cut = false;
-    let value = shorten(&one_line(value), VALUE, MARK_OF_CUTS, &mut is_cut);
+    let value = shorten(&one_line(value), VALUE_LIMIT, CUT_MARK, &mut is_cut);
     let field = format!("{name}: {value}");
     FittedField {
         length: Unit::Utf16.of(&field) + ", ".len(),

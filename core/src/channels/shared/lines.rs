@@ -6,8 +6,8 @@ use crate::model::notification::Notification;
 use crate::text::{Limit, Unit, shorten};
 
 /// A limit of this crate, in the channel's unit like all lengths here.
-const NAME: usize = 80;
-const VALUE: usize = 300;
+const MAX_NAME_LENGTH: usize = 80;
+const MAX_VALUE_LENGTH: usize = 300;
 
 /// Returns two line ends and the lines, at most `room` units in total. Returns an empty string without lines.
 pub fn below(
@@ -17,7 +17,7 @@ pub fn below(
     cuts: &mut Truncations,
 ) -> String {
     let room = room.saturating_sub(unit.of("\n\n") + rich::SUMMARY);
-    let names = NameRules::any(Limit::new(NAME, unit), "…");
+    let names = NameRules::any(Limit::new(MAX_NAME_LENGTH, unit), "…");
     let fields = cuts.fields(notification, usize::MAX, room, &names, |name, value| {
         draw(&name, value, unit)
     });
@@ -31,7 +31,7 @@ pub fn below(
 
 fn draw(name: &str, value: &str, unit: Unit) -> FittedField<String> {
     let mut is_cut = false;
-    let value = shorten(value, Limit::new(VALUE, unit), "…", &mut is_cut);
+    let value = shorten(value, Limit::new(MAX_VALUE_LENGTH, unit), "…", &mut is_cut);
     let field = format!("{name}: {value}");
     FittedField {
         length: unit.of(&field) + unit.of("\n"),

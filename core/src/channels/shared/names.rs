@@ -79,7 +79,7 @@ impl<'a> FieldNames<'a> {
     /// Returns the first of `name_2`, `name_3`, … that no other field has.
     fn numbered(&mut self, name: &str) -> String {
         let Limit { length, unit } = self.rules.limit;
-        let room = Limit::new(length.saturating_sub(NUMBER), unit);
+        let room = Limit::new(length.saturating_sub(NUMBER_BYTES), unit);
         let stem = cut(name, room, "");
         let next = self.next.entry(stem.to_string()).or_insert(2);
         loop {
@@ -93,7 +93,7 @@ impl<'a> FieldNames<'a> {
 }
 
 /// Reserves bytes for `_` and the number: no request has a million fields.
-const NUMBER: usize = "_999999".len();
+const NUMBER_BYTES: usize = "_999999".len();
 
 #[cfg(test)]
 mod tests {

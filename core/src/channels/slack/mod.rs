@@ -46,12 +46,12 @@ const WEBHOOK_URL: Parameter = Parameter::new(
 const HEADERS: Parameter = Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
 
 const CAPABILITIES: Capabilities =
-    Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
+    Capabilities::messages(Limits::text(Length::Split(TEXT_LIMIT, MARKUP)));
 
 /// Slack splits a longer text into several messages, also inside a block of code
 /// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on).
 /// Slack documents no unit.
-const LIMIT: Limit = Limit::utf16(4_000);
+const TEXT_LIMIT: Limit = Limit::utf16(4_000);
 /// Source: <https://docs.slack.dev/messaging/formatting-message-text>. A block of code has no language.
 const MARKUP: Markup = Markup {
     fences: Fences::Plain,
@@ -121,11 +121,11 @@ impl HttpChannel for Slack {
         // Callers use mrkdwn and `<!channel>` intentionally, so the text is sent unchanged unless the operator forbids
         // mentions. Each part is escaped separately, so that no cut is inside an entity.
         let unit = if cx.allow_mentions {
-            LIMIT.unit
+            TEXT_LIMIT.unit
         } else {
             Unit::Utf16Escaped
         };
-        let limit = Limit { unit, ..LIMIT };
+        let limit = Limit { unit, ..TEXT_LIMIT };
         let plain = |text: String| self.text(&rich::as_allowed(text, cx));
         if n.is_rich() && self.kind == WebhookKind::Workflow {
             let (parts, warnings) = rich::lines(n, &text, cx, limit);

@@ -16,26 +16,26 @@ use crate::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
 
 /// "Characters" according to types in Slack's node SDK. Slack documents neither the unit nor whether `&`, `<` and `>`
 /// count escaped, so this crate uses the larger count.
-const HEADER: Limit = units(150);
+const HEADER_LIMIT: Limit = units(150);
 /// The next two limits use the same count.
-const SECTION: usize = 3_000;
-const FIELD: usize = 2_000;
-const FIELDS_OF_A_SECTION: usize = 10;
+const MAX_SECTION_UNITS: usize = 3_000;
+const MAX_FIELD_UNITS: usize = 2_000;
+const MAX_FIELDS_PER_SECTION: usize = 10;
 /// The limit for a message. This crate also counts the attachment's blocks.
-const BLOCKS: usize = 50;
+const MAX_BLOCKS: usize = 50;
 /// The heading, text, link and context.
 const OTHER_BLOCKS: usize = 4;
 /// From about 13,000 in all blocks on, Slack replies with the undocumented error `msg_blocks_too_long` (bolt-js, issue
 /// 2509).
-const ALL_BLOCKS: usize = 12_500;
+const MAX_UNITS_OF_ALL_BLOCKS: usize = 12_500;
 /// The limit leaves room for the value beside a long name.
-const NAMES: NameRules = NameRules::any(units(200), "…");
+const FIELD_NAMES: NameRules = NameRules::any(units(200), "…");
 /// The limit of the text in a notification's preview. The whole preview is shorter than a text's 4,000.
-const PREVIEW: usize = 1_800;
+const MAX_PREVIEW_UNITS: usize = 1_800;
 /// The limit of fields, time and link below a text. Only the entities of a hostile link reach it.
-const TAIL: Limit = units(1_400);
+const TAIL_LIMIT: Limit = units(1_400);
 /// The room for the context's constant words, which are not counted.
-const CONTEXT: usize = 300;
+const CONTEXT_RESERVE_UNITS: usize = 300;
 
 const fn units(length: usize) -> Limit {
     Limit::new(length, UNIT)
@@ -49,9 +49,9 @@ pub fn compose(
     limit: Limit,
 ) -> RichMessage<Payload> {
     let mut cuts = Truncations::default();
-    let heading = cuts.heading(notification, HEADER, |heading| heading);
+    let heading = cuts.heading(notification, HEADER_LIMIT, |heading| heading);
     let heading = BlockText::plain(heading);
-    let split = split_after(text, SECTION, limit, MARKUP);
+    let split = split_after(text, MAX_SECTION_UNITS, limit, MARKUP);
     let mut parts = split.parts.into_iter();
     let text_block = BlockText::Mrkdwn {
         text: as_allowed(parts.next().unwrap_or_default(), cx),
@@ -62,13 +62,13 @@ pub fn compose(
         .as_deref()
         .map(link)
         .map(BlockText::verbatim);
-    let link = cuts.link(link, |link| link.units() <= SECTION);
+    let link = cuts.link(link, |link| link.units() <= MAX_SECTION_UNITS);
 
     let taken = [Some(&heading), Some(&text_block), link.as_ref()];
     let taken: usize = taken.into_iter().flatten().map(BlockText::units).sum();
-    let most = (BLOCKS - OTHER_BLOCKS) * FIELDS_OF_A_SECTION;
-    let room = ALL_BLOCKS.saturating_sub(taken + CONTEXT);
-    let fields = cuts.fields(notification, most, room, &NAMES, draw);
+    let most = (MAX_BLOCKS - OTHER_BLOCKS) * MAX_FIELDS_PER_SECTION;
+    let room = MAX_UNITS_OF_ALL_BLOCKS.saturating_sub(taken + CONTEXT_RESERVE_UNITS);
+    let fields = cuts.fields(notification, most, room, &FIELD_NAMES, draw);
 
     let blocks = [Block::Header { text: heading }, Block::section(text_block)];
     let context = context(notification, &cuts).into_iter();
@@ -125,7 +125,7 @@ fn context(notification: &Notification, cuts: &Truncations) -> Option<Block> {
 
 fn draw(name: String, value: &str) -> FittedField<BlockText> {
     let mut is_cut = false;
-    let room = units(FIELD.saturating_sub(": ".len() + UNIT.of(&name)));
+    let room = units(MAX_FIELD_UNITS.saturating_sub(": ".len() + UNIT.of(&name)));
     let value = shorten(value, room, "…", &mut is_cut);
     let field = BlockText::plain(format!("{name}: {value}"));
     FittedField {
@@ -142,7 +142,7 @@ fn sections(fields: Vec<BlockText>) -> impl Iterator<Item = Block> {
         fields.peek()?;
         Some(Block::Section {
             text: None,
-            fields: fields.by_ref().take(FIELDS_OF_A_SECTION).collect(),
+            fields: fields.by_ref().take(MAX_FIELDS_PER_SECTION).collect(),
         })
     })
 }
@@ -153,13 +153,13 @@ fn around(notification: &Notification, cuts: &mut Truncations) -> (String, Strin
     let level = format!("{} {}", look.emoji, look.word);
     let lines = compact(notification, &level, cuts);
     let tail = lines.tail();
-    (escape(&lines.head), escape(&cut(&tail, TAIL, "…")))
+    (escape(&lines.head), escape(&cut(&tail, TAIL_LIMIT, "…")))
 }
 
 fn preview(notification: &Notification, text: &str, cx: &ComposeContext) -> String {
     // The blocks contain the truncation note. The preview's truncations need none.
     let (head, tail) = around(notification, &mut Truncations::default());
-    let text = cut_markup(text, units(PREVIEW), "…", MARKUP).into_owned();
+    let text = cut_markup(text, units(MAX_PREVIEW_UNITS), "…", MARKUP).into_owned();
     format!("{head}{}{tail}", as_allowed(text, cx))
 }
 

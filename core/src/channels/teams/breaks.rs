@@ -29,7 +29,7 @@ pub fn as_paragraphs(text: &str) -> Cow<'_, str> {
 /// Completes the line break after a part's first line.
 ///
 /// A cut may fall between the two line breaks of a paragraph. A part's number before a list item makes the item an
-/// ordinary line. Only the first line can need this, so a part grows by at most [`ADDED`].
+/// ordinary line. Only the first line can need this, so a part grows by at most [`ADDED_BYTES`].
 pub fn after_cut(part: String) -> String {
     let Some((first, rest)) = part.split_once('\n') else {
         return part;
@@ -42,7 +42,7 @@ pub fn after_cut(part: String) -> String {
 }
 
 /// The maximum length that [`after_cut`] adds to a part, in bytes of JSON.
-pub const ADDED: usize = "\\n".len();
+pub const ADDED_BYTES: usize = "\\n".len();
 
 /// Whether a line begins a list item: `- `, `* `, `+ `, `1. `, `1) `.
 fn is_item(line: &str) -> bool {
@@ -103,7 +103,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(after_cut(part.to_owned()), repaired, "{part:?}");
-            assert!(repaired.len() <= part.len() + ADDED, "{part:?}");
+            assert!(repaired.len() <= part.len() + ADDED_BYTES, "{part:?}");
         }
     }
 }

@@ -47,15 +47,15 @@ const WEBHOOK_URL: Parameter = Parameter::new(
     .secret();
 
 const CAPABILITIES: Capabilities =
-    Capabilities::messages(Limits::text(Length::Split(LIMIT, MARKUP)));
+    Capabilities::messages(Limits::text(Length::Split(TEXT_LIMIT, MARKUP)));
 
 /// Teams stores a message in another form of up to 28,672 bytes. A message of 24,453 bytes had 28,897 bytes in that
 /// form (msteams-docs, issue 11274). A workflow reports a failed post only in its run history, so this limit is much
 /// lower.
-const ALL: usize = 20_000;
-const AROUND: usize = 500;
-const LIMIT: Limit = Limit::json_bytes(ALL - AROUND);
-const PART: Limit = Limit::json_bytes(ALL - AROUND - breaks::ADDED);
+const MAX_BODY_BYTES: usize = 20_000;
+const OVERHEAD_BYTES: usize = 500;
+const TEXT_LIMIT: Limit = Limit::json_bytes(MAX_BODY_BYTES - OVERHEAD_BYTES);
+const PART_LIMIT: Limit = Limit::json_bytes(MAX_BODY_BYTES - OVERHEAD_BYTES - breaks::ADDED_BYTES);
 /// Cards do not support blocks of code
 /// (learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/cards-format, "format cards with
 /// Markdown").
@@ -63,13 +63,13 @@ const MARKUP: Markup = Markup {
     links: true,
     ..Markup::NONE
 };
-const TITLE: Limit = Limit::json_bytes(250);
-const NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
-const VALUE: Limit = Limit::json_bytes(1_000);
+const TITLE_LIMIT: Limit = Limit::json_bytes(250);
+const FIELD_NAMES: NameRules = NameRules::any(Limit::json_bytes(200), "…");
+const VALUE_LIMIT: Limit = Limit::json_bytes(1_000);
 /// The limit of all fields and the card's JSON for them, in bytes of JSON.
-const FIELDS: usize = 8_000;
+const MAX_FIELDS_BYTES: usize = 8_000;
 /// The limit of a link, in bytes of JSON.
-const LINK: usize = 2_000;
+const MAX_LINK_BYTES: usize = 2_000;
 
 #[derive(Debug)]
 struct Teams {
@@ -101,11 +101,17 @@ impl Teams {
 
     fn rich(&self, notification: &Notification, text: &str) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.heading(notification, TITLE, |heading| heading);
+        let title = cuts.heading(notification, TITLE_LIMIT, |heading| heading);
         let link = cuts.link(notification.link.as_deref(), |link| {
-            LIMIT.unit.of(link) <= LINK
+            TEXT_LIMIT.unit.of(link) <= MAX_LINK_BYTES
         });
-        let fields = cuts.fields(notification, usize::MAX, FIELDS, &NAMES, field);
+        let fields = cuts.fields(
+            notification,
+            usize::MAX,
+            MAX_FIELDS_BYTES,
+            &FIELD_NAMES,
+            field,
+        );
         let heading = TextRun {
             size: Some("Large"),
             ..TextRun::bold(title)
@@ -127,8 +133,8 @@ impl Teams {
         });
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
-        let taken = body::json(&around).len() + AROUND;
-        let split = split_after(text, ALL - taken, PART, MARKUP);
+        let taken = body::json(&around).len() + OVERHEAD_BYTES;
+        let split = split_after(text, MAX_BODY_BYTES - taken, PART_LIMIT, MARKUP);
         let mut parts = split.parts.into_iter();
         let text = text_block(parts.next().unwrap_or_default());
         let body = [head, text]
@@ -176,7 +182,7 @@ const fn style(notification: &Notification) -> &'static str {
 /// Returns a field with an element for each line of the value, because a card's texts have no line breaks.
 fn field(name: String, value: &str) -> FittedField<Vec<Element>> {
     let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE_LIMIT, "…", &mut is_cut);
     let mut lines = value.lines().filter(|line| !line.trim().is_empty());
     let first = lines.next().unwrap_or_default().to_owned();
     let first = Element::RichTextBlock {
@@ -211,8 +217,8 @@ impl HttpChannel for Teams {
             return Ok(self.rich(n, &text));
         }
         // A text in one message has no part number, so its first list item remains an item.
-        let is_one = LIMIT.unit.of(&text) <= LIMIT.length;
-        let limit = if is_one { LIMIT } else { PART };
+        let is_one = TEXT_LIMIT.unit.of(&text) <= TEXT_LIMIT.length;
+        let limit = if is_one { TEXT_LIMIT } else { PART_LIMIT };
         Ok(texts::in_parts(&text, limit, MARKUP, |part| {
             self.plain(part)
         }))

@@ -4,7 +4,7 @@ use crate::channels::shared::rich;
 use crate::text::{Limit, with_entities};
 
 /// "1-4096 characters after entities parsing". The server counts code points (tdlib: `utf8_length`).
-pub const LIMIT: Limit = Limit::code_points(4_096);
+pub const TEXT_LIMIT: Limit = Limit::code_points(4_096);
 
 /// HTML and the number of its visible code points (section "HTML style").
 pub struct Html {
@@ -16,7 +16,7 @@ impl Html {
     pub fn text(text: &str) -> Self {
         Self {
             html: with_entities(text),
-            length: LIMIT.unit.of(text),
+            length: TEXT_LIMIT.unit.of(text),
         }
     }
 

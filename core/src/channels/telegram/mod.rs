@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::html::{Html, LIMIT, literal};
+use self::html::{Html, TEXT_LIMIT, literal};
 use self::payload::{Chat, LinkPreview, Payload, ReplyParameters};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
@@ -75,28 +75,28 @@ const CAPABILITIES: Capabilities = Capabilities {
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::threads(Threading::ByReference),
     attachments: Attachments::None,
-    limits: Limits::text(Length::Split(LIMIT, Markup::NONE)),
+    limits: Limits::text(Length::Split(TEXT_LIMIT, Markup::NONE)),
 };
 
 const API: &str = "https://api.telegram.org";
 
 /// A limit of this crate for a headline.
-const TITLE: Limit = Limit::code_points(250);
-const NAMES: NameRules = NameRules {
+const TITLE_LIMIT: Limit = Limit::code_points(250);
+const FIELD_NAMES: NameRules = NameRules {
     clean: literal,
     ..NameRules::any(Limit::code_points(80), "…")
 };
-const VALUE: Limit = Limit::code_points(500);
+const VALUE_LIMIT: Limit = Limit::code_points(500);
 /// The limit of all fields in a message, in code points, and of their number. A message has at most a hundred
 /// entities, and each field uses two.
-const FIELDS: usize = 1_500;
+const MAX_FIELDS_CODE_POINTS: usize = 1_500;
 const MAX_FIELDS: usize = 40;
 /// A limit of this crate in bytes, for addresses that a person opens.
-const LINK: usize = 2_000;
+const MAX_LINK_BYTES: usize = 2_000;
 
 /// The first topic of a group with topics. Messages to it must not name a topic; the reply is otherwise "message
 /// thread not found" (telegram-bot-api, issue 798).
-const GENERAL: i64 = 1;
+const GENERAL_TOPIC: i64 = 1;
 
 #[derive(Debug)]
 struct Telegram {
@@ -112,7 +112,7 @@ impl Telegram {
         let chat_id = fields.formed(&CHAT_ID)?;
         let thread = fields.formed_or_none(&THREAD_ID)?;
         let thread: Option<i64> = thread.and_then(|id| id.parse().ok());
-        let thread = thread.filter(|id| *id != GENERAL);
+        let thread = thread.filter(|id| *id != GENERAL_TOPIC);
         let url = join_path(
             &fields.base_url(&BASE_URL)?,
             [&*format!("bot{token}"), "sendMessage"],
@@ -147,17 +147,25 @@ impl Telegram {
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
         let mut cuts = Truncations::default();
-        let title = cuts.heading(notification, TITLE, |heading| literal(&heading));
-        let link = cuts.link(notification.link.as_deref(), |link| link.len() <= LINK);
+        let title = cuts.heading(notification, TITLE_LIMIT, |heading| literal(&heading));
+        let link = cuts.link(notification.link.as_deref(), |link| {
+            link.len() <= MAX_LINK_BYTES
+        });
         let link = link.map(Html::link);
-        let fields = cuts.fields(notification, MAX_FIELDS, FIELDS, &NAMES, field);
+        let fields = cuts.fields(
+            notification,
+            MAX_FIELDS,
+            MAX_FIELDS_CODE_POINTS,
+            &FIELD_NAMES,
+            field,
+        );
         let head = Html::tag("b", &title).then("\n");
         let summary = rich::summary(notification, &cuts).map(|summary| Html::text(&summary));
         let lines = fields.into_iter().chain(summary).chain(link);
         let tail = lines.zip(once("\n\n").chain(repeat("\n")));
         let tail = tail.fold(Html::text(""), |tail, (line, end)| tail.then(end).and(line));
-        let room = LIMIT.length - head.length - tail.length;
-        let split = split_after(text, room, LIMIT, Markup::NONE);
+        let room = TEXT_LIMIT.length - head.length - tail.length;
+        let split = split_after(text, room, TEXT_LIMIT, Markup::NONE);
         let mut parts = split.parts.into_iter();
         let first = Html::text(&parts.next().unwrap_or_default());
         let replied = cx.earlier.as_ref().and_then(|id| id.0.parse().ok());
@@ -187,7 +195,7 @@ fn is_token(text: &str) -> bool {
 
 fn field(name: String, value: &str) -> FittedField<Html> {
     let mut is_cut = false;
-    let value = shorten(value, VALUE, "…", &mut is_cut);
+    let value = shorten(value, VALUE_LIMIT, "…", &mut is_cut);
     let field = Html::tag("b", &format!("{name}:"))
         .then(" ")
         .and(Html::tag("code", &value));
@@ -208,7 +216,7 @@ impl HttpChannel for Telegram {
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));
         }
-        Ok(texts::in_parts(&text, LIMIT, Markup::NONE, |part| {
+        Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, |part| {
             self.plain(&part)
         }))
     }

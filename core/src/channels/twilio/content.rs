@@ -12,12 +12,12 @@ const SID: &str = CONTENT_SID.name;
 const VARIABLES: &str = CONTENT_VARIABLES.name;
 
 /// "A variable key has a maximum length of 16 characters" and "can't contain spaces" (page above).
-const NAME: usize = 16;
+const MAX_NAME_CHARS: usize = 16;
 /// "Each variable value to 1,600 characters or fewer" <https://www.twilio.com/docs/api/errors/21658>.
-const VALUE: usize = 1_600;
+const MAX_VALUE_CHARS: usize = 1_600;
 /// "Length of the parameters and the template text exceeds the allowed length of 1024 for WhatsApp"
 /// <https://www.twilio.com/docs/api/errors/63021>. The length of the template's own text is unknown here.
-const WHATSAPP_VALUES: usize = 1_024;
+const MAX_WHATSAPP_VALUES_CHARS: usize = 1_024;
 
 pub struct Content {
     pub sid: String,
@@ -30,10 +30,13 @@ impl Content {
         let sid = fields.formed_or_none(&CONTENT_SID)?;
         let variables = fields.table(&CONTENT_VARIABLES)?;
         for (name, _) in variables.iter().flatten() {
-            if name.is_empty() || name.chars().count() > NAME || name.contains(char::is_whitespace)
+            if name.is_empty()
+                || name.chars().count() > MAX_NAME_CHARS
+                || name.contains(char::is_whitespace)
             {
-                let message =
-                    format!("{VARIABLES} must have names of 1 to {NAME} characters without spaces");
+                let message = format!(
+                    "{VARIABLES} must have names of 1 to {MAX_NAME_CHARS} characters without spaces"
+                );
                 return Err(fields.error(&CONTENT_VARIABLES, message));
             }
         }
@@ -112,16 +115,19 @@ fn usable(variables: &Map<String, Value>, is_whatsapp: bool) -> (Map<String, Val
 /// Returns the maximum length of a value. WhatsApp counts all values together, so the longest are shortened first.
 fn longest(lengths: &[usize], is_whatsapp: bool) -> usize {
     if !is_whatsapp {
-        return VALUE;
+        return MAX_VALUE_CHARS;
     }
     let fits = |limit: &usize| {
         lengths
             .iter()
             .map(|length| *length.min(limit))
             .sum::<usize>()
-            <= WHATSAPP_VALUES
+            <= MAX_WHATSAPP_VALUES_CHARS
     };
-    (1..=WHATSAPP_VALUES).rev().find(fits).unwrap_or(1)
+    (1..=MAX_WHATSAPP_VALUES_CHARS)
+        .rev()
+        .find(fits)
+        .unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -61,12 +61,12 @@ const fn capabilities(markup: Markup) -> Capabilities {
         resend: ResendEffect::Forbidden,
         follow_ups: FollowUps::MESSAGES,
         attachments: Attachments::None,
-        limits: Limits::text(Length::Split(LIMIT, markup)),
+        limits: Limits::text(Length::Split(TEXT_LIMIT, markup)),
     }
 }
 
 /// "Body: up to 1,600 characters" (Message resource), without a unit.
-const LIMIT: Limit = Limit::utf16(1_600);
+const TEXT_LIMIT: Limit = Limit::utf16(1_600);
 /// WhatsApp's markup <https://faq.whatsapp.com/539178204879377>. An SMS has none.
 const WHATSAPP_MARKUP: Markup = Markup {
     fences: Fences::Plain,
@@ -179,7 +179,7 @@ impl Channel for Twilio {
             rich::compose(n, &text, self.is_whatsapp(), self.capabilities().markup())
         } else {
             (
-                split(&text, LIMIT, self.capabilities().markup()),
+                split(&text, TEXT_LIMIT, self.capabilities().markup()),
                 Truncations::default(),
             )
         };

@@ -1,6 +1,6 @@
 //! The compact text of an SMS or WhatsApp message.
 
-use super::LIMIT;
+use super::TEXT_LIMIT;
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::rich::{LevelStyle, Truncations};
 use crate::model::notification::Notification;
@@ -21,8 +21,8 @@ pub fn compose(
         lines.fields = lines.fields.as_deref().map(literal);
     }
     let tail = lines.tail();
-    let room = LIMIT.length.saturating_sub(LIMIT.unit.of(&tail));
-    let mut split = split_after(&format!("{}{text}", lines.head), room, LIMIT, markup);
+    let room = TEXT_LIMIT.length.saturating_sub(TEXT_LIMIT.unit.of(&tail));
+    let mut split = split_after(&format!("{}{text}", lines.head), room, TEXT_LIMIT, markup);
     if let Some(first) = split.parts.first_mut() {
         first.push_str(&tail);
     }

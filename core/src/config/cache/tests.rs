@@ -184,7 +184,7 @@ fn a_secret_file_is_reloaded_when_it_changes_and_when_it_comes() {
     assert!(error.message.starts_with(message), "{}", error.message);
     assert_eq!(
         error.hint,
-        "Mend it; `influxdb3-notifier check --resolve notifier.toml` shows everything."
+        "Correct it; `influxdb3-notifier check --resolve notifier.toml` shows everything."
     );
     world.has("one", false, true);
     world.write("secret", "https://one.example\n");

@@ -39,7 +39,7 @@ enum FieldIndex<'a> {
 }
 
 /// The number of fields up to which a linear search is used.
-const FEW: usize = 16;
+const MAX_LINEAR_FIELDS: usize = 16;
 
 impl<'a> MatchInput<'a> {
     pub fn of(notification: &'a Notification) -> Self {
@@ -50,7 +50,7 @@ impl<'a> MatchInput<'a> {
             title: notification.title.as_deref(),
             text: notification.text.as_word(),
             table: notification.table.as_deref(),
-            fields: match fields.len() <= FEW {
+            fields: match fields.len() <= MAX_LINEAR_FIELDS {
                 true => FieldIndex::Few(fields),
                 false => FieldIndex::Many(
                     fields

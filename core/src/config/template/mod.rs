@@ -31,9 +31,9 @@ use crate::time_limit::{TimeLimited, Unfinished};
 
 /// The fuel of one rendering. An instruction costs one unit, and so do 64 bytes of values that are made or read. This
 /// allows a few passes over the longest text of a request.
-const FUEL: u64 = 200_000;
+const FUEL_PER_RENDERING: u64 = 200_000;
 /// The fuel of all renderings of one request together, because the caller waits for them.
-const FUEL_OF_A_REQUEST: u64 = 10 * FUEL;
+const FUEL_PER_REQUEST: u64 = 10 * FUEL_PER_RENDERING;
 /// The time limit of all renderings of one request together.
 const TIME_OF_A_REQUEST: Duration = Duration::from_secs(1);
 /// The maximum nesting of calls of macros and recursive loops.
@@ -87,7 +87,7 @@ impl Default for Templates {
         let mut environment = Environment::new();
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        environment.set_fuel(Some(FUEL));
+        environment.set_fuel(Some(FUEL_PER_RENDERING));
         environment.set_recursion_limit(MAX_RECURSION);
         filters::add(&mut environment);
         limits::add(&mut environment);
@@ -295,7 +295,7 @@ impl Renderer {
     pub fn new(templates: &Templates) -> Self {
         Self {
             environment: Arc::clone(&templates.environment),
-            fuel: FUEL_OF_A_REQUEST,
+            fuel: FUEL_PER_REQUEST,
             time: TIME_OF_A_REQUEST,
             warnings: Vec::new(),
         }
@@ -314,7 +314,9 @@ impl Renderer {
         let started = Instant::now();
         let rendered = self.render_within_limits(template, seen);
         self.time = self.time.saturating_sub(started.elapsed());
-        let fuel = rendered.as_ref().map_or(FUEL, |rendered| rendered.fuel);
+        let fuel = rendered
+            .as_ref()
+            .map_or(FUEL_PER_RENDERING, |rendered| rendered.fuel);
         self.fuel = self.fuel.saturating_sub(fuel);
         let placed = |finding: Finding| template.problem(finding.with_line());
         let rendered = rendered.map_err(placed)?;

@@ -25,7 +25,7 @@ use crate::panics::catch_panic;
 use crate::warnings::Warnings;
 
 /// Deliveries that end at once: an outbox commits them together.
-const AT_ONCE: usize = 512;
+const MAX_CONCURRENT_ENDS: usize = 512;
 
 impl PendingDigest {
     /// Sends one message for all members, and ends each with its result. Waits until the earlier messages of the
@@ -65,7 +65,7 @@ async fn end_all(
     report: &DeliveryReport,
 ) {
     loop {
-        let some: Vec<_> = members.by_ref().take(AT_ONCE).collect();
+        let some: Vec<_> = members.by_ref().take(MAX_CONCURRENT_ENDS).collect();
         if some.is_empty() {
             return;
         }

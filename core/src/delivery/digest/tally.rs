@@ -8,7 +8,7 @@ use crate::model::plan::PlannedSend;
 use crate::text::{one_line, truncate};
 
 /// The maximum length of the quoted first text, in characters.
-const QUOTED: usize = 200;
+const MAX_QUOTED_CHARS: usize = 200;
 /// The limit that a delivery exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
@@ -128,7 +128,7 @@ fn subject(notification: &Notification) -> String {
             .unwrap_or_default()
             .into(),
     };
-    truncate(one_line(&text).trim(), QUOTED)
+    truncate(one_line(&text).trim(), MAX_QUOTED_CHARS)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::panics::lock;
 
 /// The share of the passing time that refills the budget.
-const REFILL: u32 = 5;
+const REFILL_DIVISOR: u32 = 5;
 /// The wait that every call may use without being charged: a destination that replies at once is always in the
 /// response.
 const FREE: Duration = Duration::from_millis(2);
@@ -94,7 +94,7 @@ impl Budget {
         if self.waiting > 0 {
             self.overlapped = Some(now);
         } else {
-            let refill = (now - self.since) / REFILL;
+            let refill = (now - self.since) / REFILL_DIVISOR;
             self.left = self.left.saturating_add(refill).min(response_timeout);
         }
         self.waiting += 1;
@@ -170,7 +170,7 @@ mod tests {
         for calls in 1..=1000 {
             waited += wait(&pacing, trigger(1)).await;
             tokio::time::advance(ms(random.u64(..200))).await;
-            let most = TIMEOUT + started.elapsed() / REFILL + FREE * calls;
+            let most = TIMEOUT + started.elapsed() / REFILL_DIVISOR + FREE * calls;
             assert!(waited <= most, "call {calls}: {waited:?} of {most:?}");
         }
     }

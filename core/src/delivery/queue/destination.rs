@@ -16,7 +16,7 @@ use crate::model::plan::Rate;
 use crate::panics::lock;
 
 /// Attempts under way at one destination.
-pub const PERMITS: usize = 8;
+pub const MAX_CONCURRENT_ATTEMPTS: usize = 8;
 /// The longest pause, also if a header asks for more: after it, one request tries again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -92,7 +92,7 @@ impl DestinationQueue {
     pub fn new(account: Option<Arc<Account>>, permits: Option<usize>, state: QueueState) -> Self {
         Self {
             account,
-            permits: permits.unwrap_or(PERMITS),
+            permits: permits.unwrap_or(MAX_CONCURRENT_ATTEMPTS),
             tickets: AtomicU64::new(0),
             state: Mutex::new(state),
         }

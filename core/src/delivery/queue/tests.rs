@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::destination::PERMITS;
+use super::destination::MAX_CONCURRENT_ATTEMPTS;
 use super::*;
 use crate::delivery::backoff::Backoff;
 use crate::model::outcome::PauseScope;
@@ -53,7 +53,8 @@ fn pause(asked: u64, scope: PauseScope) -> Pause {
 #[tokio::test(start_paused = true)]
 async fn eight_at_a_time_in_the_order_of_their_tickets() {
     let queue = Queues::default().get(&destination("a", None));
-    let first: Vec<_> = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
+    let first: Vec<_> =
+        futures_util::future::join_all((0..MAX_CONCURRENT_ATTEMPTS).map(|_| enter(&queue))).await;
     let order = Arc::new(Mutex::new(Vec::new()));
     let tickets: Vec<_> = (0..5).map(|_| entry(&queue)).collect();
     let waiting: Vec<_> = tickets
@@ -123,7 +124,8 @@ async fn a_pause_of_the_account_holds_for_its_other_destinations() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_turns_away_those_who_wait_and_those_who_come() {
     let queue = Queues::default().get(&destination("a", None));
-    let permits = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
+    let permits =
+        futures_util::future::join_all((0..MAX_CONCURRENT_ATTEMPTS).map(|_| enter(&queue))).await;
     let waiting = tokio::spawn({
         let queue = Arc::clone(&queue);
         async move { enter(&queue).await.err() }
@@ -291,7 +293,8 @@ async fn each_limit_in_a_row_doubles_the_pause_until_the_destination_works() {
 #[tokio::test(start_paused = true)]
 async fn limits_that_were_under_way_together_count_once() {
     let queue = Queues::default().get(&destination("a", None));
-    let permits = futures_util::future::join_all((0..PERMITS).map(|_| enter(&queue))).await;
+    let permits =
+        futures_util::future::join_all((0..MAX_CONCURRENT_ATTEMPTS).map(|_| enter(&queue))).await;
     for permit in permits {
         permit.unwrap().pause(&pause(1, PauseScope::Destination));
     }

@@ -31,9 +31,9 @@ use crate::routing::Refusal;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// The number of rows that a batch stores in an outbox concurrently.
-const AT_ONCE: usize = 64;
+const MAX_CONCURRENT_ROWS: usize = 64;
 /// The number of rows after which the task yields the processor.
-const TURN: usize = 16;
+const ROWS_PER_YIELD: usize = 16;
 
 /// The rows of one table, from one call.
 pub struct RowBatch {
@@ -135,7 +135,7 @@ impl Acceptor {
         summary: &mut Summary,
     ) -> Vec<Arc<Task>> {
         let at_once = match self.open {
-            Some(_) => AT_ONCE,
+            Some(_) => MAX_CONCURRENT_ROWS,
             None => 1,
         };
         let mut tasks = Vec::new();
@@ -163,7 +163,7 @@ impl Acceptor {
             }
             under_way.extend(key);
             accepting.push(self.accept(request, row.size()));
-            if index % TURN == 0 {
+            if index % ROWS_PER_YIELD == 0 {
                 tokio::task::yield_now().await;
             }
         }

@@ -27,7 +27,7 @@ pub struct SqliteOperator {
 }
 
 /// Deliveries that one transaction changes.
-const BATCH: usize = 50;
+const MAX_BATCH_DELIVERIES: usize = 50;
 
 const MATCHES: &str = "
   FROM deliveries JOIN requests ON id = request
@@ -196,7 +196,7 @@ fn select_deliveries(
 ) -> Result<Vec<SelectedDelivery>> {
     let mut select = db.prepare(&format!(
         "SELECT request, delivery_index, report {MATCHES} AND {condition} AND (id, delivery_index) > (:id, :after)
-         ORDER BY id, delivery_index LIMIT {BATCH}"
+         ORDER BY id, delivery_index LIMIT {MAX_BATCH_DELIVERIES}"
     ))?;
     let (task, index) = filter.task.clone().unzip();
     let rows = select.query_map(

@@ -9,11 +9,11 @@ use super::file::owner_only;
 use crate::store::StoreError;
 
 /// Enough for some hundred ends, or for a command that drops as many deliveries.
-const BYTES: usize = 256 * 1024;
+const RESERVE_BYTES: usize = 256 * 1024;
 /// With less free space than this, the log stays short, so that a checkpoint needs no more than the reserve.
-const LITTLE: u64 = 16 * 1024 * 1024;
+const LOW_SPACE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of a short log.
-const SHORT_LOG: u64 = 128 * 1024;
+const SHORT_LOG_BYTES: u64 = 128 * 1024;
 
 pub struct Reserve {
     path: PathBuf,
@@ -36,12 +36,12 @@ impl Reserve {
     /// Returns whether the log is too long for the free disk space.
     pub fn is_log_too_long(&self) -> bool {
         let log = fs::metadata(&self.log).map_or(0, |file| file.len());
-        log > SHORT_LOG && free_bytes(&self.log).is_some_and(|free| free < LITTLE)
+        log > SHORT_LOG_BYTES && free_bytes(&self.log).is_some_and(|free| free < LOW_SPACE_BYTES)
     }
 
     /// Writes the reserve. Returns whether the disk is too full for it.
     pub fn is_refused(&self) -> bool {
-        let kept = fs::metadata(&self.path).is_ok_and(|file| file.len() == BYTES as u64);
+        let kept = fs::metadata(&self.path).is_ok_and(|file| file.len() == RESERVE_BYTES as u64);
         if kept {
             return false;
         }
@@ -70,7 +70,7 @@ impl Reserve {
 
     /// Writes random bytes: some file systems compress other content to nothing.
     fn fill(&self) -> io::Result<()> {
-        let mut bytes = vec![0; BYTES];
+        let mut bytes = vec![0; RESERVE_BYTES];
         fastrand::fill(&mut bytes);
         let mut file = owner_only(OpenOptions::new().write(true).create(true).truncate(true))
             .open(&self.path)?;

@@ -17,7 +17,7 @@ pub use self::parts::{MAX_PARTS, Split};
 pub use self::recent::with_recent_splits;
 use self::recent::{Overflow, SplitOptions, recent_or};
 use super::Limit;
-use super::markup::{FENCE, LONGEST_LANGUAGE, Markup};
+use super::markup::{FENCE, MAX_LANGUAGE_CHARS, Markup};
 
 /// Splits `text` into the fewest parts within the limit. Each of several parts begins with `(2/3) `.
 ///
@@ -50,7 +50,7 @@ pub fn split_after(text: &str, first: usize, limit: Limit, markup: Markup) -> Sp
 /// Splits a text that is too long for one part.
 fn in_parts(text: &str, sizes: Sizes, markup: Markup) -> Split {
     let Sizes { first, limit } = sizes;
-    let longest = first.min(limit.length).saturating_sub(AROUND);
+    let longest = first.min(limit.length).saturating_sub(OVERHEAD_BYTES);
     let cutter = Cutter::new(text, limit.unit, markup, longest);
     // The number of parts determines a prefix's length.
     let length = limit.unit.of(text);
@@ -71,7 +71,8 @@ fn in_parts(text: &str, sizes: Sizes, markup: Markup) -> Split {
 }
 
 /// The maximum length of a part's prefix and added fences.
-const AROUND: usize = "(10/10) ".len() + 2 * FENCE.len() + LONGEST_LANGUAGE + 2 * "\\n".len();
+const OVERHEAD_BYTES: usize =
+    "(10/10) ".len() + 2 * FENCE.len() + MAX_LANGUAGE_CHARS + 2 * "\\n".len();
 
 /// The maximum lengths of one text's parts.
 #[derive(Clone, Copy)]

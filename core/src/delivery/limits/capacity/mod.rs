@@ -22,8 +22,8 @@ pub const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 /// Calls that wait for their answer; each holds a thread of the engine.
 pub const MAX_WAITING_CALLS: usize = 64;
 
-/// A caller that uses at most 1/`SHARE` of a limit gets capacity even if others use all of it.
-const SHARE: usize = 4;
+/// A caller that uses at most 1/`CALLER_SHARE_DIVISOR` of a limit gets capacity even if others use all of it.
+const CALLER_SHARE_DIVISOR: usize = 4;
 /// The longest time between two looks for capacity.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -213,7 +213,9 @@ impl Capacity {
     /// Returns whether enough capacity is free, in total and in the caller's share, to recover deliveries.
     pub fn is_plentiful(&self, caller: &Caller, max_in_flight: usize) -> bool {
         self.all.is_below(2, max_in_flight)
-            || (self.usage(caller).is_below(2 * SHARE, max_in_flight)
+            || (self
+                .usage(caller)
+                .is_below(2 * CALLER_SHARE_DIVISOR, max_in_flight)
                 && self.in_flight() < max_in_flight.saturating_mul(2))
     }
 
@@ -236,7 +238,7 @@ fn add_within_share(
     limit: usize,
 ) -> Result<(), ()> {
     let used = own.fetch_add(more, Ordering::Relaxed);
-    let is_share = used.saturating_add(more) <= limit.div_ceil(SHARE);
+    let is_share = used.saturating_add(more) <= limit.div_ceil(CALLER_SHARE_DIVISOR);
     let limit = match is_share {
         true => limit.saturating_mul(2),
         false => limit,

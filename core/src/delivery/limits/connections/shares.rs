@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use super::idle::IdlePools;
 use crate::transport::{NumberMap, PoolKey};
 
-/// The part of `max_connections` that is reserved for servers without a connection, and as many for the first [`FEW`]
+/// The part of `max_connections` that is reserved for servers without a connection, and as many for the first [`FEW_DELIVERIES`]
 /// of each request.
 pub fn reserve(max_connections: usize) -> usize {
     (max_connections / 16).min(12)
 }
 
 /// Deliveries that a request has under way or waiting before the next one is one of many.
-pub const FEW: usize = 8;
+pub const FEW_DELIVERIES: usize = 8;
 
 /// Returns the share of `max_connections` for slow destinations, and for mails.
 pub fn quarter(max_connections: usize) -> usize {
@@ -127,7 +127,7 @@ impl<S> Shares<S> {
 
     pub fn is_one_of_many(&self, request: u64) -> bool {
         let known = self.by_request.get(&request);
-        known.is_some_and(|known| known.in_use + known.waiting >= FEW)
+        known.is_some_and(|known| known.in_use + known.waiting >= FEW_DELIVERIES)
     }
 
     pub fn has_share(&self, line: WaitQueueKey, ask: &ConnectionRequest) -> bool {
