@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.faults.site import HOOK, Site, arrived
-from tests.harness import Standin, Trigger, eventually
+from tests.harness import Standin, Trigger, eventually, free_port
 
 ROUTE = '[[routes]]\nreceivers = ["hook"]\nresolve_timeout = "1h"\n'
 GROUP = '[[routes]]\nreceivers = ["hook"]\ngroup_by = ["fields.region"]\ngroup_wait = "2s"\ngroup_interval = "1s"\n'
@@ -110,3 +112,44 @@ def test_alerts_of_one_file_have_one_leader(site: Site) -> None:
     wait_until_idle(site)
     first.kill()
     assert result(other, event("resolved")) == "delivered"
+
+
+def unreachable(site: Site) -> int:
+    """Let the receiver's server be one that does not run."""
+    port = free_port()
+    site.change(f'http_webhook_url = "{site.standin.url}', f'http_webhook_url = "http://127.0.0.1:{port}')
+    return port
+
+
+def test_an_alert_that_ends_before_its_server_is_reached_is_never_sent(site: Site) -> None:
+    route(site, ROUTE)
+    unreachable(site)
+    _, trigger = site.start()
+    assert result(trigger, event("firing")) == "connect"
+    assert result(trigger, event("resolved")) == "grouped"
+    assert "superseded" in trigger.wait_for_log("superseded")
+    wait_until_idle(site)
+    assert site.rows("SELECT count(*) FROM alert_state WHERE kind = 'group'") == [(0,)]
+
+
+def test_a_server_that_is_reached_at_last_gets_the_present_level_once(site: Site) -> None:
+    route(site, ROUTE)
+    port = unreachable(site)
+    _, trigger = site.start()
+    assert result(trigger, event("firing")) == "connect"
+    assert result(trigger, event("firing") | {"level": "critical"}) == "grouped"
+    bodies: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", port), Hook) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        eventually(lambda: bodies, "the notification arrives")
+        wait_until_idle(site)
+        assert result(trigger, event("resolved")) == "delivered"
+        server.shutdown()
+    assert [(body["status"], body["level"]) for body in bodies] == [("firing", "critical"), ("resolved", "critical")]

@@ -118,11 +118,8 @@ pub fn notify(
                 false => rules::UNCHANGED.to_owned(),
             })
         } else {
-            entry.pending = Some(Pending {
-                task: event.task.to_owned(),
-                index: verdicts.len(),
-                alerts,
-            });
+            let (task, index) = (event.task.to_owned(), verdicts.len());
+            entry.pending = Some(Pending::new(task, index, alerts));
             Verdict::Notify
         };
         verdicts.push((target.clone(), verdict));

@@ -47,13 +47,7 @@ impl ScopeState {
         };
         let mut decision = Decision {
             notification: Arc::clone(event.notification),
-            own: match &ingested {
-                Ingested::Stale => Verdict::Suppressed(rules::STALE.to_owned()),
-                Ingested::NotFiring => Verdict::Suppressed(rules::NOT_FIRING.to_owned()),
-                Ingested::Repeats(_) => Verdict::Suppressed(rules::UNCHANGED.to_owned()),
-                Ingested::Resolved(_) => Verdict::Notify,
-                Ingested::Fires(_) | Ingested::Acknowledged(_) => event.unless_silenced(),
-            },
+            own: own_verdict(&ingested, &event),
             verdicts: Vec::new(),
             warning: None,
         };
@@ -280,5 +274,16 @@ impl ScopeState {
         group.left.insert(alert.key.clone());
         group.due = Some(group.next_flush(now));
         self.put_group(group);
+    }
+}
+
+/// The verdict for the destinations that the request brings.
+fn own_verdict(ingested: &Ingested, event: &AlertEvent<'_>) -> Verdict {
+    match ingested {
+        Ingested::Stale => Verdict::Suppressed(rules::STALE.to_owned()),
+        Ingested::NotFiring => Verdict::Suppressed(rules::NOT_FIRING.to_owned()),
+        Ingested::Repeats(_) => Verdict::Suppressed(rules::UNCHANGED.to_owned()),
+        Ingested::Resolved(_) => Verdict::Notify,
+        Ingested::Fires(_) | Ingested::Acknowledged(_) => event.unless_silenced(),
     }
 }

@@ -26,6 +26,8 @@ const NOT_SENT_RETRY: Duration = Duration::from_secs(2);
 pub struct Flush {
     pub target: GroupDestination,
     pub task: String,
+    /// The delivery's index in the task.
+    pub index: usize,
     pub kind: NotificationKind,
     pub notification: Arc<Notification>,
 }
@@ -282,20 +284,21 @@ fn flush_to(
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));
     let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
-    entry.pending = Some(Pending {
-        task: task.clone(),
-        index: 0,
-        alerts,
-    });
+    entry.pending = Some(Pending::new(task.clone(), 0, alerts));
     Some(Flush {
         target: target.clone(),
         task,
+        index: 0,
         kind,
         notification: Arc::new(notification),
     })
 }
 
-fn kind(entry: &LogEntry, alerts: &NotifiedAlerts, members: &[Member<'_>]) -> NotificationKind {
+pub(super) fn kind(
+    entry: &LogEntry,
+    alerts: &NotifiedAlerts,
+    members: &[Member<'_>],
+) -> NotificationKind {
     let mut notified = members
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));

@@ -84,6 +84,30 @@ pub struct Pending {
     /// The delivery's place in the task.
     pub index: usize,
     pub alerts: NotifiedAlerts,
+    /// The alerts of the content that the store has, if they are others: after a restart that content is sent.
+    pub stored: Option<NotifiedAlerts>,
+}
+
+impl Pending {
+    pub const fn new(task: String, index: usize, alerts: NotifiedAlerts) -> Self {
+        Self {
+            task,
+            index,
+            alerts,
+            stored: None,
+        }
+    }
+
+    /// Its content is replaced before anybody has seen it.
+    pub fn renew(&mut self, alerts: NotifiedAlerts) {
+        let before = std::mem::replace(&mut self.alerts, alerts);
+        self.stored.get_or_insert(before);
+    }
+
+    /// The alerts of the content that another process would send.
+    pub fn stored(&self) -> &NotifiedAlerts {
+        self.stored.as_ref().unwrap_or(&self.alerts)
+    }
 }
 
 /// A destination that knows firing alerts and that the configuration file does not have any more.

@@ -17,6 +17,7 @@ pub mod log;
 pub mod plan;
 pub mod record;
 pub mod render;
+pub mod renew;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -76,6 +76,7 @@ pub fn plan(
     let decided =
         decided.filter_map(|(target, verdict)| destination(settings, &target.id, sending(verdict)));
     let decided = DecidedDestinations {
+        first: 0,
         own: sending(decision.own),
         of_file: decided.collect(),
     };
@@ -107,6 +108,7 @@ pub fn flush_plan(
         settings,
         &flush.task,
         DecidedDestinations {
+            first: flush.index,
             own: Sending::Now,
             of_file: decided.into_iter().collect(),
         },

@@ -140,7 +140,7 @@ fn group_record(group: &Group) -> GroupRecord {
         pending: entry.pending.as_ref().map(|pending| PendingRecord {
             task: pending.task.clone(),
             index: pending.index,
-            alerts: notified_record(&pending.alerts),
+            alerts: notified_record(pending.stored()),
         }),
         retry_at: entry.retry_at.map(Timestamp::as_millisecond),
         refused: entry.is_refused,
@@ -166,11 +166,9 @@ fn group(key: String, record: GroupRecord) -> Group {
     let entry = |entry: EntryRecord| {
         let log = LogEntry {
             sent: notified(entry.sent),
-            pending: entry.pending.map(|pending| Pending {
-                task: pending.task,
-                index: pending.index,
-                alerts: notified(pending.alerts),
-            }),
+            pending: entry
+                .pending
+                .map(|pending| Pending::new(pending.task, pending.index, notified(pending.alerts))),
             retry_at: entry.retry_at.map(time),
             is_refused: entry.refused,
             notified_at: entry.notified_at.map(time),

@@ -12,6 +12,7 @@ use super::progress::store::StoreEntry;
 use super::queue::{AdmissionError, AdmissionRequest, Pause, PauseAfter, Permit, QueuePosition};
 use super::retry::RetryState;
 use super::state::{Delivery, Transmission};
+use crate::model::observer::Renewal;
 use crate::model::outcome::{
     AttemptResult, Classification, Detail, Failure, PauseScope, QueueDirective, Reason,
 };
@@ -29,6 +30,13 @@ const SLOW: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct LeaseLost;
 
+/// Why no attempt was made.
+pub enum NotAttempted {
+    LeaseLost,
+    /// The content is out of date.
+    Outdated(Renewal),
+}
+
 /// Whether this process may begin an attempt.
 enum LeaseCheck {
     Held,
@@ -44,12 +52,13 @@ impl Delivery {
         &self,
         transmission: &mut Transmission,
         position: &QueuePosition,
-    ) -> Result<AttemptResult, LeaseLost> {
+    ) -> Result<AttemptResult, NotAttempted> {
         let Transmission {
             messages,
             part,
             retry,
             began,
+            is_unseen,
             ..
         } = transmission;
         let Some(message) = messages.get_mut(*part) else {
@@ -79,24 +88,33 @@ impl Delivery {
         if last.is_none() {
             deadline += asked.elapsed();
         }
+        if *is_unseen && let Some(renewal) = self.progress.renew() {
+            return Err(NotAttempted::Outdated(renewal));
+        }
         if let Some(entry) = &self.progress.entry {
             match Box::pin(self.check_lease(entry, message, *began)).await {
                 LeaseCheck::Held => {}
-                LeaseCheck::Lost => return Err(LeaseLost),
+                LeaseCheck::Lost => return Err(NotAttempted::LeaseLost),
                 LeaseCheck::NotRecorded(failure) => return Ok(try_again(failure)),
             }
         }
         let exchange = self.exchange(message, client, connection, &permit, deadline, last);
-        let classification = exchange.await;
+        let (classification, sent) = exchange.await;
+        *is_unseen &= sent == Sent::No;
         direct_queue(&permit, &classification, retry);
+        self.warn_of(&classification.result);
+        Ok(classification.result)
+    }
+
+    /// Passes on a warning of the provider.
+    fn warn_of(&self, result: &AttemptResult) {
         if let AttemptResult::Delivered {
             warning: Some(warning),
             ..
-        } = classification.result
+        } = result
         {
             self.warn(warning);
         }
-        Ok(classification.result)
     }
 
     /// Waits for the queue's permit for one attempt.
@@ -150,7 +168,7 @@ impl Delivery {
         }
     }
 
-    /// Sends the message and classifies the reply. `last` is the previous failure.
+    /// Sends the message and classifies the reply, and whether the provider may have seen it. `last` is the previous failure.
     async fn exchange(
         &self,
         message: &mut Outbound,
@@ -159,7 +177,7 @@ impl Delivery {
         permit: &Permit,
         deadline: Instant,
         last: Option<&Failure>,
-    ) -> Classification {
+    ) -> (Classification, Sent) {
         let left = deadline.saturating_duration_since(Instant::now());
         let time = self.policy.attempt_timeout.min(left);
         let sender = &self.sender;
@@ -177,6 +195,9 @@ impl Delivery {
         let sent = Box::pin(self.send(message, &client, time, connection)).await;
         let timed_out = matches!(&sent, Err(error) if error.failure.reason == Reason::Timeout);
         permit.was_slow(timed_out || begun.elapsed() >= SLOW);
+        let reached = sent
+            .as_ref()
+            .map_or_else(|error| error.sent, |_| Sent::Answered);
         let classification = match sent {
             Ok(reply) => {
                 self.progress.answered(match &reply {
@@ -198,7 +219,7 @@ impl Delivery {
                 entry.attempted(&classification.result);
             }
         }
-        classification
+        (classification, reached)
     }
 
     /// Sends the message and gives the connection back.

@@ -6,13 +6,14 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
-use super::attempt::LeaseLost;
+use super::attempt::{LeaseLost, NotAttempted};
 use super::follow_up::FollowUp;
 use super::progress::store::EndNote;
 use super::queue::QueuePosition;
 use super::retry::{NextStep, Retry, RetryRules, RetryState};
 use super::state::{Delivery, DeliveryState, Transmission, WaitFor};
 use crate::model::channel::LostReply;
+use crate::model::observer::Renewal;
 use crate::model::outcome::{Failure, MessageRef, Outcome, Reason};
 use crate::model::wire::Outbound;
 use crate::observe::Event;
@@ -105,8 +106,14 @@ impl Delivery {
                 None => self.delivered(&transmission),
             };
         }
+        transmission.is_unseen = part == 0 && self.planned.resume.is_none();
+        self.begin_message(transmission).await
+    }
+
+    /// Before the first message: it may be a repeat, or follow up on an earlier message.
+    async fn begin_message(&mut self, mut transmission: Box<Transmission>) -> DeliveryState {
         // Boxed, because few deliveries have a key.
-        let follow_up = match self.planned.dedup_key.is_some() && part == 0 {
+        let follow_up = match self.planned.dedup_key.is_some() && transmission.part == 0 {
             true => Box::pin(self.follow_up()).await,
             false => FollowUp::None,
         };
@@ -123,14 +130,46 @@ impl Delivery {
         self.proceed(transmission)
     }
 
+    /// Goes on with other content, which nobody has seen either. The backoff stays.
+    async fn replace_content(
+        &mut self,
+        mut transmission: Box<Transmission>,
+        renewal: Renewal,
+    ) -> DeliveryState {
+        let mut planned = match renewal {
+            Renewal::Replaced(planned) => planned,
+            Renewal::Superseded => {
+                let rule = Outcome::SUPERSEDED.to_owned();
+                return DeliveryState::Ended(Outcome::Suppressed { rule });
+            }
+        };
+        transmission.replace(std::mem::take(&mut planned.messages.parts));
+        transmission.original = None;
+        let (parts, segments) = (transmission.messages.len(), planned.messages.segments);
+        self.progress.update(|report| {
+            report.parts = parts;
+            report.segments = segments;
+        });
+        self.planned.messages = planned.messages;
+        self.planned.input = planned.input;
+        self.begin_message(transmission).await
+    }
+
     /// Makes one attempt and applies its result.
     async fn try_message(
-        &self,
+        &mut self,
         mut transmission: Box<Transmission>,
         position: &QueuePosition,
     ) -> Result<DeliveryState, LeaseLost> {
         transmission.began = SystemTime::now();
-        let result = self.attempt(&mut transmission, position).await?;
+        let result = match self.attempt(&mut transmission, position).await {
+            Ok(result) => result,
+            Err(NotAttempted::LeaseLost) => return Err(LeaseLost),
+            Err(NotAttempted::Outdated(renewal)) => {
+                // In a box of its own, as few are out of date.
+                return Ok(Box::pin(self.replace_content(transmission, renewal)).await);
+            }
+        };
         transmission.ended = Instant::now();
         let rules = self.retry_rules(&transmission, position);
         let next = transmission.retry.after_attempt(result, &rules);

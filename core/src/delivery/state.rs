@@ -65,6 +65,8 @@ pub struct Transmission {
     pub began: SystemTime,
     /// The end of its last attempt.
     pub ended: Instant,
+    /// Whether no provider can have seen any message of it.
+    pub is_unseen: bool,
     /// Whether it goes to a new address of its destination.
     pub has_moved: bool,
     /// The provider's name of the first message that got one.
@@ -122,6 +124,7 @@ impl Transmission {
             retry,
             began: SystemTime::now(),
             ended: Instant::now(),
+            is_unseen: false,
             has_moved: false,
             reference: None,
             original: None,

@@ -337,6 +337,9 @@ impl Outcome {
     /// The rule name of an event that ends an unknown alert.
     pub const NOT_FIRING: &str = "not_firing";
 
+    /// The rule name of a notification whose content was no longer true before it could be sent.
+    pub const SUPERSEDED: &str = "superseded";
+
     /// Whether an event repeats that an alert is firing.
     pub fn is_unchanged(&self) -> bool {
         matches!(self, Outcome::Suppressed { rule } if rule == Self::UNCHANGED)

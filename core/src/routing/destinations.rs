@@ -20,6 +20,8 @@ use crate::warnings::Warnings;
 /// The destinations of a notification, with the decisions of the alert state.
 #[derive(Debug)]
 pub struct DecidedDestinations {
+    /// The index of the first delivery in its request.
+    pub first: usize,
     /// For the destinations that the request brings.
     pub own: Sending,
     pub of_file: Vec<DecidedDestination>,

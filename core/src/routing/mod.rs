@@ -93,6 +93,7 @@ pub fn plan_decided(
     let now = Timestamp::now();
     with_recent_splits(|| {
         let mut planner = Planner::new(request, notification, settings, key, now, warnings);
+        planner.first = destinations.first;
         planner.senders()?;
         planner.decide_own(destinations.own);
         planner.unknown_receivers()?;

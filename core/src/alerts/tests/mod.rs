@@ -2,6 +2,7 @@
 
 mod edits;
 mod properties;
+mod renew;
 mod reported;
 mod rules;
 mod world;

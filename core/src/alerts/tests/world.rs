@@ -11,6 +11,7 @@ use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
 use crate::alerts::destinations::Destinations;
 use crate::alerts::group::{GroupTiming, RouteRef};
 use crate::alerts::log::{DestinationId, GroupDestination};
+use crate::alerts::renew::Renewed;
 use crate::alerts::state::ScopeState;
 use crate::api::request::ReportedAlert;
 use crate::json::Json;
@@ -285,6 +286,27 @@ impl World {
         for task in std::mem::take(&mut self.open) {
             self.state.ended(&task, 0, outcome, now);
         }
+    }
+
+    /// What becomes of the first open notification when it could be sent at last: its title, `superseded`, or nothing new.
+    pub fn renew(&mut self) -> Option<String> {
+        let (now, destinations, silenced) =
+            (self.now(), self.destinations(), self.silence.is_some());
+        let task = self.open.first()?.clone();
+        let muted = |_: &Notification| silenced;
+        let is_current = self.state.is_current(&task, 0);
+        let renewed = self.state.renew(&task, 0, &destinations, &muted, now)?;
+        assert!(!is_current || silenced, "{renewed:?}");
+        Some(match renewed {
+            Renewed::Superseded => "superseded".to_owned(),
+            Renewed::Replaced(flush) => {
+                let status = flush.notification.status.map_or("-", AlertStatus::word);
+                format!(
+                    "{} {status}",
+                    flush.notification.title.clone().unwrap_or_default()
+                )
+            }
+        })
     }
 
     /// Lets so many seconds pass, and fires what becomes due.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use self::store::{EndNote, StoreEntry};
 use self::task::Task;
 use super::services::Services;
+use crate::model::observer::Renewal;
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::observe::{Event, Outputs, Sink};
@@ -26,6 +27,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// What to send in place of content that nobody has seen yet.
+    pub fn renew(&self) -> Option<Renewal> {
+        self.task.renew(self.index)
+    }
+
     /// An attempt is under way, or may begin at any moment.
     pub fn attempting(&self) {
         self.task.active(self.index);

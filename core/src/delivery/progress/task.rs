@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::model::observer::DeliveryObserver;
+use crate::model::observer::{DeliveryObserver, Renewal};
 use crate::model::outcome::{Failure, Outcome};
 use crate::model::report::DeliveryReport;
 use crate::observe::TaskLog;
@@ -312,6 +312,11 @@ impl Task {
         report.outcome = outcome;
         report.elapsed = elapsed;
         Some(report.clone())
+    }
+
+    /// Asks the observer for the present content of a delivery.
+    pub fn renew(&self, index: usize) -> Option<Renewal> {
+        self.observer.as_ref()?.renew(&self.id, index)
     }
 
     /// Tells the observer of the outcome before the call gets its response.

@@ -6,6 +6,7 @@ mod follow_up;
 mod intake;
 mod lookup;
 mod panics;
+mod renew;
 mod repeat;
 mod replies;
 mod retry;

@@ -10,16 +10,19 @@ use tokio::sync::Notify;
 use crate::alerts::log::ClosedEntry;
 use crate::alerts::plan::{self, PlannedEvent};
 use crate::alerts::record;
+use crate::alerts::renew::Renewed;
 use crate::alerts::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
 use crate::delivery::Dispatcher;
-use crate::model::observer::DeliveryObserver;
+use crate::model::notification::Notification;
+use crate::model::observer::{DeliveryObserver, Renewal};
 use crate::model::outcome::Outcome;
+use crate::model::plan::Disposition;
 use crate::observe::{Event, History, LogPort, LogReceiver, TaskLog};
 use crate::panics::lock;
 use crate::plugin::steady_clock::SteadyClock;
-use crate::routing::Refusal;
+use crate::routing::{self, Refusal};
 use crate::store::{DeliveryId, Store, StoreError, StoreErrorKind, StoreFuture};
 use crate::warnings::Warnings;
 
@@ -256,6 +259,38 @@ impl AlertScope {
         Arc::new(TaskObserver { scope })
     }
 
+    /// The present content of a notification that no provider can have seen.
+    fn renew(self: &Arc<Self>, task: &str, index: usize) -> Option<Renewal> {
+        // Most are current, and need no settings.
+        if lock(&self.state).is_current(task, index) {
+            return None;
+        }
+        let source = Arc::clone(&lock(&self.context).settings);
+        let (settings, now) = (source()?, self.clock.now());
+        let is_muted = |notification: &Notification| {
+            routing::silence(&settings, notification, now.wall).is_some()
+        };
+        let mut renewed = None;
+        self.change_in_background(|state| {
+            renewed = state.renew(task, index, &*settings, &is_muted, now);
+        });
+        match renewed? {
+            Renewed::Superseded => Some(Renewal::Superseded),
+            Renewed::Replaced(flush) => {
+                let plan = plan::flush_plan(&flush, &settings, &mut Warnings::default());
+                let delivery = plan.ok().and_then(|mut plan| plan.deliveries.pop());
+                if let Some(Disposition::Send(planned)) =
+                    delivery.map(|delivery| delivery.disposition)
+                {
+                    return Some(Renewal::Replaced(planned));
+                }
+                // The next flush says why it cannot be composed.
+                self.not_sent(task);
+                Some(Renewal::Superseded)
+            }
+        }
+    }
+
     pub(super) fn not_sent(self: &Arc<Self>, task: &str) {
         let now = self.clock.now();
         self.failed_flushes.fetch_add(1, Ordering::Relaxed);
@@ -277,6 +312,10 @@ impl DeliveryObserver for TaskObserver {
             }
             state.ended(task, index, outcome, now);
         });
+    }
+
+    fn renew(&self, task: &str, index: usize) -> Option<Renewal> {
+        self.scope.renew(task, index)
     }
 
     fn not_accepted(&self, task: &str) {
