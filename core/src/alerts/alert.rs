@@ -102,6 +102,8 @@ pub struct Alert {
     pub due: Option<Timestamp>,
     /// `due` as the store has it.
     pub stored_due: Option<Timestamp>,
+    /// The scope of the settings whose routes chose `groups`. `None` after a restart.
+    pub routed_by: Option<Arc<str>>,
 }
 
 impl Alert {

@@ -21,6 +21,8 @@ pub struct AlertEvent<'a> {
     pub notification: &'a Arc<Notification>,
     /// The times of an alert that another system reports.
     pub reported: Option<ReportedAlert>,
+    /// The scope of the settings that routed it.
+    pub routed_by: Arc<str>,
     pub groups: Vec<RoutedGroup>,
     /// The silence that holds for it.
     pub silence: Option<&'a str>,

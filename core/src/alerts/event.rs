@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert::{Alert, Now, later};
+use super::alert::{Alert, AlertKey, Now, later};
 use super::decision::{
     AlertEvent, Decision, RoutedGroup, Verdict, decide, not_firing, notify, notify_all, rules,
 };
@@ -13,7 +13,8 @@ use super::group::Group;
 use super::ingest::{Ingested, ingest};
 use super::log::GroupDestination;
 use super::state::ScopeState;
-use crate::model::notification::AlertStatus;
+use crate::api::request::ReportedAlert;
+use crate::model::notification::{AlertStatus, Notification};
 
 /// How long an event without identity waits for a notification that reaches its destinations.
 const KEEP_ONE_OFF: Duration = Duration::from_secs(24 * 3600);
@@ -33,13 +34,7 @@ impl ScopeState {
     ) -> Decision {
         let known = self.alert(&event.key);
         let is_new = known.is_none();
-        let ingested = ingest(
-            event.key.clone(),
-            event.notification,
-            event.reported,
-            known,
-            now,
-        );
+        let ingested = ingest(&event, known, now);
         let suppress_all = |rule: &str| {
             let each = event.groups.iter().flat_map(|group| &group.targets);
             let verdict = || Verdict::Suppressed(rule.to_owned());
@@ -61,8 +56,9 @@ impl ScopeState {
             Ingested::Fires(alert) => {
                 decision.verdicts = self.fires(&event, alert, now);
             }
-            Ingested::Repeats(alert) if alert.groups == event.group_keys() => {
-                self.repeats(&event, alert, now);
+            Ingested::Repeats(mut alert) if alert.groups == event.group_keys() => {
+                alert.routed_by = Some(Arc::clone(&event.routed_by));
+                self.repeats(event.reported, alert, now);
                 decision.verdicts = suppress_all(rules::UNCHANGED);
             }
             Ingested::Repeats(alert) => {
@@ -95,6 +91,7 @@ impl ScopeState {
             resolve_timeout: None,
             due: Some(later(now.steady, KEEP_ONE_OFF)),
             stored_due: None,
+            routed_by: None,
         };
         let mut verdicts = Vec::new();
         for (key, routed) in event.group_keys().into_iter().zip(&event.groups) {
@@ -141,8 +138,37 @@ impl ScopeState {
         group
     }
 
+    /// Takes a report that repeats an alert's last one under the same settings. Returns `false` for any other event: routes
+    /// and groups have to decide about it.
+    pub fn report_again(
+        &mut self,
+        key: &AlertKey,
+        notification: &Notification,
+        reported: Option<ReportedAlert>,
+        routed_by: &str,
+        now: Now,
+    ) -> bool {
+        let Some(known) = self.alert(key) else {
+            return false;
+        };
+        let last = &known.notification;
+        let is_same = !known.is_resolved()
+            && known.routed_by.as_deref() == Some(routed_by)
+            && notification.status == Some(AlertStatus::Firing)
+            && last.level == notification.level
+            && last.text == notification.text
+            && last.title == notification.title
+            && last.link == notification.link
+            && last.fields == notification.fields;
+        if is_same {
+            let alert = known.clone();
+            self.repeats(reported, alert, now);
+        }
+        is_same
+    }
+
     /// Sends nothing. The alert's resolve timeout starts again. Few of these changes are stored.
-    fn repeats(&mut self, event: &AlertEvent<'_>, mut alert: Alert, now: Now) {
+    fn repeats(&mut self, reported: Option<ReportedAlert>, mut alert: Alert, now: Now) {
         if self
             .alert(&alert.key)
             .is_some_and(|known| alert.level() < known.level())
@@ -150,7 +176,7 @@ impl ScopeState {
             self.level_falls(&alert);
         }
         let before = alert.due;
-        alert.restart_timeout(event.reported, now);
+        alert.restart_timeout(reported, now);
         let lag = alert
             .stored_due
             .zip(alert.due)
@@ -199,6 +225,7 @@ impl ScopeState {
             .or(event.reported.map(|_| REPORTED_RESOLVE_TIMEOUT));
         alert.restart_timeout(event.reported, now);
         alert.groups = keys.clone();
+        alert.routed_by = Some(Arc::clone(&event.routed_by));
         let mut verdicts = Vec::new();
         for (key, routed) in keys.into_iter().zip(&event.groups) {
             let mut group = self.group_for(&key, routed);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::alert::{Alert, AlertKey, Now, later};
+use super::decision::AlertEvent;
 use crate::api::request::ReportedAlert;
 use crate::config::matcher::{MatchInput, Name};
 use crate::model::notification::{AlertStatus, Level, Notification};
@@ -70,13 +71,13 @@ pub fn identity(
 }
 
 /// The effect of an event on the alert of its key.
-pub fn ingest(
-    key: AlertKey,
-    event: &Arc<Notification>,
-    reported: Option<ReportedAlert>,
-    known: Option<&Alert>,
-    now: Now,
-) -> Ingested {
+pub fn ingest(event: &AlertEvent<'_>, known: Option<&Alert>, now: Now) -> Ingested {
+    let AlertEvent {
+        key,
+        notification: event,
+        reported,
+        ..
+    } = event;
     let at = happened(event, now.wall);
     // A report repeats the time at which the alert began, and two servers may report different ones.
     if let (Some(known), Some(_), None) = (known, event.timestamp, reported)
@@ -87,7 +88,7 @@ pub fn ingest(
     let firing = known.filter(|known| !known.is_resolved());
     match (status(event, firing.is_some()), firing) {
         (AlertStatus::Firing, None) => Ingested::Fires(Alert {
-            key,
+            key: key.clone(),
             is_one_off: false,
             notification: Arc::clone(event),
             status: AlertStatus::Firing,
@@ -99,6 +100,7 @@ pub fn ingest(
             resolve_timeout: None,
             due: None,
             stored_due: None,
+            routed_by: None,
         }),
         (AlertStatus::Firing, Some(firing)) => fires_again(event, firing, at),
         (_, None) => Ingested::NotFiring,

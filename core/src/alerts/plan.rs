@@ -49,6 +49,7 @@ pub fn plan(
         key,
         notification,
         reported: request.alert,
+        routed_by: Arc::clone(&settings.scope),
         groups,
         silence: silence.map(|silence| silence.name.as_str()),
         max_alerts: settings.config.alerts.max_alerts,

@@ -129,6 +129,7 @@ fn alert(key: String, record: AlertRecord) -> Option<Alert> {
         groups: record.groups.into_iter().map(Arc::from).collect(),
         resolve_timeout: record.resolve_timeout_ms.map(Duration::from_millis),
         due,
+        routed_by: None,
         stored_due: due,
     })
 }

@@ -70,6 +70,8 @@ pub enum Event<'a> {
     Joined {
         task: &'a str,
     },
+    /// An alert was reported again, and nothing of it changed.
+    Unchanged,
     /// Deliveries of a process that has ended, or that an operator has redriven, continue here.
     Recovered {
         deliveries: usize,

@@ -31,7 +31,7 @@ impl Event<'_> {
 
     fn level_and_text(&self) -> Option<(LogLevel, String)> {
         Some(match self {
-            Event::Attempt { .. } | Event::NotPersisted(_) => return None,
+            Event::Attempt { .. } | Event::NotPersisted(_) | Event::Unchanged => return None,
             Event::Accepted { deliveries: 1 } => {
                 (LogLevel::Info, "accepted: 1 delivery".to_owned())
             }

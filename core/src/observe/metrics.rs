@@ -20,6 +20,7 @@ const BUCKETS: [f64; 12] = [
 pub struct Metrics {
     counted: Mutex<Counted>,
     joined: AtomicU64,
+    unchanged: AtomicU64,
     pub dropped_log_lines: AtomicU64,
     dropped_rows: AtomicU64,
 }
@@ -85,6 +86,9 @@ impl Metrics {
             }
             Event::Joined { .. } => {
                 self.joined.fetch_add(1, Ordering::Relaxed);
+            }
+            Event::Unchanged => {
+                self.unchanged.fetch_add(1, Ordering::Relaxed);
             }
             Event::Attempt { sender } => self.attempt(sender),
             Event::Ended(report) => {
@@ -183,6 +187,11 @@ impl Metrics {
                 "notifier_joined_total",
                 "Requests that joined an identical one in flight.",
                 joined,
+            ),
+            (
+                "notifier_alerts_unchanged_total",
+                "Reports of alerts in which nothing changed.",
+                self.unchanged.load(Ordering::Relaxed),
             ),
             (
                 "notifier_log_lines_dropped_total",

@@ -28,6 +28,8 @@ const MAX_CONCURRENT: usize = 64;
 #[derive(Default)]
 struct AcceptedAlerts {
     tasks: Vec<(usize, Arc<Task>)>,
+    /// The number of alerts that were reported before.
+    unchanged: usize,
     refused: Vec<(usize, RefusedAlert)>,
 }
 
@@ -65,6 +67,12 @@ impl Notifier {
         };
         let port = open.map_or(&self.alerts.port, |open| &open.port);
         let port: Arc<dyn LogReceiver> = Arc::<LogPort>::clone(port);
+        // A dry run changes no state.
+        let scope = scope.filter(|_| !settings.dry_run);
+        let is_unchanged = |request: &Request| {
+            let scope = scope.as_ref();
+            scope.is_some_and(|scope| scope.report_again(request, settings))
+        };
         let plan = |request: &mut Request| {
             let plan = self.plan_alert(request, call, settings, open, scope.as_ref());
             plan.map(|mut planned| {
@@ -73,26 +81,21 @@ impl Notifier {
                 planned
             })
         };
-        self.runtime
-            .block_on(self.submit_alerts(requests, plan, &mut accepted));
-        for (index, refused) in &mut accepted.refused {
-            refused
-                .problem
-                .location
-                .path
-                .get_or_insert_with(|| list.path(*index).into());
-        }
+        self.runtime.block_on(async {
+            let _groups = match &scope {
+                Some(scope) => Some(scope.hold_groups().await),
+                None => None,
+            };
+            self.submit_alerts(requests, is_unchanged, plan, &mut accepted)
+                .await;
+        });
+        accepted.locate(&list);
+        let caller = call.caller(settings);
         let tasks: Vec<_> = accepted.tasks.iter().map(|(_, task)| &**task).collect();
-        self.wait(
-            &tasks,
-            begun,
-            settings.response_timeout,
-            call.caller(settings),
-        );
+        self.wait(&tasks, begun, settings.response_timeout, caller);
         let _runtime = self.runtime.enter();
-        for (_, task) in &accepted.tasks {
-            self.dispatcher.answered(task);
-        }
+        let answered = |(_, task): &(usize, _)| self.dispatcher.answered(task);
+        accepted.tasks.iter().for_each(answered);
         self.alerts_response(accepted, list.warnings.into_lines())
     }
 
@@ -115,6 +118,7 @@ impl Notifier {
     async fn submit_alerts(
         &self,
         mut requests: VecDeque<(usize, Request)>,
+        is_unchanged: impl Fn(&Request) -> bool,
         plan: impl Fn(&mut Request) -> Result<SubmitRequest, Refusal>,
         accepted: &mut AcceptedAlerts,
     ) {
@@ -126,6 +130,11 @@ impl Notifier {
             {
                 if let Some(failure) = &failure {
                     accepted.refuse(index, 503, failure.clone());
+                    continue;
+                }
+                if is_unchanged(&request) {
+                    accepted.unchanged += 1;
+                    self.sink.emit(&TaskLog::new(None), &Event::Unchanged);
                     continue;
                 }
                 match plan(&mut request) {
@@ -183,7 +192,12 @@ impl Notifier {
             };
             (*index, report)
         });
-        let body = AlertListResponse::new(tasks.collect(), refused.collect(), warnings);
+        let body = AlertListResponse::new(
+            tasks.collect(),
+            refused.collect(),
+            accepted.unchanged,
+            warnings,
+        );
         if body.size() > 0 {
             let warnings = body.warnings().iter();
             warnings.for_each(|warning| self.sink.emit(&log, &Event::Warning(warning)));
@@ -208,6 +222,14 @@ fn without_location(problem: Problem) -> Problem {
 }
 
 impl AcceptedAlerts {
+    /// Adds the path of the alert where a problem has no path of its own.
+    fn locate(&mut self, list: &AlertList) {
+        for (index, refused) in &mut self.refused {
+            let path = &mut refused.problem.location.path;
+            path.get_or_insert_with(|| list.path(*index).into());
+        }
+    }
+
     fn refuse(&mut self, index: usize, status: u16, problem: Problem) {
         self.refused.push((index, RefusedAlert { status, problem }));
     }

@@ -110,3 +110,41 @@ fn a_reported_alert_that_fires_again_is_a_new_alert() {
     let alert = world.state.alerts().next().unwrap();
     assert_eq!(alert.starts_at, at(&world, 110));
 }
+
+#[test]
+fn only_a_report_that_repeats_the_last_one_needs_no_routes() {
+    let mut world = World::new();
+    report(&mut world, 0, Some(240));
+    let key = world.state.alerts().next().unwrap().key.clone();
+    let last = event("a", FIRING, Level::Error, "db1");
+    let again = |world: &mut World, notification: &Notification, settings: &str| {
+        let (now, reported) = (world.now(), world.reported);
+        let state = &mut world.state;
+        state.report_again(&key, notification, reported, settings, now)
+    };
+    assert!(again(&mut world, &last, "settings"));
+    assert!(!again(&mut world, &last, "other settings"));
+    for other in [
+        event("a", RESOLVED, Level::Error, "db1"),
+        event("a", FIRING, Level::Critical, "db1"),
+        event("a", FIRING, Level::Error, "db2"),
+        Notification {
+            title: None,
+            ..last.clone()
+        },
+    ] {
+        assert!(!again(&mut world, &other, "settings"), "{other:?}");
+    }
+    // It moves the end, too.
+    world.time = 100;
+    world.reported = Some(ReportedAlert {
+        starts_at: None,
+        ends_at: Some(at(&world, 340)),
+    });
+    assert!(again(&mut world, &last, "settings"));
+    world.pass(239);
+    assert_eq!(world.sent().len(), 1);
+    world.pass(2);
+    assert_eq!(world.sent().len(), 2);
+    assert!(!again(&mut world, &last, "settings"));
+}

@@ -225,6 +225,7 @@ impl World {
             },
             notification: &notification,
             reported: self.reported,
+            routed_by: "settings".into(),
             groups: vec![routed],
             silence: self.silence,
             max_alerts: 20_000,

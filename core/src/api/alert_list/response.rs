@@ -38,22 +38,24 @@ enum AlertResponse {
 }
 
 impl AlertListResponse {
-    /// `accepted` and `refused` have the alerts' indexes in the body.
+    /// `accepted` and `refused` have the alerts' indexes in the body. `unchanged` counts further alerts.
     pub fn new(
         accepted: Vec<(usize, RequestReport)>,
         refused: Vec<(usize, ErrorResponse)>,
+        unchanged: usize,
         warnings: Vec<String>,
     ) -> Self {
         let is_unchanged = |(_, report): &(usize, RequestReport)| {
             let mut outcomes = report.deliveries.iter().map(|delivery| &delivery.outcome);
             !report.deliveries.is_empty() && outcomes.all(|outcome| outcome.is_unchanged())
         };
-        let (unchanged, accepted): (Vec<_>, Vec<_>) = accepted.into_iter().partition(is_unchanged);
+        let (repeated, accepted): (Vec<_>, Vec<_>) = accepted.into_iter().partition(is_unchanged);
         let deliveries: Vec<DeliveryReport> = accepted
             .iter()
             .flat_map(|(_, report)| report.deliveries.iter().cloned())
             .collect();
-        let status = match (refused.is_empty(), accepted.len() + unchanged.len()) {
+        let unchanged = unchanged + repeated.len();
+        let status = match (refused.is_empty(), accepted.len() + unchanged) {
             (true, _) => RequestStatus::of(&deliveries),
             (false, 0) => RequestStatus::Failed,
             (false, _) => RequestStatus::Partial,
@@ -76,7 +78,7 @@ impl AlertListResponse {
             deliveries: [],
             warnings,
             alerts,
-            unchanged: unchanged.len(),
+            unchanged,
         }
     }
 

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock, RwLockReadGuard};
 
+use crate::alerts::alert::AlertKey;
 use crate::alerts::log::ClosedEntry;
 use crate::alerts::plan::{self, PlannedEvent};
 use crate::alerts::record;
@@ -76,6 +77,8 @@ pub struct AlertScope {
     pub(super) failed_flushes: AtomicU64,
     /// The digest of the configuration file that the groups have seen.
     config_digest: Mutex<Option<String>>,
+    /// Read while a body's alerts are planned, and written while groups become due: one notification has all of them.
+    pub(super) planning: RwLock<()>,
     /// Something may be due sooner than before.
     pub(super) changed: Arc<Notify>,
 }
@@ -92,6 +95,7 @@ impl AlertScope {
             clock,
             failed_flushes: AtomicU64::new(0),
             config_digest: Mutex::default(),
+            planning: RwLock::default(),
             changed: Arc::default(),
         }
     }
@@ -150,6 +154,26 @@ impl AlertScope {
         self.log_closed(&closed);
         self.changed.notify_one();
         planned.map(|event| (event, written))
+    }
+
+    /// Holds the groups back until the guard is dropped.
+    pub async fn hold_groups(&self) -> RwLockReadGuard<'_, ()> {
+        self.planning.read().await
+    }
+
+    /// Takes a report that repeats an alert's last one. Returns `false` for any other event, which needs a plan.
+    pub fn report_again(self: &Arc<Self>, request: &Request, settings: &Settings) -> bool {
+        let Some(key) = &request.notification.dedup_key else {
+            return false;
+        };
+        let (key, now) = (AlertKey::of_labels(key), self.clock.now());
+        let (notification, reported) = (&request.notification, request.alert);
+        let mut state = lock(&self.state);
+        let is_known = state.report_again(&key, notification, reported, &settings.scope, now);
+        if is_known && let Some(written) = self.write(&mut state) {
+            tokio::spawn(written);
+        }
+        is_known
     }
 
     /// Asks the store to write what has changed. Called with the state's lock held, so that the order of the writes is that of

@@ -72,7 +72,10 @@ impl AlertScope {
         if self.ready().await.is_err() || self.look_up_deliveries(false).await.is_err() {
             return false;
         }
-        let (flushes, written) = self.due_flushes(&settings);
+        let (flushes, written) = {
+            let _planning = self.planning.write().await;
+            self.due_flushes(&settings)
+        };
         if let Some(written) = written
             && written.await.is_err()
         {

@@ -108,6 +108,7 @@ const fn name(event: &Event<'_>) -> &'static str {
         Event::LeftOut { .. } => "left_out",
         Event::Digest { .. } => "digest",
         Event::Joined { .. } => "joined",
+        Event::Unchanged => "unchanged",
         Event::Recovered { .. } => "recovered",
         Event::LeaseLost { .. } => "lease_lost",
         Event::StoreFailed { .. } => "store_failed",
@@ -199,6 +200,7 @@ fn deliveries<'a>(
             first: FIRST_TASK,
         },
         Event::Joined { task: FIRST_TASK },
+        Event::Unchanged,
         Event::Recovered { deliveries: 1 },
         Event::Recovered { deliveries: 2 },
         Event::LeaseLost {
