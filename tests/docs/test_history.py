@@ -38,6 +38,7 @@ def history(table: Table) -> list[str]:
 
     def notify(text: str, level: str, *receivers: str) -> None:
         body = {"notification_text": text, "level": level, "receivers": receivers}
+        body |= {"title": text.upper(), "dedup_key": text, "status": "firing"}
         harness.post(table.engine, body, route="r")
 
     notify("a", "critical", "oncall", "team", "phone")
@@ -66,7 +67,7 @@ def test_every_column_of_the_page_is_written_and_no_other(history: list[str]) ->
 
 def test_each_query_on_the_page_gives_the_documented_result(history: list[str]) -> None:
     database = session(history)
-    failures, rates, times, suppressed, last = [run(database, sql) for sql in QUERIES]
+    failures, rates, times, suppressed, last, notified = [run(database, sql) for sql in QUERIES]
     assert [(row["outcome"], row["reason"], row["http_status"]) for row in failures] == [
         ("failed", "unknown_destination", 404)
     ]
@@ -76,6 +77,10 @@ def test_each_query_on_the_page_gives_the_documented_result(history: list[str]) 
     assert all(row["p50_ms"] <= row["p99_ms"] <= row["longest_ms"] for row in times)
     assert [(row["rule"], row["level"], row["notifications"]) for row in suppressed] == [("night", "info", 1)]
     assert len(last) in (2, 3)
+    assert {(row["receiver"], row["status"]) for row in notified} == {
+        (name, "firing") for name in ("oncall", "team", "phone")
+    }
+    assert {row["kind"] for row in notified} == {None}
 
 
 def test_every_panel_of_the_dashboard_gets_data(history: list[str]) -> None:

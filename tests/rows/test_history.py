@@ -45,10 +45,52 @@ def test_a_delivery_is_a_row_before_the_call_is_answered(table: Table) -> None:
         "task_id": response["task_id"],
         "attempts": 1,
         "text_bytes": 9,
+        "receiver": "oncall",
+        "route": "default_receivers",
         "http_status": 200,
     }
     kinds = [kind for kind, _ in parse_line(line).columns.values()]
-    assert kinds == ["tag"] * 4 + ["field::string"] + ["field::integer"] * 4
+    assert kinds == ["tag"] * 4 + ["field::string"] + ["field::integer"] * 3 + ["field::string"] * 2 + [
+        "field::integer"
+    ]
+
+
+ALERTS = """
+[[routes]]
+name = "databases"
+receivers = ["team"]
+group_by = ["fields.region"]
+group_wait = "0s"
+group_interval = "1s"
+"""
+
+
+def test_a_row_names_receiver_route_group_and_kind(table: Table) -> None:
+    table.configure('state = "memory"\nhistory_table = "notifications"', ALERTS)
+    requests(table)
+    alert = {"dedup_key": "db1", "title": "disk \n full", "fields": {"region": "eu"}, "level": "error"}
+    rows: list[dict[str, object]] = []
+    for number, change in enumerate([{"status": "firing"}, {"level": "critical"}, {"status": "resolved"}]):
+        alert |= change
+        notify(table, alert)
+
+        def is_written(number: int = number) -> bool:
+            table.engine.run_schedule("s")
+            return len(table.history()) > number
+
+        if not number:
+            table.engine.create_trigger("s", spec="every:3600s", arguments={"config_file_path": table.file})
+        harness.eventually(is_written)
+        rows = [columns(line) for line in table.history()]
+    assert [(row["kind"], row["status"], row["level"]) for row in rows] == [
+        ("first", "firing", "error"),
+        ("change", "firing", "critical"),
+        ("resolved", "resolved", "critical"),
+    ]
+    for row in rows:
+        assert (row["receiver"], row["route"]) == ("team", "databases")
+        assert row["group_key"] == row["dedup_key"] == 'databases:{fields.region="eu"}'
+    assert [row["title"] for row in rows] == ["[1 firing] region=eu"] * 2 + ["[1 resolved] region=eu"]
 
 
 def test_each_end_has_its_reason(table: Table) -> None:

@@ -17,6 +17,7 @@ use super::render::render;
 use super::state::{ScopeState, Timer};
 use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::Outcome;
+use crate::model::report::DeliveryOrigin;
 
 /// How soon a notification for which there was no capacity is tried again.
 const NOT_SENT_RETRY: Duration = Duration::from_secs(2);
@@ -145,6 +146,20 @@ impl ScopeState {
             }
             self.put_group(group);
         }
+    }
+
+    /// The origin of a notification that is on its way.
+    pub fn origin(&self, task: &str, index: usize) -> Option<DeliveryOrigin> {
+        let (key, id) = self.open.get(&(task.to_owned(), index))?;
+        let group = self.groups.get(key)?;
+        let entry = group.log.get(id)?;
+        let pending = entry.pending.as_ref()?;
+        let kind = kind(entry, &pending.alerts, &self.members(group));
+        Some(DeliveryOrigin {
+            route: Some(group.route.key()),
+            group_key: Some(group.key.to_string()),
+            kind: Some(kind.word().to_owned()),
+        })
     }
 
     /// A notification has ended, or its task could not begin.

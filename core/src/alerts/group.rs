@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alert::{Alert, AlertKey, Now, later};
 use super::log::{DestinationId, LogEntry};
+use crate::routing::DEFAULT_RECEIVERS;
 
 /// Selects a group's destinations in the current configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,7 +51,7 @@ impl RouteRef {
     pub fn key(&self) -> String {
         match self {
             RouteRef::Route(key) => key.clone(),
-            RouteRef::DefaultReceivers => "default_receivers".to_owned(),
+            RouteRef::DefaultReceivers => DEFAULT_RECEIVERS.to_owned(),
             RouteRef::Receivers(names) => format!("receivers {names:?}"),
         }
     }

@@ -18,6 +18,7 @@ use crate::config::alerts::GroupSettings;
 use crate::config::matcher::MatchInput;
 use crate::model::notification::Notification;
 use crate::model::plan::{Fingerprint, Plan};
+use crate::model::report::DeliveryOrigin;
 use crate::routing::{self, DecidedDestination, DecidedDestinations, Refusal, Routed, Sending};
 use crate::warnings::Warnings;
 
@@ -73,9 +74,11 @@ pub fn plan(
     if let Some(warning) = decision.warning {
         warnings.push(|| warning.to_owned());
     }
-    let decided = decision.verdicts.into_iter();
-    let decided =
-        decided.filter_map(|(target, verdict)| destination(settings, &target.id, sending(verdict)));
+    let decided = decision.verdicts.into_iter().enumerate();
+    let decided = decided.filter_map(|(index, (target, verdict))| {
+        let origin = state.origin(task, index);
+        destination(settings, &target.id, sending(verdict), origin)
+    });
     let decided = DecidedDestinations {
         first: 0,
         own: sending(decision.own),
@@ -98,11 +101,12 @@ pub fn own_fingerprint(task: &str) -> Fingerprint {
 /// The plan of a group's notification to one destination.
 pub fn flush_plan(
     flush: &Flush,
+    origin: Option<DeliveryOrigin>,
     settings: &Settings,
     warnings: &mut Warnings,
 ) -> Result<Plan, Refusal> {
     let request = Request::of_notification(Arc::clone(&flush.notification));
-    let decided = destination(settings, &flush.target.id, Sending::Now);
+    let decided = destination(settings, &flush.target.id, Sending::Now, origin);
     routing::plan_decided(
         &request,
         &flush.notification,
@@ -175,10 +179,12 @@ fn destination(
     settings: &Settings,
     id: &DestinationId,
     sending: Sending,
+    origin: Option<DeliveryOrigin>,
 ) -> Option<DecidedDestination> {
     Some(DecidedDestination {
         receiver: *settings.config.by_name.get(&id.receiver)?,
         index: id.place,
         sending,
+        origin: origin.map(Arc::new),
     })
 }

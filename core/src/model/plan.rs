@@ -8,7 +8,7 @@ use super::channel::{Channel, ComposeContext, Messages};
 use super::notification::{AlertState, AlertStatus, DedupKey, Notification};
 use super::outcome::{Failure, MessageRef, Outcome};
 use super::policy::{PrivateAddresses, ProxySettings, TlsFiles};
-use super::report::{DeliveryReport, Preview};
+use super::report::{DeliveryOrigin, DeliveryReport, Preview};
 use super::wire::Outbound;
 use crate::secret::Secret;
 use crate::warnings::Warnings;
@@ -70,6 +70,7 @@ pub struct PlannedDelivery {
     pub sender: String,
     pub receiver: Option<String>,
     pub disposition: Disposition,
+    pub origin: Option<Arc<DeliveryOrigin>>,
 }
 
 impl PlannedDelivery {
@@ -143,6 +144,7 @@ impl PlannedDelivery {
                 _ => None,
             },
             path,
+            origin: self.origin.clone(),
             parts: messages.map_or(0, |messages| messages.parts.len()),
             segments: messages.and_then(|messages| messages.segments),
             ..DeliveryReport::new(index, self.sender.clone(), outcome)

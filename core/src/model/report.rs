@@ -25,6 +25,18 @@ pub struct DeliveryReport {
     /// The time until the next attempt, if one is scheduled.
     pub next_attempt_in: Option<Duration>,
     pub preview: Option<Preview>,
+    /// Only where the history records it, or the alert state has planned the delivery.
+    pub origin: Option<Arc<DeliveryOrigin>>,
+}
+
+/// The rule that selected a delivery's destination, and the group that it is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryOrigin {
+    /// The route's name, or its matchers; `default_receivers`.
+    pub route: Option<String>,
+    pub group_key: Option<String>,
+    /// Why the destination is notified of the group: `first`, `change`, `resolved` or `moved`.
+    pub kind: Option<String>,
 }
 
 impl DeliveryReport {
@@ -45,6 +57,7 @@ impl DeliveryReport {
             elapsed: Duration::ZERO,
             next_attempt_in: None,
             preview: None,
+            origin: None,
         }
     }
 

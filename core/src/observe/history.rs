@@ -10,7 +10,7 @@ use influxdb_line_protocol::LineProtocolBuilder;
 use super::event::Event;
 use super::limiter::{LineLimiter, MAX_LINES};
 use crate::json::Json;
-use crate::model::notification::{Level, Notification};
+use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Outcome, Reason};
 use crate::model::report::{DeliveryReport, HistoryRow};
 use crate::panics::lock;
@@ -18,7 +18,7 @@ use crate::text::{printable, truncate};
 
 /// Rows that wait for a call under one configuration; the oldest make room.
 const MAX_WAITING: usize = 10_000;
-/// Maximum length of a tag's value; a caller's longer value is cut.
+/// Maximum length of a value; a caller's longer value is cut.
 const MAX_CHARACTERS: usize = 200;
 
 /// The rows of the process.
@@ -69,6 +69,9 @@ pub struct Recorder {
     config: Arc<str>,
     table: Arc<str>,
     level: Option<Level>,
+    status: Option<AlertStatus>,
+    title: Option<String>,
+    dedup_key: Option<String>,
     text_bytes: usize,
     /// `None`: rows are lost with the process.
     store: Option<StoreRow>,
@@ -156,6 +159,9 @@ impl Recorder {
             config: config.into(),
             table: Arc::clone(table),
             level: notification.level_for_rules(),
+            status: notification.status,
+            title: notification.title.as_deref().map(field_text),
+            dedup_key: notification.dedup_key.as_deref().map(field_text),
             text_bytes: match &notification.text {
                 Json::String(text) => text.len(),
                 other => serde_json::to_vec(other).map_or(0, |text| text.len()),
@@ -215,6 +221,32 @@ impl Recorder {
             .field("attempts", i64::from(report.attempts))
             .field("elapsed_ms", elapsed)
             .field("text_bytes", bytes);
+        // Fields, not tags: a table that exists keeps its set of tags.
+        let origin = report.origin.as_deref();
+        let texts = [
+            ("receiver", report.receiver.as_deref().map(field_text)),
+            (
+                "route",
+                origin
+                    .and_then(|origin| origin.route.as_deref())
+                    .map(field_text),
+            ),
+            ("status", self.status.map(|status| status.word().to_owned())),
+            ("title", self.title.clone()),
+            ("dedup_key", self.dedup_key.clone()),
+            (
+                "group_key",
+                origin
+                    .and_then(|origin| origin.group_key.as_deref())
+                    .map(field_text),
+            ),
+            ("kind", origin.and_then(|origin| origin.kind.clone())),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                line = line.field(name, text.as_str());
+            }
+        }
         if let Some(status) = report.http_status {
             line = line.field("http_status", i64::from(status));
         }
@@ -251,6 +283,11 @@ impl Event<'_> {
 /// backslash before a delimiter.
 fn tag(value: &str) -> String {
     truncate(&printable(value).replace('\\', "/"), MAX_CHARACTERS)
+}
+
+/// A text of a caller's: on one line, and not too long.
+fn field_text(value: &str) -> String {
+    truncate(&printable(value), MAX_CHARACTERS)
 }
 
 #[cfg(test)]

@@ -356,6 +356,7 @@ fn unrecoverable_plan(stored_request: &StoredRequest) -> RecoveredPlan {
             sender: delivery.report.sender.clone(),
             receiver: delivery.report.receiver.clone(),
             disposition,
+            origin: delivery.report.origin.clone(),
         };
         (index, delivery)
     });

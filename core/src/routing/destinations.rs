@@ -14,6 +14,7 @@ use crate::model::outcome::{Detail, Failure, Outcome, Reason};
 use crate::model::plan::{ConfiguredIn, Disposition, OwnPolicy};
 use crate::model::policy::PrivateAddresses;
 use crate::model::problem::Problem;
+use crate::model::report::DeliveryOrigin;
 use crate::secret::{Redactor, Secret};
 use crate::warnings::Warnings;
 
@@ -35,6 +36,7 @@ pub struct DecidedDestination {
     /// The destination's index in the receiver.
     pub index: usize,
     pub sending: Sending,
+    pub origin: Option<Arc<DeliveryOrigin>>,
 }
 
 #[derive(Debug)]
@@ -215,6 +217,7 @@ impl<'a> Planner<'a> {
         let Some((receiver, destination)) = receiver.zip(destination) else {
             return Ok(());
         };
+        self.origin = decided.origin;
         let Some(outcome) = decided.sending.outcome() else {
             let target = self.file_target(receiver, destination, decided.index);
             let disposition = self.disposition(target)?;

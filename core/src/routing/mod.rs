@@ -25,8 +25,12 @@ use crate::config::arguments::RequestDestinations;
 use crate::config::matcher::Name;
 use crate::model::notification::Notification;
 use crate::model::plan::Plan;
+use crate::model::report::DeliveryOrigin;
 use crate::text::with_recent_splits;
 use crate::warnings::Warnings;
+
+/// The default receivers, where a route has its name.
+pub const DEFAULT_RECEIVERS: &str = "default_receivers";
 
 /// Plans a request. `task_id` replaces a missing key. Appends to the warnings.
 pub fn plan(
@@ -58,11 +62,25 @@ pub fn plan_at(
         return Err(Refusal::NoDestination { has_receivers });
     }
     for reached in &routed.receivers {
+        planner.origin = rule_origin(reached.matched_by, settings);
         planner.receiver_at(reached.receiver)?;
     }
     planner.warn_no_receiver();
     let plan = planner.plan();
     Ok(silenced(plan, request, settings, now, warnings))
+}
+
+/// The rule that selected a receiver, for the history.
+fn rule_origin(rule: MatchedBy, settings: &Settings) -> Option<Arc<DeliveryOrigin>> {
+    settings.history_table.as_ref()?;
+    let route = match rule {
+        MatchedBy::Route(index) => settings.config.routes.get(index)?.group_key.to_string(),
+        MatchedBy::Default => DEFAULT_RECEIVERS.to_owned(),
+    };
+    Some(Arc::new(DeliveryOrigin {
+        route: Some(route),
+        ..DeliveryOrigin::default()
+    }))
 }
 
 /// Returns the receivers that the file's rules select for a valid request.

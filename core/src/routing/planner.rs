@@ -19,6 +19,7 @@ use crate::model::plan::{
     ComposeInput, ConfiguredIn, Disposition, OwnPolicy, Plan, PlannedDelivery, PlannedSend,
 };
 use crate::model::policy::PrivateAddresses;
+use crate::model::report::DeliveryOrigin;
 use crate::panics::catch_panic;
 use crate::text::nearest;
 use crate::warnings::Warnings;
@@ -43,6 +44,8 @@ pub(super) struct Planner<'a> {
     shares: bool,
     /// The remaining number of suggestions.
     suggestions: usize,
+    /// The origin of the deliveries that are added next.
+    pub(super) origin: Option<Arc<DeliveryOrigin>>,
 }
 
 /// One destination of the request or of the file.
@@ -81,6 +84,7 @@ impl<'a> Planner<'a> {
             bytes: limits::Bytes::default(),
             shares: false,
             suggestions: MAX_SUGGESTIONS,
+            origin: None,
         }
     }
 
@@ -189,6 +193,7 @@ impl<'a> Planner<'a> {
             sender: sender.to_owned(),
             receiver: receiver.map(str::to_owned),
             disposition,
+            origin: self.origin.clone(),
         };
         self.bytes
             .add_delivery(delivery.size(), self.shared_bytes())?;

@@ -54,6 +54,7 @@ pub fn recover_plan(
             sender: report.sender.clone(),
             receiver: report.receiver.clone(),
             disposition,
+            origin: report.origin.clone(),
         };
         (index, delivery)
     });

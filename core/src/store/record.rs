@@ -1,5 +1,6 @@
 //! Stored reports: JSON that later versions can read.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::LastNotification;
 use crate::model::notification::{AlertState, AlertStatus, Level};
 use crate::model::outcome::{Detail, Failure, MessageRef, Outcome, Reason};
-use crate::model::report::DeliveryReport;
+use crate::model::report::{DeliveryOrigin, DeliveryReport};
 use crate::secret::Redactor;
 
 /// The stored form of a report. Its member names do not change.
@@ -30,11 +31,18 @@ pub struct Record {
     parts_delivered: usize,
     segments: Option<u32>,
     elapsed_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
 }
 
 impl Record {
     pub fn of(report: &DeliveryReport) -> Self {
         let failure = report.outcome.failure();
+        let origin = report.origin.as_deref();
         let (mut rule, mut message) = (None, None);
         match &report.outcome {
             Outcome::Suppressed { rule: name } => rule = Some(name.clone()),
@@ -64,6 +72,9 @@ impl Record {
             parts_delivered: report.parts_delivered,
             segments: report.segments,
             elapsed_ms: u64::try_from(report.elapsed.as_millis()).unwrap_or(u64::MAX),
+            route: origin.and_then(|origin| origin.route.clone()),
+            group_key: origin.and_then(|origin| origin.group_key.clone()),
+            kind: origin.and_then(|origin| origin.kind.clone()),
         }
     }
 
@@ -103,6 +114,11 @@ impl Record {
             "dry_run" => Outcome::DryRun,
             _ => Outcome::Failed(or_internal(failure)),
         };
+        let origin = DeliveryOrigin {
+            route: self.route,
+            group_key: self.group_key,
+            kind: self.kind,
+        };
         DeliveryReport {
             index,
             sender: self.sender,
@@ -118,6 +134,9 @@ impl Record {
             elapsed: Duration::from_millis(self.elapsed_ms),
             next_attempt_in: None,
             preview: None,
+            origin: Some(origin)
+                .filter(|origin| *origin != DeliveryOrigin::default())
+                .map(Arc::new),
         }
     }
 }
@@ -223,6 +242,11 @@ mod tests {
                 elapsed: Duration::from_millis(1234),
                 next_attempt_in: None,
                 preview: None,
+                origin: Some(Arc::new(DeliveryOrigin {
+                    route: Some("databases".to_owned()),
+                    group_key: None,
+                    kind: Some("moved".to_owned()),
+                })),
             };
             let json = Record::of(&report).json();
             let again = Record::read(&json).unwrap().report(3);

@@ -145,6 +145,7 @@ impl Digest {
                 sender,
                 receiver,
                 disposition,
+                origin: None,
             },
             policy,
             deadline,

@@ -55,6 +55,7 @@ impl Dispatcher {
                 sender,
                 receiver,
                 disposition,
+                ..
             } = planned;
             match disposition {
                 Disposition::Preview(_) | Disposition::Ignore => {}

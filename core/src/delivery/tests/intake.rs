@@ -8,6 +8,7 @@ use crate::secret::Secret;
 
 fn rejected(number: usize) -> PlannedDelivery {
     PlannedDelivery {
+        origin: None,
         sender: format!("sender {number}"),
         receiver: None,
         disposition: Disposition::Reject {

@@ -228,6 +228,7 @@ fn delivery(sender: &str, configuration: &str) -> PlannedDelivery {
     let cx = ComposeContext::new("k");
     let messages = channel.compose(&notification, &cx).unwrap();
     PlannedDelivery {
+        origin: None,
         sender: sender.to_owned(),
         receiver: None,
         disposition: Disposition::Send(Box::new(PlannedSend {

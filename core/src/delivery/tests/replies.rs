@@ -244,6 +244,7 @@ fn delivery_by(
     };
     let input = input_of(notification);
     PlannedDelivery {
+        origin: None,
         sender: spec.key.to_owned(),
         receiver: None,
         disposition: Disposition::Send(Box::new(PlannedSend {

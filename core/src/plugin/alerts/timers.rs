@@ -107,7 +107,8 @@ impl AlertScope {
     /// Submits a group's notification to one destination as its own task.
     async fn submit(self: &Arc<Self>, flush: Flush, settings: &Settings, context: &ScopeContext) {
         let mut warnings = Warnings::default();
-        let plan = plan::flush_plan(&flush, settings, &mut warnings);
+        let origin = lock(&self.state).origin(&flush.task, 0);
+        let plan = plan::flush_plan(&flush, origin, settings, &mut warnings);
         let Ok(plan) = plan else {
             return self.not_sent(&flush.task);
         };

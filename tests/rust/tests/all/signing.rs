@@ -246,6 +246,7 @@ async fn each_attempt_has_a_new_signature_and_the_same_id() {
     let channel: Arc<dyn Channel> = Arc::new(Counting(channel.unwrap(), AtomicU32::new(0)));
     let messages = Messages::new(vec![compose(&*channel, "x")], Vec::new());
     let delivery = PlannedDelivery {
+        origin: None,
         sender: "http".to_owned(),
         receiver: None,
         disposition: Disposition::Send(Box::new(PlannedSend {
