@@ -191,6 +191,30 @@ impl Recorder {
         is_written.then(|| self.row_of(task_id, report))
     }
 
+    /// The columns about notification and receiver. Fields, not tags: a table that exists keeps its set of tags.
+    fn texts(&self, report: &DeliveryReport) -> [(&'static str, Option<String>); 7] {
+        let origin = report.origin.as_deref();
+        [
+            ("receiver", report.receiver.as_deref().map(field_text)),
+            (
+                "route",
+                origin
+                    .and_then(|origin| origin.route.as_deref())
+                    .map(field_text),
+            ),
+            ("status", self.status.map(|status| status.word().to_owned())),
+            ("title", self.title.clone()),
+            ("dedup_key", self.dedup_key.clone()),
+            (
+                "group_key",
+                origin
+                    .and_then(|origin| origin.group_key.as_deref())
+                    .map(field_text),
+            ),
+            ("kind", origin.and_then(|origin| origin.kind.clone())),
+        ]
+    }
+
     fn row_of(&self, task_id: &str, report: &DeliveryReport) -> HistoryRow {
         let reason = match &report.outcome {
             Outcome::Suppressed { rule } => Some(rule.as_str()),
@@ -221,28 +245,7 @@ impl Recorder {
             .field("attempts", i64::from(report.attempts))
             .field("elapsed_ms", elapsed)
             .field("text_bytes", bytes);
-        // Fields, not tags: a table that exists keeps its set of tags.
-        let origin = report.origin.as_deref();
-        let texts = [
-            ("receiver", report.receiver.as_deref().map(field_text)),
-            (
-                "route",
-                origin
-                    .and_then(|origin| origin.route.as_deref())
-                    .map(field_text),
-            ),
-            ("status", self.status.map(|status| status.word().to_owned())),
-            ("title", self.title.clone()),
-            ("dedup_key", self.dedup_key.clone()),
-            (
-                "group_key",
-                origin
-                    .and_then(|origin| origin.group_key.as_deref())
-                    .map(field_text),
-            ),
-            ("kind", origin.and_then(|origin| origin.kind.clone())),
-        ];
-        for (name, text) in texts {
+        for (name, text) in self.texts(report) {
             if let Some(text) = text {
                 line = line.field(name, text.as_str());
             }
