@@ -68,7 +68,12 @@ group_interval = "1s"
 def test_a_row_names_receiver_route_group_and_kind(table: Table) -> None:
     table.configure('state = "memory"\nhistory_table = "notifications"', ALERTS)
     requests(table)
-    alert = {"dedup_key": "db1", "title": "disk \n full", "fields": {"region": "eu"}, "level": "error"}
+    alert: dict[str, object] = {
+        "dedup_key": "db1",
+        "title": "disk \n full",
+        "fields": {"region": "eu"},
+        "level": "error",
+    }
     rows: list[dict[str, object]] = []
     for number, change in enumerate([{"status": "firing"}, {"level": "critical"}, {"status": "resolved"}]):
         alert |= change
