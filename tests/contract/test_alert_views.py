@@ -196,3 +196,27 @@ def test_the_metrics_count_alerts_and_groups(triggers: Triggers, standin: Standi
     after = [sample(trigger, name) for name in names]
     assert [after[n] - before[n] for n in range(len(names))] == [1, 1, 1, 1, 1]
     assert sample(trigger, "notifier_alert_timers_overdue") == 0
+
+
+BY_LEVEL = """\
+[[routes]]
+match = { level = "critical" }
+receivers = ["mute"]
+
+[[routes]]
+match = { level = "!critical" }
+receivers = ["ops"]
+resolve_timeout = "1h"
+"""
+
+
+@pytest.mark.parametrize("end", [{"status": "resolved", "level": "ok"}, {"status": None, "level": "ok"}], ids=str)
+def test_a_resolved_goes_to_the_receivers_of_the_firing_whatever_its_level(
+    end: dict[str, Any], triggers: Triggers, standin: Standin
+) -> None:
+    config = ALONE[: ALONE.index("[[routes]]")].replace("send_resolved = false\n", "") + BY_LEVEL
+    trigger = create(triggers, standin, config)
+    results = [send(trigger, event("a", "firing", level="critical")), send(trigger, event("a", **end))]
+    assert results == [[(True, None)], [(True, None)]]
+    assert [request["path"] for request in standin.requests()] == ["/hook/mute"] * 2
+    assert shown(trigger)["counts"]["resolved"] == 1
