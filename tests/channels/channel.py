@@ -110,6 +110,10 @@ class ChannelSpec:
     """The path of a destination's requests by its number; None: below ``/at/NUMBER``."""
     has_long_backoff: bool = False
     """Whether it waits for seconds before a retry, even with a shorter ``initial_backoff``."""
+    own_tests: Sequence[str] = ()
+    """Optional parameters whose examples change more than one member; the channel's own tests send them."""
+    rich_only: Sequence[str] = ()
+    """Optional parameters that show in rich notifications only."""
     address_fields: Sequence[str] = ()
     """Fields that decide the provider's address, besides URLs and ``base_url``."""
 

@@ -1,5 +1,6 @@
 """Discord's webhooks."""
 
+import json
 from typing import Any
 
 import pytest
@@ -88,8 +89,24 @@ CHANNEL = ChannelSpec(
         ),
     ],
     invalid_values=[
-        InvalidValue("discord_webhook_url", "discord.com/api/webhooks/1/x", "discord_webhook_url has no scheme")
+        InvalidValue("discord_webhook_url", "discord.com/api/webhooks/1/x", "discord_webhook_url has no scheme"),
+        *(
+            InvalidValue("discord_username", name, "of at most 80 characters")
+            for name in ("x" * 81, "My Discord", "Clyde")
+        ),
+        InvalidValue("discord_avatar_url", "logo.png", "discord_avatar_url must be a web address"),
+        InvalidValue("discord_thread_id", "general", "discord_thread_id must be the digits"),
+        InvalidValue("discord_thread_name", "x" * 101, "discord_thread_name must be one line"),
+        InvalidValue("discord_applied_tags", ["1"] * 6, "discord_applied_tags may be at most 5, found 6"),
+        InvalidValue("discord_mentions", "@everyone", "discord_mentions must be role:ID, user:ID, everyone or here"),
+        InvalidValue("discord_mentions", ["role:ops"], "discord_mentions must be role:ID"),
+        InvalidValue("discord_tts", "yes", "discord_tts must be true or false"),
+        InvalidValue(
+            "discord_image", "http://a.example/cpu.png", "discord_image must be a web address that begins with https"
+        ),
     ],
+    own_tests=("discord_thread_name", "discord_applied_tags", "discord_mentions"),
+    rich_only=("discord_image",),
     secrets={"discord_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
     resolved=("POST", "PATCH"),
     rejected_requests=[
@@ -135,3 +152,50 @@ def test_a_message_in_a_thread_is_edited_in_the_thread(request_sender: RequestSe
     assert [request["method"] for request in requests] == ["POST", "PATCH"]
     assert all((request["accepted"], request["problem"]) == (True, None) for request in requests), requests
     assert all("thread_id=7" in request["query"] for request in requests)
+
+
+def test_a_post_in_a_forum_has_a_title_and_tags(request_sender: RequestSender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    url = f"{standin.url}/at/{number}/api/webhooks/123456789012345678/forum"
+    post = {"discord_thread_name": "CPU of db1", "discord_applied_tags": ["1", "2"]}
+    for request in ({"notification_text": "hi"}, FIRING):
+        sent = request_sender.send([(CHANNEL, {"discord_webhook_url": url, **post})], **request)
+        assert sent.entry["outcome"] == "delivered", sent.response.text
+    for request in standin.requests(f"/at/{number}/"):
+        body = json.loads(request["body"])
+        assert (request["problem"], body["thread_name"], body["applied_tags"]) == (None, "CPU of db1", ["1", "2"])
+
+
+def test_a_thread_is_named_or_made(request_sender: RequestSender, standin: Standin) -> None:
+    both = {"discord_thread_id": "5", "discord_thread_name": "CPU"}
+    sent = request_sender.send([(CHANNEL, {**CHANNEL.at(standin, next(NUMBERS)), **both})])
+    assert (sent.entry["reason"], sent.entry["attempts"]) == ("invalid_config", 0)
+
+
+def test_rich_notifications_mention_the_configured_people_unless_the_operator_forbids_it(
+    request_sender: RequestSender, standin: Standin
+) -> None:
+    people = {"discord_mentions": ["role:1", "user:2", "here"]}
+    for arguments, content, allowed in [
+        ({}, "<@&1> <@2> @here", {"parse": ["everyone"], "roles": ["1"], "users": ["2"]}),
+        ({"allow_mentions": "false"}, None, {"parse": []}),
+    ]:
+        number = next(NUMBERS)
+        destination = {**CHANNEL.at(standin, number), **people}
+        for status in ("firing", "resolved"):
+            request_sender.send([(CHANNEL, destination)], arguments, **{**FIRING, "status": status}, dedup_key="cpu")
+        firing, resolved = (json.loads(request["body"]) for request in standin.requests(f"/at/{number}/"))
+        assert (firing.get("content"), firing["allowed_mentions"]) == (content, allowed)
+        assert (resolved["content"], resolved["allowed_mentions"]) == (None, {"parse": []})
+
+
+def test_an_edit_has_no_members_of_a_new_message(request_sender: RequestSender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    options = {"discord_username": "InfluxDB", "discord_tts": True, "discord_suppress_notifications": True}
+    destination = {**CHANNEL.at(standin, number), **options, "discord_thread_id": "5"}
+    for status in ("firing", "resolved"):
+        request_sender.send([(CHANNEL, destination)], **{**FIRING, "status": status}, dedup_key="cpu")
+    firing, resolved = standin.requests(f"/at/{number}/")
+    assert (resolved["method"], resolved["accepted"], resolved["problem"]) == ("PATCH", True, None)
+    assert {"username", "tts", "flags"} <= set(json.loads(firing["body"]))
+    assert not {"username", "tts", "flags"} & set(json.loads(resolved["body"]))

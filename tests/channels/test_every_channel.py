@@ -2,9 +2,11 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 
@@ -94,6 +96,53 @@ def test_a_dry_run_shows_the_messages_and_sends_nothing(
     assert shown.entry["outcome"] == "dry_run"
     assert channel.received(standin, number) == []
     assert "CPU" in shown.entry["preview"]["body"]
+
+
+def leaves(value: Any) -> Iterable[str]:
+    """The strings in a value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+    elif not isinstance(value, bool):
+        yield str(value)
+
+
+@HTTP
+@pytest.mark.parametrize("form", ["plain", "rich"])
+def test_every_optional_parameter_is_sent_with_its_example_and_accepted(
+    channel: ChannelSpec, form: str, request_sender: RequestSender, standin: Standin
+) -> None:
+    """One parameter at a time, because some exclude others."""
+    optional = [one for one in channel.request_parameters() if not one["required"] and one["kind"] != HEADERS]
+    optional = [one for one in optional if one["name"] not in channel.own_tests and not one["environment"]]
+    numbers = {one["name"]: next(NUMBERS) for one in optional}
+    destinations = []
+    for one in optional:
+        example = toml_value(one)
+        destinations.append((channel, {**channel.at(standin, numbers[one["name"]]), one["name"]: example}))
+    if not destinations:
+        return
+    request = FIRING if form == "rich" else {"notification_text": "hi"}
+    sent = request_sender.send(destinations, **request)
+    assert sent.response.json["warnings"] == [], sent.response.text
+    for one, entry in zip(optional, sent.entries, strict=True):
+        assert entry["outcome"] == "delivered", (one["name"], entry)
+        [request_seen] = received(standin, channel, numbers[one["name"]])[:1]
+        raw = json.dumps(request_seen, ensure_ascii=False).replace("\\", "")
+        shown = raw + unquote_plus(raw)
+        if form == "rich" or one["name"] not in channel.rich_only:
+            assert all(leaf in shown for leaf in leaves(toml_value(one))), (one["name"], shown)
+
+
+def toml_value(parameter: dict[str, Any]) -> Any:
+    """A parameter's example as a value."""
+    if parameter["kind"] in ("string", "string or list of strings"):
+        return parameter["example"]
+    return tomllib.loads(f"it = {parameter['example']}")["it"]
 
 
 # How long

@@ -64,7 +64,17 @@ def channel(sender: str, name: str, below: str) -> ChannelSpec:
                 f"{sender}_api_key", "GenieKey " + API_KEY, f"{sender}_api_key must be the key of an API integration"
             ),
             InvalidValue(f"{sender}_api_key", "x", f"such as {API_KEY}"),
+            *(
+                InvalidValue(f"{sender}_responders", value, f"{sender}_responders must be team:NAME")
+                for value in ("Database", "group:db", ["team: "])
+            ),
+            InvalidValue(f"{sender}_tags", ["x"] * 21, f"{sender}_tags may be at most 20, found 21"),
+            InvalidValue(f"{sender}_tags", "x" * 51, f"{sender}_tags must be one line of at most 50 characters"),
+            InvalidValue(f"{sender}_actions", ["x"] * 11, f"{sender}_actions may be at most 10, found 11"),
+            InvalidValue(f"{sender}_entity", "x" * 513, f"{sender}_entity must be one line of at most 512 characters"),
+            InvalidValue(f"{sender}_priority", "P0", f"{sender}_priority must be P1, P2, P3, P4 or P5"),
         ],
+        own_tests=(f"{sender}_responders",),
         secrets={f"{sender}_api_key": lambda number: f"Qz{number:05}-s3cr3t-M4rk-a551"},
         rejected_requests=[
             ({**HEADERS, "Authorization": "GenieKey bad"}, b'{"message":"hi"}', 401),
@@ -183,3 +193,21 @@ def test_escaped_texts_stay_within_their_limits(request_sender: RequestSender, s
     sent = request_sender.send([(CHANNEL, CHANNEL.at(standin, next(NUMBERS)))], **request)
     assert sent.entry["outcome"] == "delivered", sent.response.text
     assert len(sent.response.json["warnings"]) == 2
+
+
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.sender)
+def test_an_alert_has_the_configured_responders_and_priority(
+    channel: ChannelSpec, request_sender: RequestSender, standin: Standin
+) -> None:
+    name = channel.sender
+    responders = ["team:Database", "user:jane@example.com", "schedule:on call", "escalation:night"]
+    own = {f"{name}_responders": responders, f"{name}_priority": "P4"}
+    request_sender.send([(channel, {**channel.at(standin, next(NUMBERS)), **own})], **FIRING)
+    [message] = standin.messages()
+    assert message["detail"]["priority"] == "P4"
+    assert message["detail"]["responders"] == [
+        {"type": "team", "name": "Database"},
+        {"type": "user", "username": "jane@example.com"},
+        {"type": "schedule", "name": "on call"},
+        {"type": "escalation", "name": "night"},
+    ]

@@ -78,6 +78,7 @@ CHANNEL = ChannelSpec(
         ),
         Reply(500, "", reason="server_error"),
     ],
+    own_tests=("pushover_retry", "pushover_expire"),
     invalid_values=[
         InvalidValue(
             "pushover_token", TOKEN[:-1], "pushover_token must be 30 letters and digits, such as azGDORePK8gMaC0QOYAMy"
@@ -86,6 +87,16 @@ CHANNEL = ChannelSpec(
             "pushover_user", USER + "x", "pushover_user must be 30 letters and digits, such as uQiRzpo4DXghDmr9QzzfQ"
         ),
         InvalidValue("pushover_user", "someone@example.com", "pushover_user must be 30 letters and digits"),
+        InvalidValue("pushover_device", "my phone", "pushover_device must be names of letters"),
+        InvalidValue("pushover_device", "x" * 26, "pushover_device must be names of letters"),
+        InvalidValue("pushover_sound", "a.mp3", "pushover_sound must be 1 to 20 letters"),
+        *(
+            InvalidValue("pushover_priority", value, "must be a number from -2 to 2")
+            for value in (-3, 3, "high", "0.5")
+        ),
+        *(InvalidValue("pushover_retry", value, "must be a number from 30 to 10800") for value in (0, 29, 10_801)),
+        *(InvalidValue("pushover_expire", value, "must be a number from 1 to 10800") for value in (0, 10_801)),
+        *(InvalidValue("pushover_ttl", value, "must be a number from 1 to 31536000") for value in (0, -1, 31_536_001)),
     ],
     secrets={"pushover_token": key, "pushover_user": key},
     resolved=("POST", "POST", "POST"),
@@ -165,6 +176,37 @@ def test_an_emergency_goes_on_until_it_is_cancelled(request_sender: RequestSende
     [firing] = standin.requests(f"/at/{number}/")
     tag = dict(parse_qsl(firing["body"]))["tags"]
     assert [going_on(standin, tag) for _ in range(2)] == [1, 0]
+
+
+def test_a_configured_priority_replaces_the_levels_and_sets_an_emergencys_times(
+    request_sender: RequestSender, standin: Standin
+) -> None:
+    times = {"pushover_retry": 30, "pushover_expire": "10800", "pushover_ttl": 60, "pushover_sound": "siren"}
+    emergency = {"priority": "2", "retry": "30", "expire": "10800", "sound": "siren"}
+    for priority, request, expected in [
+        (2, {"notification_text": "hi"}, emergency),
+        (2, {**FIRING, "level": "info"}, emergency),
+        (-2, FIRING, {"priority": "-2", "ttl": "60", "sound": "siren"}),
+        (0, FIRING, {"ttl": "60", "sound": "siren"}),
+        (2, {**FIRING, "status": "resolved", "dedup_key": "cpu db1"}, {"ttl": "60", "sound": "siren"}),
+    ]:
+        standin.clear()
+        number = next(NUMBERS)
+        destination = {**CHANNEL.at(standin, number), **times, "pushover_priority": priority}
+        assert request_sender.send([(CHANNEL, destination)], **request).entry["outcome"] == "delivered"
+        [message, *_] = standin.requests(f"/at/{number}/")
+        assert (message["accepted"], message["problem"]) == (True, None)
+        fields = dict(parse_qsl(message["body"]))
+        names = ("priority", "retry", "expire", "ttl", "sound")
+        assert {name: fields[name] for name in names if name in fields} == expected
+
+
+def test_only_the_first_message_of_a_long_text_is_an_emergency(request_sender: RequestSender, standin: Standin) -> None:
+    number = next(NUMBERS)
+    destination = {**CHANNEL.at(standin, number), "pushover_priority": 2}
+    request_sender.send([(CHANNEL, destination)], notification_text="x" * 2_000)
+    priorities = [parse_qs(request["body"]).get("priority") for request in standin.requests(f"/at/{number}/")]
+    assert priorities == [["2"], None]
 
 
 def test_at_most_two_requests_run_at_once(request_sender: RequestSender, standin: Standin) -> None:

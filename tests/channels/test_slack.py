@@ -101,7 +101,20 @@ CHANNEL = ChannelSpec(
     invalid_values=[
         InvalidValue("slack_webhook_url", "hooks.slack.com/services/T/B/x", "slack_webhook_url has no scheme"),
         InvalidValue("slack_webhook_url", ["x"], "slack_webhook_url must be a string, found an array"),
+        InvalidValue("slack_thread_ts", "yesterday", "slack_thread_ts must be the ts of a message"),
+        InvalidValue("slack_unfurl_links", 1, "slack_unfurl_links must be true or false"),
+        InvalidValue("slack_mentions", ["U024BE7LH", "@jane"], "slack_mentions must be the id of a user"),
+        InvalidValue("slack_mentions", ["here"] * 21, "slack_mentions may be at most 20, found 21"),
+        InvalidValue(
+            "slack_image", "http://a.example/cpu.png", "slack_image must be a web address that begins with https"
+        ),
+        InvalidValue("slack_username", "x" * 81, "slack_username must be one line"),
+        InvalidValue("slack_icon_emoji", "smile", "slack_icon_emoji must be an emoji's name between colons"),
+        InvalidValue("slack_icon_url", "logo.png", "slack_icon_url must be a web address"),
+        InvalidValue("slack_channel", "x" * 81, "slack_channel must be one line"),
     ],
+    own_tests=("slack_username", "slack_icon_emoji", "slack_icon_url", "slack_channel"),
+    rich_only=("slack_image", "slack_mentions"),
     secrets={"slack_webhook_url": lambda number: f"Qz{number:05}s3cr3tM4rk"},
     rejected_requests=[({}, b'{"text":"hi"}', 400), ({"Content-Type": "application/json"}, b"{}", 400)],
 )
@@ -161,3 +174,36 @@ def test_a_workflow_reply_without_ok_is_a_failure(
     sent = request_sender.send([destination])
     assert (sent.entry["outcome"], sent.entry["reason"]) == ("failed", reason), sent.response.text
     assert "variable `text`" in sent.entry["hint"]
+
+
+def test_rich_notifications_mention_the_configured_people_unless_the_operator_forbids_it(
+    request_sender: RequestSender, standin: Standin
+) -> None:
+    people = {"slack_mentions": ["U024BE7LH", "SAZ94GDB8", "here"]}
+    for arguments, words in [
+        ({}, ["<@U024BE7LH>", "<!subteam^SAZ94GDB8>", "<!here>"]),
+        ({"allow_mentions": "false"}, []),
+    ]:
+        number = next(NUMBERS)
+        request_sender.send([(CHANNEL, {**CHANNEL.at(standin, number), **people})], arguments, **FIRING)
+        [request] = standin.requests(f"/at/{number}/")
+        blocks = json.loads(request["body"])["blocks"]
+        own = [block["text"]["text"] for block in blocks if block.get("text", {}).get("text", "").startswith("<@")]
+        assert (request["problem"], own) == (None, [" ".join(words)] if words else [])
+
+
+def test_a_server_of_another_kind_gets_name_icon_and_channel(request_sender: RequestSender, standin: Standin) -> None:
+    members = {"username": "InfluxDB", "icon_emoji": ":fire:", "icon_url": "https://a.example/x.png", "channel": "#db"}
+    for request in ({"notification_text": "hi"}, FIRING):
+        number = next(NUMBERS)
+        own = {f"slack_{name}": value for name, value in members.items()}
+        request_sender.send([(CHANNEL, {**CHANNEL.at(standin, number), **own})], **request)
+        [seen] = standin.requests(f"/at/{number}/")
+        assert members.items() <= json.loads(seen["body"]).items()
+
+
+def test_a_workflow_gets_the_text_only(request_sender: RequestSender, standin: Standin) -> None:
+    (channel, destination), place = workflow(standin, WORKFLOWS[0])
+    request_sender.send([(channel, {**destination, "slack_thread_ts": "1.2", "slack_unfurl_links": False})], **FIRING)
+    [request] = standin.requests(place)
+    assert list(json.loads(request["body"])) == ["text"]

@@ -77,6 +77,9 @@ CHANNEL = ChannelSpec(
         InvalidValue("telegram_chat_id", "@a b", "such as -1001234567890"),
         InvalidValue("telegram_chat_id", -100.5, "telegram_chat_id must be a string, found a number"),
         InvalidValue("telegram_thread_id", "-1", "telegram_thread_id must be a positive number, such as 42"),
+        InvalidValue("telegram_disable_notification", "1", "telegram_disable_notification must be true or false"),
+        InvalidValue("telegram_buttons", {"a": "wiki"}, "telegram_buttons must be web addresses by their texts"),
+        InvalidValue("telegram_buttons", {str(n): "https://a.example" for n in range(11)}, "at most 10, found 11"),
     ],
     secrets={
         "telegram_bot_token": lambda number: f"110201543:Qz{number:05}s3cr3tM4rk{'x' * 18}",
@@ -190,3 +193,14 @@ def test_mentions_in_a_text_work_unless_the_operator_forbids_them(
             sent = request_sender.send([destination], {"allow_mentions": allowed}, **request)
             assert sent.entry["outcome"] == "delivered"
             assert [message["mentions"] for message in standin.messages()] == [mentions]
+
+
+def test_of_a_long_text_only_the_first_message_has_buttons(request_sender: RequestSender, standin: Standin) -> None:
+    more = {"telegram_buttons": {"Runbook": "https://wiki.example.com/cpu"}, "telegram_protect_content": True}
+    for request in ({"notification_text": "x" * 5_000}, {**FIRING, "notification_text": "x" * 5_000}):
+        number = next(NUMBERS)
+        request_sender.send([(CHANNEL, {**CHANNEL.at(standin, number), **more})], **request)
+        first, second = (json.loads(request["body"]) for request in standin.requests(f"/at/{number}/"))
+        rows = [[{"text": "Runbook", "url": "https://wiki.example.com/cpu"}]]
+        assert (first["reply_markup"], first["protect_content"]) == ({"inline_keyboard": rows}, True)
+        assert ("reply_markup" in second, second["protect_content"]) == (False, True)

@@ -89,12 +89,14 @@ pub fn configured(
 /// Returns an example value of a parameter, so that the channel sends the notification's text. For tests and
 /// measurements.
 pub fn example(parameter: &Parameter) -> Option<String> {
-    // A content template replaces the text, and an example is always a string.
-    let is_left_out = parameter.name == "content_sid"
-        || matches!(
-            parameter.kind,
-            ParameterKind::Table | ParameterKind::Templates
-        );
+    // A content template replaces the text. A delay and a new thread exclude other parameters.
+    let is_left_out = matches!(
+        parameter.name,
+        "content_sid" | "ntfy_delay" | "discord_thread_name"
+    ) || matches!(
+        parameter.kind,
+        ParameterKind::Table | ParameterKind::Templates
+    );
     (!is_left_out).then(|| parameter.example.to_owned())
 }
 

@@ -47,7 +47,7 @@ fn error(status: u16, code: u32, sentence: &str) -> Reply {
     Reply::json(status, &body)
 }
 
-fn validate(world: &World, call: &Call) -> Result<Verdict, (u16, u32, &'static str)> {
+fn validate(world: &World, call: &Call) -> Result<Verdict, Refusal> {
     if !matches!(call.method, Method::POST | Method::PUT) {
         return Err((404, 40401, "page not found"));
     }
@@ -73,18 +73,13 @@ fn validate(world: &World, call: &Call) -> Result<Verdict, (u16, u32, &'static s
     if RESERVED.contains(&topic) {
         return Err((400, 40010, "invalid request: topic name is not allowed"));
     }
-    // The server decodes members into typed fields [ntfy server: publishMessage].
     text("click")?;
-    let words = |value: &Value| {
-        value
-            .as_array()
-            .is_some_and(|words| words.iter().all(Value::is_string))
-    };
-    let is_typed =
-        body.get("tags").is_none_or(words) && body.get("markdown").is_none_or(Value::is_boolean);
-    if !is_typed {
+    if !has_types(&body) {
         return Err(not_json);
     }
+    check_addresses(text("icon")?, text("attach")?)?;
+    check_actions(body.get("actions"))?;
+    check_delay(text("delay")?, text("email")?, text("call")?)?;
     let sequence = text("sequence_id")?;
     if !sequence.is_empty() && !is_topic(sequence) {
         return Err((400, 40049, "invalid request: sequence ID invalid"));
@@ -106,7 +101,94 @@ fn validate(world: &World, call: &Call) -> Result<Verdict, (u16, u32, &'static s
     Ok(accept(world, call, &body, topic, [title, message]))
 }
 
-fn check_token(call: &Call, topic: &str) -> Result<(), (u16, u32, &'static str)> {
+/// The server decodes members into typed fields [ntfy server: publishMessage].
+fn has_types(body: &Map<String, Value>) -> bool {
+    let words = |value: &Value| {
+        let words = value.as_array();
+        words.is_some_and(|words| words.iter().all(Value::is_string))
+    };
+    body.get("tags").is_none_or(words) && body.get("markdown").is_none_or(Value::is_boolean)
+}
+
+type Refusal = (u16, u32, &'static str);
+
+/// [ntfy server: urlRegex]
+fn check_addresses(icon: &str, attach: &str) -> Result<(), Refusal> {
+    let is_url =
+        |text: &str| text.is_empty() || text.starts_with("https://") || text.starts_with("http://");
+    if !is_url(icon) {
+        return Err((400, 40021, "invalid request: icon URL is invalid"));
+    }
+    if !is_url(attach) {
+        return Err((400, 40013, "invalid request: attachment URL is invalid"));
+    }
+    Ok(())
+}
+
+/// At most three actions, each with a label; `view` requires an address [ntfy server: actions.go].
+fn check_actions(actions: Option<&Value>) -> Result<(), Refusal> {
+    let invalid = (400, 40018, "invalid request: actions invalid");
+    let Some(actions) = actions else {
+        return Ok(());
+    };
+    let actions = actions.as_array().ok_or(invalid)?;
+    let fits = |action: &Value| {
+        let has = |name: &str| action[name].as_str().is_some_and(|text| !text.is_empty());
+        match action["action"].as_str() {
+            Some("view" | "http") => has("label") && has("url"),
+            Some("broadcast") => has("label"),
+            _ => false,
+        }
+    };
+    match actions.len() <= 3 && actions.iter().all(fits) {
+        true => Ok(()),
+        false => Err(invalid),
+    }
+}
+
+/// Durations only; the server also reads times and English. At least 10 seconds, at most 3 days [ntfy docs:
+/// scheduled delivery].
+fn check_delay(delay: &str, email: &str, call: &str) -> Result<(), Refusal> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !(call.is_empty() || call == "yes" || call.strip_prefix('+').is_some_and(digits)) {
+        return Err((400, 40033, "invalid request: phone number invalid"));
+    }
+    if delay.is_empty() {
+        return Ok(());
+    }
+    if !email.is_empty() {
+        return Err((400, 40003, "delayed e-mail notifications are not supported"));
+    }
+    if !call.is_empty() {
+        return Err((400, 40037, "delayed call notifications are not supported"));
+    }
+    let unparsed = (400, 40004, "invalid delay parameter: unable to parse delay");
+    let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
+    let parsed = units.iter().find_map(|(unit, seconds)| {
+        Some(
+            delay
+                .strip_suffix(*unit)?
+                .parse::<u64>()
+                .ok()?
+                .saturating_mul(*seconds),
+        )
+    });
+    match parsed.ok_or(unparsed)? {
+        0..10 => Err((
+            400,
+            40005,
+            "invalid delay parameter: too small, please refer to the docs",
+        )),
+        10..=259_200 => Ok(()),
+        _ => Err((
+            400,
+            40006,
+            "invalid delay parameter: too large, please refer to the docs",
+        )),
+    }
+}
+
+fn check_token(call: &Call, topic: &str) -> Result<(), Refusal> {
     let token = call.header(AUTHORIZATION);
     if !token.is_empty() && (!token.starts_with("Bearer tk_") || token.contains("tk_bad")) {
         return Err((401, 40101, "unauthorized"));

@@ -7,7 +7,7 @@
 //! - topic 403 is closed; 404 and 1 do not exist (1 is General, which is not a thread [telegram-bot-api issue 798])
 
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Call, Provider, Verdict, wait};
 use crate::record::Message;
@@ -108,6 +108,8 @@ fn validate(world: &World, call: &Call) -> Result<Verdict, Refusal> {
     if shown.chars().count() > MAX_TEXT {
         return Err(refuse(400, "Bad Request: message is too long"));
     }
+    check_flags(&body)?;
+    check_keyboard(body.get("reply_markup"))?;
     check_reply(world, body.get("reply_parameters"))?;
     let id = world.next_id() + 1;
     let chat = body.get("chat_id").cloned().unwrap_or_default();
@@ -214,6 +216,40 @@ fn check_preview(options: Option<&Value>) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The sentence is unverified.
+fn check_flags(body: &Map<String, Value>) -> Result<(), Refusal> {
+    for flag in ["disable_notification", "protect_content"] {
+        if body.get(flag).is_some_and(|value| !value.is_boolean()) {
+            return Err(refuse(
+                400,
+                &format!("Bad Request: field \"{flag}\" must be of type Boolean"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Rows of buttons, each with a text and an address [Telegram docs: InlineKeyboardMarkup].
+fn check_keyboard(markup: Option<&Value>) -> Result<(), Refusal> {
+    let Some(markup) = markup else {
+        return Ok(());
+    };
+    let is_button = |button: &Value| {
+        let text = button["text"].as_str().unwrap_or_default();
+        let url = button["url"].as_str().unwrap_or_default();
+        !text.is_empty() && (url.starts_with("https://") || url.starts_with("http://"))
+    };
+    let is_row = |row: &Value| row.as_array().is_some_and(|row| row.iter().all(is_button));
+    let rows = markup["inline_keyboard"].as_array();
+    match rows.is_some_and(|rows| rows.iter().all(is_row)) {
+        true => Ok(()),
+        false => Err(refuse(
+            400,
+            "Bad Request: inline keyboard button URL is invalid",
+        )),
+    }
 }
 
 fn check_reply(world: &World, reply: Option<&Value>) -> Result<(), Refusal> {

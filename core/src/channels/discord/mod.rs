@@ -1,5 +1,8 @@
 //! Discord webhooks <https://docs.discord.com/developers/resources/webhook#execute-webhook>.
 
+mod markdown;
+mod options;
+mod parameters;
 mod replies;
 mod rich;
 
@@ -11,14 +14,16 @@ use http::Method;
 use serde::Serialize;
 use url::Url;
 
-pub use self::rich::escape;
+pub use self::markdown::escape;
+use self::options::{AllowedMentions, DiscordOptions, NewMessageOptions};
+use self::parameters::{HEADERS, PARAMETERS, WEBHOOK_URL};
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol,
+    Messages, OperatorSettings, Protocol,
 };
 use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::{Classification, Failure, MessageRef};
@@ -29,26 +34,17 @@ use crate::text::{Fences, Limit, Markup};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "discord",
     about: "a Discord channel, by a webhook",
-    parameters: &[WEBHOOK_URL, HEADERS],
+    parameters: PARAMETERS,
     // The unit is code points, according to Discord's staff (discord-api-docs, issue 1315).
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Discord::new(fields, operator)?)),
 };
 
-const WEBHOOK_URL: Parameter = Parameter::new(
-    "discord_webhook_url",
-    "https://discord.com/api/webhooks/123456789012345678/abcdefgh",
-    "The webhook's URL.",
-)
-.required()
-.secret();
-const HEADERS: Parameter = Parameter::headers("discord_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
-
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::EDITS,
-    attachments: Attachments::None,
+    attachments: Attachments::ImageAddresses,
     limits: Limits::text(Length::Split(TEXT_LIMIT, MARKUP)),
 };
 
@@ -76,19 +72,16 @@ const API_VERSION: u32 = 10;
 #[derive(Debug)]
 struct Discord {
     endpoint: Endpoint,
+    options: DiscordOptions,
 }
 
 #[derive(Serialize)]
 struct Payload<'a> {
     content: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    allowed_mentions: Option<NoMentions>,
-}
-
-/// `{"parse":[]}` forbids all mentions.
-#[derive(Serialize)]
-struct NoMentions {
-    parse: [&'static str; 0],
+    allowed_mentions: Option<AllowedMentions>,
+    #[serde(flatten)]
+    options: &'a NewMessageOptions,
 }
 
 impl Discord {
@@ -105,8 +98,9 @@ impl Discord {
             // A rate limit with `global` applies to this host's address.
             endpoint.destination.account = Some("discord".to_owned());
         }
-        with_wait(&mut endpoint.url);
-        Ok(Self { endpoint })
+        let options = DiscordOptions::read(fields)?;
+        with_own_query(&mut endpoint.url, options.thread_id.as_deref());
+        Ok(Self { endpoint, options })
     }
 
     /// Returns the URL that edits a message (docs: webhook, edit webhook message).
@@ -131,15 +125,18 @@ impl HttpChannel for Discord {
         let plain = |content: String| {
             let payload = Payload {
                 content: &content,
-                allowed_mentions: (!allow_mentions).then_some(NoMentions { parse: [] }),
+                allowed_mentions: (!allow_mentions).then(AllowedMentions::default),
+                options: &self.options.of_new_message,
             };
             self.endpoint.post(body::json(&payload), &[])
         };
         if n.is_rich() {
-            let mut rich = rich::compose(n, &text, TEXT_LIMIT);
+            let mut rich = rich::compose(n, &text, TEXT_LIMIT, self.options.image.as_deref());
             let follows_up = n.status.is_some_and(AlertStatus::is_follow_up);
             let earlier = cx.earlier.as_ref().filter(|_| follows_up);
             let Some(url) = earlier.and_then(|id| self.url_of(id)) else {
+                let mentions = cx.allow_mentions.then_some(&self.options.mentions);
+                rich.payload.is_new(&self.options.of_new_message, mentions);
                 return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));
             };
             rich.payload.replaces_text();
@@ -190,16 +187,18 @@ fn with_version(url: &mut Url) {
     url.set_path(&path);
 }
 
-/// Adds `wait`: without it, Discord reports no error for an unsaved message. The rest of the query (`thread_id`)
-/// remains.
-fn with_wait(url: &mut Url) {
+/// Adds `wait`: without it, Discord reports no error for an unsaved message. Adds the configured thread. The rest of the
+/// query remains.
+fn with_own_query(url: &mut Url, thread_id: Option<&str>) {
+    let is_replaced = |key: &str| key == "wait" || (key == "thread_id" && thread_id.is_some());
     let others: Vec<(String, String)> = url
         .query_pairs()
-        .filter(|(key, _)| key != "wait")
+        .filter(|(key, _)| !is_replaced(key))
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .collect();
     url.query_pairs_mut()
         .clear()
         .extend_pairs(others)
+        .extend_pairs(thread_id.map(|id| ("thread_id", id)))
         .append_pair("wait", "true");
 }

@@ -6,7 +6,9 @@
 use serde::Serialize;
 use url::{Host, Url};
 
-use super::{MARKUP, NoMentions};
+use super::MARKUP;
+use super::markdown::escape;
+use super::options::{AllowedMentions, Mentions, NewMessageOptions};
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
 use crate::model::notification::Notification;
@@ -35,9 +37,11 @@ const UNIT: Unit = Unit::CodePoints;
 pub struct EmbedPayload<'a> {
     /// `null` removes the text of an earlier message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<()>,
+    content: Option<Option<&'a str>>,
     embeds: [Embed<'a>; 1],
-    allowed_mentions: NoMentions,
+    allowed_mentions: AllowedMentions,
+    #[serde(flatten)]
+    options: Option<&'a NewMessageOptions>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +55,8 @@ struct Embed<'a> {
     fields: Vec<Field>,
     #[serde(skip_serializing_if = "Option::is_none")]
     footer: Option<Footer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<EmbedImage<'a>>,
     /// Discord shows it in the reader's own time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<String>,
@@ -68,11 +74,17 @@ struct Footer {
     text: String,
 }
 
+#[derive(Serialize)]
+struct EmbedImage<'a> {
+    url: &'a str,
+}
+
 /// Composes the embed. `text` is the notification's text, `limit` the limit of a message with only a text.
 pub fn compose<'a>(
     notification: &'a Notification,
     text: &str,
     limit: Limit,
+    image: Option<&'a str>,
 ) -> RichMessage<EmbedPayload<'a>> {
     let mut cuts = Truncations::default();
     let title = cuts.heading(notification, TITLE_LIMIT, |heading| escape(&heading));
@@ -114,13 +126,15 @@ pub fn compose<'a>(
         color: LevelStyle::of(notification).colour,
         fields,
         footer: footer.map(|text| Footer { text }),
+        image: image.map(|url| EmbedImage { url }),
         timestamp: shown.map(|time| time.to_string()),
     };
     RichMessage::new(
         EmbedPayload {
             content: None,
             embeds: [embed],
-            allowed_mentions: NoMentions { parse: [] },
+            allowed_mentions: AllowedMentions::default(),
+            options: None,
         },
         parts,
         split.missing,
@@ -128,10 +142,19 @@ pub fn compose<'a>(
     )
 }
 
-impl EmbedPayload<'_> {
+impl<'a> EmbedPayload<'a> {
+    /// Adds the members of a new message, and its mentions. Only the content can mention people.
+    pub fn is_new(&mut self, options: &'a NewMessageOptions, mentions: Option<&'a Mentions>) {
+        self.options = Some(options);
+        if let Some(mentions) = mentions.filter(|mentions| !mentions.text.is_empty()) {
+            self.content = Some(Some(&mentions.text));
+            self.allowed_mentions = mentions.allowed.clone();
+        }
+    }
+
     /// Removes the content when editing a message, which may have been plain text.
     pub const fn replaces_text(&mut self) {
-        self.content = Some(());
+        self.content = Some(None);
     }
 }
 
@@ -182,61 +205,6 @@ fn draw(name: String, value: &str) -> FittedField<Field> {
         field,
         is_cut,
     }
-}
-
-/// Puts a backslash before every character that is Markdown at its position (support article "Markdown text 101"). A
-/// shortened text may end with a backslash before the `…`, which Discord does not show.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-    let mut place = LinePlace::LineStart;
-    for (at, character) in text.char_indices() {
-        let rest = text.get(at + character.len_utf8()..).unwrap_or_default();
-        if is_markup(character, rest, place) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-        place = place.after(character);
-    }
-    escaped
-}
-
-/// Position in a line: quotes, headings and lists begin a line.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum LinePlace {
-    LineStart,
-    LeadingDigits,
-    Inside,
-}
-
-impl LinePlace {
-    const fn after(self, character: char) -> Self {
-        match (self, character) {
-            (_, '\n') => LinePlace::LineStart,
-            (LinePlace::LineStart, ' ' | '\t') => LinePlace::LineStart,
-            (LinePlace::LineStart | LinePlace::LeadingDigits, '0'..='9') => {
-                LinePlace::LeadingDigits
-            }
-            _ => LinePlace::Inside,
-        }
-    }
-}
-
-fn is_markup(character: char, rest: &str, place: LinePlace) -> bool {
-    match character {
-        '\\' | '*' | '_' | '~' | '`' | '|' | '<' | '[' | '@' => true,
-        // The colon starts `:fire:`. In an address, Discord would show the backslashes.
-        ':' => rest.starts_with("//") || begins_shortcode(rest),
-        '#' | '>' => place == LinePlace::LineStart,
-        '-' | '+' => place == LinePlace::LineStart && rest.starts_with([' ', '#']),
-        '.' => place == LinePlace::LeadingDigits && rest.starts_with(' '),
-        _ => false,
-    }
-}
-
-fn begins_shortcode(rest: &str) -> bool {
-    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-');
-    let after = rest.trim_start_matches(is_inside);
-    after.len() < rest.len() && after.starts_with(':')
 }
 
 #[cfg(test)]

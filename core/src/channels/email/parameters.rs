@@ -52,7 +52,7 @@ pub const PORT: Parameter = Parameter::new(
     "587",
     "587 if absent; 465 with email_tls tls, 25 with none.",
 )
-.of(ParameterKind::Port);
+.of(ParameterKind::Number);
 pub const TLS: Parameter = Parameter::new(
     "email_tls",
     "starttls",

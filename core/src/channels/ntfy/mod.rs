@@ -1,5 +1,7 @@
 //! ntfy <https://docs.ntfy.sh/publish/#publish-as-json>.
 
+mod options;
+mod parameters;
 mod replies;
 
 use std::sync::Arc;
@@ -8,13 +10,15 @@ use jiff::Timestamp;
 
 use serde::Serialize;
 
+use self::options::{FirstPartOptions, NtfyOptions, PartOptions};
+use self::parameters::{PARAMETERS, SERVER_URL, TOKEN, TOPIC, is_topic};
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{RichMessage, Truncations};
 use super::shared::{body, lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol,
+    Messages, OperatorSettings, Protocol,
 };
 use crate::model::notification::{AlertStatus, Level, Notification};
 use crate::model::outcome::{Classification, Failure, MessageRef};
@@ -26,41 +30,16 @@ use crate::text::{Limit, Markup, Unit, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "ntfy",
     about: "the subscribers of an ntfy topic",
-    parameters: &[SERVER_URL, TOPIC, TOKEN],
+    parameters: PARAMETERS,
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Ntfy::new(fields, operator)?)),
 };
-
-const SERVER_URL: Parameter = Parameter::new(
-    "ntfy_url",
-    "https://ntfy.sh",
-    "The server's address, without the topic.",
-)
-.required();
-const TOPIC: Parameter = Parameter::new(
-    "ntfy_topic",
-    "db-alerts",
-    "The topic; who knows it can read it.",
-)
-.form("1 to 64 letters, digits, hyphens and underscores", is_topic)
-.required()
-.secret();
-const TOKEN: Parameter = Parameter::new(
-    "ntfy_token",
-    "tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2",
-    "An access token, where the topic is protected.",
-)
-.form(
-    "an access token of letters, digits and underscores",
-    is_token,
-)
-.secret();
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
     resend: ResendEffect::ShownTwice,
     follow_ups: FollowUps::EDITS,
-    attachments: Attachments::None,
+    attachments: Attachments::ImageAddresses,
     limits: Limits::text(Length::Split(TEXT_LIMIT, Markup::NONE)),
 };
 
@@ -83,6 +62,7 @@ const RESERVED_TOPICS: [&str; 10] = [
 struct Ntfy {
     endpoint: Endpoint,
     topic: Secret,
+    options: NtfyOptions,
 }
 
 #[derive(Serialize)]
@@ -98,6 +78,10 @@ struct Payload<'a> {
     /// The id of the message to replace. Servers before 2.16 ignore it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence_id: Option<&'a str>,
+    #[serde(flatten)]
+    options: &'a PartOptions,
+    #[serde(flatten)]
+    first: Option<&'a FirstPartOptions>,
 }
 
 impl Ntfy {
@@ -115,13 +99,15 @@ impl Ntfy {
             return Err(fields.error(&SERVER_URL, message));
         }
         let token = fields.formed_or_none(&TOKEN)?;
+        let options = NtfyOptions::read(fields)?;
         let topic = Secret::new(topic);
         let secrets = [topic.clone()]
             .into_iter()
             .chain(token.as_deref().map(Secret::new));
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .distinguished_by(fields.sender(), secrets)
-            .with_secret_members(&["topic"]);
+            .with_secret_members(&["topic", "email", "call"]);
+        endpoint.hide(options.secrets());
         // The server counts requests per visitor, across topics.
         let visitor = format!(
             "ntfy {} {}",
@@ -132,7 +118,11 @@ impl Ntfy {
         if let Some(token) = token {
             endpoint.bearer(&token);
         }
-        Ok(Self { endpoint, topic })
+        Ok(Self {
+            endpoint,
+            topic,
+            options,
+        })
     }
 
     fn payload<'a>(&'a self, message: &'a str) -> Payload<'a> {
@@ -140,15 +130,20 @@ impl Ntfy {
             topic: self.topic.expose(),
             title: None,
             message,
-            priority: None,
+            priority: self.options.priority,
             click: None,
             sequence_id: None,
+            options: &self.options.of_each_part,
+            first: None,
         }
     }
 
-    fn plain(&self, message: &str) -> Outbound {
-        let body = body::json(&self.payload(message));
-        self.endpoint.post(body, &[])
+    fn plain(&self, message: &str, first: Option<&FirstPartOptions>) -> Outbound {
+        let payload = Payload {
+            first,
+            ..self.payload(message)
+        };
+        self.endpoint.post(body::json(&payload), &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
@@ -169,29 +164,16 @@ impl Ntfy {
             .filter(|id| follows_up && is_topic(&id.0));
         let payload = Payload {
             title: Some(title),
-            priority: priority(notification),
+            priority: self.options.priority.or_else(|| priority(notification)),
+            first: Some(&self.options.of_first_part),
             click: link,
             sequence_id: earlier.map(|MessageRef(id)| id.as_str()),
             ..self.payload(&message)
         };
         let rich = RichMessage::new(payload, parts, split.missing, cuts);
-        let plain = |part: String| self.plain(&part);
+        let plain = |part: String| self.plain(&part, None);
         rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }
-}
-
-/// Whether the server's `topicRegex` accepts the topic. The server checks message ids in the same way
-/// (`sequenceIDRegex`).
-fn is_topic(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(is_word)
-}
-
-fn is_token(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && text.bytes().all(is_word)
-}
-
-const fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
 /// Returns a priority from 1 to 5. The server's default is 3.
@@ -214,8 +196,9 @@ impl HttpChannel for Ntfy {
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));
         }
+        let mut first = Some(&self.options.of_first_part);
         Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, |part| {
-            self.plain(&part)
+            self.plain(&part, first.take())
         }))
     }
 

@@ -5,6 +5,7 @@
 //! <https://jira.atlassian.com/browse/JSDCLOUD-14179>.
 
 mod html;
+mod options;
 mod product;
 mod replies;
 
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::html::without_markup;
+use self::options::AlertOptions;
 use self::product::{OPSGENIE, Product, SERVICE_MANAGEMENT};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
@@ -38,7 +40,7 @@ use crate::text::{Limit, Unit, with_ending};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
     about: "Opsgenie, as an alert",
-    parameters: &[OPSGENIE.key, OPSGENIE.base_url],
+    parameters: &OPSGENIE.parameters(),
     capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &OPSGENIE)?)),
 };
@@ -46,7 +48,7 @@ pub const SPEC: ChannelSpec = ChannelSpec {
 pub const JSM: ChannelSpec = ChannelSpec {
     key: "jsm",
     about: "Jira Service Management, as an alert",
-    parameters: &[SERVICE_MANAGEMENT.key, SERVICE_MANAGEMENT.base_url],
+    parameters: &SERVICE_MANAGEMENT.parameters(),
     capabilities: &CAPABILITIES,
     parse: |fields, _| Ok(Arc::new(Opsgenie::new(fields, &SERVICE_MANAGEMENT)?)),
 };
@@ -77,18 +79,21 @@ struct Opsgenie {
     /// The endpoint `…/v2/alerts`.
     endpoint: Endpoint,
     product: &'static Product,
+    options: AlertOptions,
 }
 
 #[derive(Serialize)]
-struct CreateAlertBody {
+struct CreateAlertBody<'a> {
     message: String,
     alias: String,
     description: String,
     #[serde(skip_serializing_if = "Map::is_empty")]
     details: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    priority: Option<&'static str>,
+    priority: Option<&'a str>,
     source: &'static str,
+    #[serde(flatten)]
+    options: &'a AlertOptions,
 }
 
 /// The body of an acknowledgement or a close.
@@ -105,7 +110,11 @@ impl Opsgenie {
         let mut endpoint = Endpoint::new(fields.sender(), url, &CAPABILITIES)
             .distinguished_by(fields.sender(), [Secret::new(&*key)]);
         endpoint.authorize(&format!("GenieKey {key}"));
-        Ok(Self { endpoint, product })
+        Ok(Self {
+            endpoint,
+            product,
+            options: AlertOptions::read(fields, &product.options)?,
+        })
     }
 
     fn alert(&self, notification: &Notification, text: &str, alias: String) -> Messages {
@@ -134,8 +143,13 @@ impl Opsgenie {
             alias,
             description: without_markup(&(text + &tail)),
             details: details.into_iter().collect(),
-            priority: priority(notification.level_for_rules()),
+            priority: self
+                .options
+                .priority
+                .as_deref()
+                .or(priority(notification.level_for_rules())),
             source: SOURCE,
+            options: &self.options,
         };
         let mut warnings = cuts.warnings();
         warnings.extend(texts::cut_warning(missing));

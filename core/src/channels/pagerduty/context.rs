@@ -6,17 +6,23 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use url::Url;
 
-use super::parameters::{self, IMAGES, LINKS, NAME_LIMIT, is_name};
+use super::parameters::{self, IMAGES, LINKS, NAME_LIMIT};
+use crate::channels::Fields;
+use crate::channels::shared::addresses::{self, LinkLimits, NamedLink};
 use crate::channels::shared::rich;
-use crate::channels::{Fields, Parameter, invalid, parse_url};
 use crate::model::notification::Notification;
 use crate::model::problem::Problem;
-use crate::text::{Unit, cut, one_line};
+use crate::text::{Unit, cut};
 
 /// A limit of this crate in bytes of JSON. With it, an event with all its links and images fits its limit.
 const MAX_LINK_BYTES: usize = 4_000;
 /// A limit of this crate for the number of links and of images.
 const MAX_ITEMS: usize = 20;
+const LINK_LIMITS: LinkLimits = LinkLimits {
+    count: MAX_ITEMS,
+    text: NAME_LIMIT,
+    address: MAX_LINK_BYTES,
+};
 const SOURCE: &str = "InfluxDB 3";
 
 #[derive(Debug)]
@@ -25,7 +31,7 @@ pub struct Context {
     component: Option<String>,
     group: Option<String>,
     class: Option<String>,
-    links: Vec<(String, String)>,
+    links: Vec<NamedLink>,
     pub images: Vec<Image>,
 }
 
@@ -48,8 +54,11 @@ impl Context {
             component: name(&parameters::COMPONENT)?,
             group: name(&parameters::GROUP)?,
             class: name(&parameters::CLASS)?,
-            links: links(fields)?,
-            images: images(fields)?,
+            links: addresses::links(fields, &LINKS, &LINK_LIMITS)?,
+            images: addresses::images(fields, &IMAGES, MAX_ITEMS, MAX_LINK_BYTES)?
+                .into_iter()
+                .map(|src| Image { src })
+                .collect(),
         })
     }
 
@@ -77,9 +86,9 @@ impl Context {
             href,
             text: rich::link_words(href).into(),
         });
-        let further = self.links.iter().map(|(text, href)| Link {
-            href,
-            text: text.into(),
+        let further = self.links.iter().map(|link| Link {
+            href: &link.address,
+            text: Cow::Borrowed(&link.text),
         });
         own.into_iter().chain(further).collect()
     }
@@ -96,55 +105,6 @@ fn given<'a>(
             .map(|value| cut(&value, NAME_LIMIT, "…").into_owned().into())
     };
     parameter.map(Cow::Borrowed).or_else(field)
-}
-
-fn links(fields: &Fields<'_>) -> Result<Vec<(String, String)>, Problem> {
-    let name = LINKS.name;
-    let links = fields.table(&LINKS)?.unwrap_or_default();
-    check_count(fields, &LINKS, links.len())?;
-    let links = links.into_iter().map(|(text, href)| {
-        let url = parse_url(&href)
-            .ok()
-            .filter(|url| fits_as_link(url.as_str()));
-        let text = one_line(&text).into_owned();
-        match url {
-            Some(url) if !text.is_empty() && is_name(&text) => Ok((text, url.into())),
-            _ => {
-                let message = format!(
-                    "{name} must be web addresses by their texts, such as {}",
-                    r#"{ Runbook = "https://wiki.example.com/cpu" }"#
-                );
-                Err(fields.error(&LINKS, message))
-            }
-        }
-    });
-    links.collect()
-}
-
-/// Reads the images of the configuration: "This image must be served via HTTPS."
-fn images(fields: &Fields<'_>) -> Result<Vec<Image>, Problem> {
-    let name = IMAGES.name;
-    let images = fields.several(&IMAGES)?;
-    check_count(fields, &IMAGES, images.len())?;
-    let images = images.into_iter().map(|(path, text)| {
-        let url = parse_url(text).ok();
-        let url = url.filter(|url| url.scheme() == "https" && fits_as_link(url.as_str()));
-        let message = format!("{name} must be web addresses that begin with https://");
-        url.map(|src| Image { src })
-            .ok_or_else(|| invalid(&path, message))
-    });
-    images.collect()
-}
-
-fn check_count(fields: &Fields<'_>, field: &Parameter, count: usize) -> Result<(), Problem> {
-    let name = field.name;
-    match count {
-        0..=MAX_ITEMS => Ok(()),
-        _ => Err(fields.error(
-            field,
-            format!("{name} may be at most {MAX_ITEMS}, found {count}"),
-        )),
-    }
 }
 
 impl Serialize for Image {

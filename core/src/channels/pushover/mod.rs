@@ -1,6 +1,8 @@
 //! Pushover <https://pushover.net/api>, <https://pushover.net/api/receipts>. Alertmanager's client has the same limits
 //! of title, text and address (`notify/pushover/pushover.go`).
 
+mod options;
+mod parameters;
 mod replies;
 
 use std::sync::Arc;
@@ -10,15 +12,17 @@ use std::time::Duration;
 
 use url::Url;
 
+use self::options::{EMERGENCY, PushoverOptions};
+use self::parameters::{BASE_URL, PARAMETERS, TOKEN, USER};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Truncations};
 use super::shared::{lines, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
-    Messages, OperatorSettings, Parameter, Protocol,
+    Messages, OperatorSettings, Protocol,
 };
-use crate::model::notification::{AlertStatus, Level, Notification};
+use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
@@ -28,28 +32,10 @@ use crate::text::{Limit, Markup, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pushover",
     about: "the devices of a Pushover user or group",
-    parameters: &[TOKEN, USER, BASE_URL],
+    parameters: PARAMETERS,
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Pushover::new(fields, operator)?)),
 };
-
-const TOKEN: Parameter = Parameter::new(
-    "pushover_token",
-    "azGDORePK8gMaC0QOYAMyEEuzJnyUi",
-    "The application's API token.",
-)
-.form("30 letters and digits", is_key)
-.required()
-.secret();
-const USER: Parameter = Parameter::new(
-    "pushover_user",
-    "uQiRzpo4DXghDmr9QzzfQu27cmVRsG",
-    "The key of the user or group.",
-)
-.form("30 letters and digits", is_key)
-.required()
-.secret();
-const BASE_URL: Parameter = Parameter::base_url(API);
 
 const CAPABILITIES: Capabilities = Capabilities {
     protocol: Protocol::Http,
@@ -65,8 +51,6 @@ const CAPABILITIES: Capabilities = Capabilities {
     },
 };
 
-const API: &str = "https://api.pushover.net";
-
 /// "Messages are currently limited to 1024 4-byte UTF-8 characters" (section on limitations).
 const TEXT_LIMIT: Limit = Limit::code_points(1_024);
 const TITLE_LIMIT: Limit = Limit::code_points(250);
@@ -75,15 +59,13 @@ const MAX_URL_CODE_POINTS: usize = 512;
 const URL_TITLE_LIMIT: Limit = Limit::code_points(100);
 /// The limit of all fields in the message, in code points.
 const MAX_FIELDS_CODE_POINTS: usize = 500;
-/// The interval of an emergency's sound (at least 30 s) and its duration (at most 3 h). An acknowledgement ends it.
-const EMERGENCY: [(&str, &str); 2] = [("retry", "60"), ("expire", "3600")];
-
 #[derive(Debug)]
 struct Pushover {
     endpoint: Endpoint,
     base: Url,
     token: Secret,
     user: Secret,
+    options: PushoverOptions,
 }
 
 impl Pushover {
@@ -104,13 +86,22 @@ impl Pushover {
             base,
             token,
             user,
+            options: PushoverOptions::read(fields)?,
         })
     }
 
     /// Returns a message with these fields of Pushover's form.
     fn form<'a>(&'a self, says: impl IntoIterator<Item = (&'a str, &'a str)>) -> Outbound {
         let to = [("token", self.token.expose()), ("user", self.user.expose())];
+        let says = self.options.of_each_part().chain(says);
         Outbound::Http(self.endpoint.form(to.into_iter().chain(says)))
+    }
+
+    /// Returns a message with only a text. Only the first message of a long text has a priority.
+    fn part(&self, text: &str, priority: &str) -> Outbound {
+        let message = [("message", text)].into_iter();
+        let message = message.chain(PushoverOptions::priority_field(priority));
+        self.form(message.chain(self.options.of_priority(priority)))
     }
 
     /// Ends the emergencies with this tag. If there are none, Pushover reports no error (section on receipts, "cancel
@@ -146,8 +137,8 @@ impl Pushover {
         let message = parts.next().unwrap_or_default().to_owned() + &below;
 
         let tag = notification.dedup_key.as_deref().map(digest);
-        let priority = priority(notification);
-        let emergency = tag.as_deref().filter(|_| priority == "2");
+        let priority = self.options.priority(notification);
+        let emergency = tag.as_deref().filter(|_| priority == EMERGENCY);
         let time = notification.timestamp.and_then(rich::unix_seconds);
         let time = time.map(|seconds| seconds.to_string());
         let opens = link
@@ -156,16 +147,16 @@ impl Pushover {
         let opens = opens.filter(|words| TEXT_LIMIT.unit.of(words) <= URL_TITLE_LIMIT.length);
         let says = [("title", title.as_str()), ("message", &message)].into_iter();
         let says = says
-            .chain((priority != "0").then_some(("priority", priority)))
+            .chain(PushoverOptions::priority_field(priority))
             .chain(emergency.map(|tag| ("tags", tag)))
-            .chain(emergency.into_iter().flat_map(|_| EMERGENCY))
+            .chain(self.options.of_priority(priority))
             .chain(time.as_deref().map(|time| ("timestamp", time)))
             .chain(link.map(|link| ("url", link)))
             .chain(opens.as_deref().map(|words| ("url_title", words)));
         let first = self.form(says);
         let follows_up = notification.status.is_some_and(AlertStatus::is_follow_up);
         let cancel = tag.filter(|_| follows_up).map(|tag| self.cancel(&tag));
-        let more = parts.map(|part| self.form([("message", part)]));
+        let more = parts.map(|part| self.part(part, "0"));
         let mut warnings = cuts.warnings();
         warnings.extend(texts::missing_warning(split.missing));
         Messages {
@@ -173,21 +164,6 @@ impl Pushover {
             segments: None,
             warnings,
         }
-    }
-}
-
-fn is_key(text: &str) -> bool {
-    text.len() == 30 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// Returns the priority. 1 ignores quiet hours. 2, an emergency, repeats until somebody acknowledges it. A critical
-/// notification without a key gets 1, because nothing could end its emergency.
-const fn priority(notification: &Notification) -> &'static str {
-    match (notification.status, notification.level) {
-        (Some(AlertStatus::Acknowledged | AlertStatus::Resolved), _) => "0",
-        (_, Some(Level::Critical)) if notification.dedup_key.is_some() => "2",
-        (_, Some(Level::Critical | Level::Error)) => "1",
-        _ => "0",
     }
 }
 
@@ -201,7 +177,8 @@ impl HttpChannel for Pushover {
         if n.is_rich() {
             return Ok(self.rich(n, &text));
         }
-        let plain = |part: String| self.form([("message", part.as_str())]);
+        let mut first = Some(self.options.priority(n));
+        let plain = |part: String| self.part(&part, first.take().unwrap_or("0"));
         Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, plain))
     }
 

@@ -1,5 +1,6 @@
 //! Code that several channels use.
 
+pub mod addresses;
 pub mod body;
 pub mod classify;
 pub mod compact;

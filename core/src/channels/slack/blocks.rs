@@ -8,13 +8,34 @@ use crate::text::Unit;
 pub const UNIT: Unit = Unit::Utf16Escaped;
 
 #[derive(Serialize)]
-pub struct Payload {
+pub struct Payload<'a> {
     /// The text in notifications and for screen readers. Servers without block support show only this text.
     pub text: String,
     pub blocks: Vec<Block>,
     /// The colour bar, if it has blocks beside it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attachments: Option<[SlackAttachment; 1]>,
+    #[serde(flatten)]
+    pub options: &'a PartMembers,
+}
+
+/// The configured members of every message.
+#[derive(Debug, Serialize)]
+pub struct PartMembers {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon_emoji: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub icon_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thread_ts: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfurl_links: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfurl_media: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -37,6 +58,10 @@ pub enum Block {
     },
     Context {
         elements: [BlockText; 1],
+    },
+    Image {
+        image_url: String,
+        alt_text: &'static str,
     },
 }
 

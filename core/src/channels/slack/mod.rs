@@ -3,6 +3,8 @@
 //! <https://docs.slack.dev/tools/slack-github-action/sending-techniques/sending-data-webhook-slack-workflow>.
 
 mod blocks;
+mod options;
+mod parameters;
 mod replies;
 mod rich;
 
@@ -13,14 +15,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
+use self::blocks::PartMembers;
+use self::options::SlackOptions;
+use self::parameters::{HEADERS, PARAMETERS, WEBHOOK_URL};
 use self::replies::WebhookKind;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::{body, texts};
 use super::spec::headers::HostHeader;
 use super::{
-    Capabilities, ChannelSpec, ComposeContext, Fields, Length, Limits, Messages, OperatorSettings,
-    Parameter,
+    Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, Length, Limits, Messages,
+    OperatorSettings,
 };
 use crate::model::notification::Notification;
 use crate::model::outcome::{Classification, Failure};
@@ -31,22 +36,15 @@ use crate::text::{Fences, Limit, Markup, Unit, with_entities};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "slack",
     about: "a Slack channel, by an incoming webhook or a workflow",
-    parameters: &[WEBHOOK_URL, HEADERS],
+    parameters: PARAMETERS,
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Slack::new(fields, operator)?)),
 };
 
-const WEBHOOK_URL: Parameter = Parameter::new(
-    "slack_webhook_url",
-    "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXX",
-    "The URL of the incoming webhook, or of the workflow.",
-)
-.required()
-.secret();
-const HEADERS: Parameter = Parameter::headers("slack_headers", "eyJYLVRlYW0iOiAib3BzIn0=");
-
-const CAPABILITIES: Capabilities =
-    Capabilities::messages(Limits::text(Length::Split(TEXT_LIMIT, MARKUP)));
+const CAPABILITIES: Capabilities = Capabilities {
+    attachments: Attachments::ImageAddresses,
+    ..Capabilities::messages(Limits::text(Length::Split(TEXT_LIMIT, MARKUP)))
+};
 
 /// Slack splits a longer text into several messages, also inside a block of code
 /// (api.slack.com/changelog/2018-04-truncating-really-long-messages; chainloop, issue 272: from 4,000 characters on).
@@ -64,6 +62,7 @@ const MARKUP: Markup = Markup {
 struct Slack {
     endpoint: Endpoint,
     kind: WebhookKind,
+    options: SlackOptions,
 }
 
 /// Returns the type of the endpoint's URL.
@@ -91,6 +90,8 @@ fn is_workflow(url: &Url) -> bool {
 #[derive(Serialize)]
 struct TextPayload<'a> {
     text: &'a str,
+    #[serde(flatten)]
+    options: Option<&'a PartMembers>,
 }
 
 impl Slack {
@@ -102,12 +103,19 @@ impl Slack {
             HostHeader::Dropped,
         )?;
         let kind = kind_of(&endpoint);
-        Ok(Self { endpoint, kind })
+        Ok(Self {
+            endpoint,
+            kind,
+            options: SlackOptions::read(fields)?,
+        })
     }
 
     /// Returns a message with only a text.
     fn text(&self, text: &str) -> Outbound {
-        self.endpoint.post(body::json(&TextPayload { text }), &[])
+        // A workflow has one variable, the text.
+        let options = (self.kind != WebhookKind::Workflow).then_some(&self.options.of_each_part);
+        self.endpoint
+            .post(body::json(&TextPayload { text, options }), &[])
     }
 }
 
@@ -137,7 +145,7 @@ impl HttpChannel for Slack {
             });
         }
         if n.is_rich() {
-            let rich = rich::compose(n, &text, cx, limit);
+            let rich = rich::compose(n, &text, cx, limit, &self.options);
             return Ok(rich.messages(|body| self.endpoint.post(body, &[]), plain));
         }
         Ok(texts::in_parts(&text, limit, MARKUP, plain))

@@ -5,6 +5,7 @@
 //! are `plain_text` objects without markup. `mrkdwn` is for the caller's text and for constants.
 
 use super::blocks::{Block, BlockText, Payload, SlackAttachment, UNIT};
+use super::options::SlackOptions;
 use super::{MARKUP, escape};
 use crate::channels::shared::compact::compact;
 use crate::channels::shared::names::NameRules;
@@ -42,12 +43,13 @@ const fn units(length: usize) -> Limit {
 }
 
 /// Composes the message. `text` is the notification's text, `limit` the limit of a message with only a text.
-pub fn compose(
+pub fn compose<'a>(
     notification: &Notification,
     text: &str,
     cx: &ComposeContext,
     limit: Limit,
-) -> RichMessage<Payload> {
+    options: &'a SlackOptions,
+) -> RichMessage<Payload<'a>> {
     let mut cuts = Truncations::default();
     let heading = cuts.heading(notification, HEADER_LIMIT, |heading| heading);
     let heading = BlockText::plain(heading);
@@ -66,11 +68,13 @@ pub fn compose(
 
     let taken = [Some(&heading), Some(&text_block), link.as_ref()];
     let taken: usize = taken.into_iter().flatten().map(BlockText::units).sum();
-    let most = (MAX_BLOCKS - OTHER_BLOCKS) * MAX_FIELDS_PER_SECTION;
+    let configured: Vec<_> = options.blocks(cx).collect();
+    let most = (MAX_BLOCKS - OTHER_BLOCKS - configured.len()) * MAX_FIELDS_PER_SECTION;
     let room = MAX_UNITS_OF_ALL_BLOCKS.saturating_sub(taken + CONTEXT_RESERVE_UNITS);
     let fields = cuts.fields(notification, most, room, &FIELD_NAMES, draw);
 
-    let blocks = [Block::Header { text: heading }, Block::section(text_block)];
+    let blocks = [Block::Header { text: heading }, Block::section(text_block)].into_iter();
+    let blocks = blocks.chain(link.map(Block::section));
     let context = context(notification, &cuts).into_iter();
     let beside: Vec<_> = context.chain(sections(fields)).collect();
     let attachment = (!beside.is_empty()).then(|| SlackAttachment {
@@ -80,8 +84,9 @@ pub fn compose(
     RichMessage::new(
         Payload {
             text: preview(notification, text, cx),
-            blocks: blocks.into_iter().chain(link.map(Block::section)).collect(),
+            blocks: blocks.chain(configured).collect(),
             attachments: attachment.map(|attachment| [attachment]),
+            options: &options.of_each_part,
         },
         parts,
         split.missing,

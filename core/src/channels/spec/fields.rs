@@ -8,7 +8,6 @@ use url::Url;
 use super::encoded::decode;
 use super::errors::{Warning, invalid};
 use super::lists::{self, Lists};
-use super::parameter::ValueFormat;
 use super::values::text;
 use super::{OPTIONS, Parameter, ParameterKind, parse_url};
 use crate::json::{Json, Path};
@@ -197,27 +196,6 @@ impl<'a> Fields<'a> {
         strings.collect()
     }
 
-    /// Returns an optional port.
-    pub fn port(&self, field: &Parameter) -> Result<Option<u16>, Problem> {
-        let port = |text: &str| text.trim().parse().ok().filter(|port| *port > 0);
-        self.optional(field)?
-            .map(|text| {
-                let Parameter { name, example, .. } = field;
-                let message = format!("{name} must be a number from 1 to 65535, such as {example}");
-                port(&text).ok_or_else(|| self.error(field, message))
-            })
-            .transpose()
-    }
-
-    /// Returns an optional boolean.
-    pub fn flag(&self, field: &Parameter) -> Result<Option<bool>, Problem> {
-        match self.member(field) {
-            None | Some(Json::Null) => Ok(None),
-            Some(Json::Bool(value)) => Ok(Some(*value)),
-            Some(other) => Err(self.wrong_type(field, "true or false", other)),
-        }
-    }
-
     /// Whether the operator wrote the configuration in the file.
     pub fn is_of_operator(&self) -> bool {
         self.origin == Origin::Operator
@@ -282,35 +260,6 @@ impl<'a> Fields<'a> {
             .map_err(|message| self.error(field, format!("{name} {message}")))
     }
 
-    /// Returns a required field in the format that its parameter declares.
-    pub fn formed(&self, field: &Parameter) -> Result<String, Problem> {
-        let text = self.required(field)?;
-        self.check_form(field, &text)
-    }
-
-    /// Returns an optional field in the format that its parameter declares.
-    pub fn formed_or_none(&self, field: &Parameter) -> Result<Option<String>, Problem> {
-        let text = self.optional(field)?;
-        text.map(|text| self.check_form(field, &text)).transpose()
-    }
-
-    fn check_form(&self, field: &Parameter, text: &str) -> Result<String, Problem> {
-        let text = text.trim();
-        let Parameter {
-            name,
-            form,
-            example,
-            ..
-        } = field;
-        debug_assert!(form.is_some(), "{name} declares no form");
-        match form.filter(|form| !(form.fits)(text)) {
-            None => Ok(text.to_owned()),
-            Some(ValueFormat { words, .. }) => {
-                Err(self.error(field, format!("{name} must be {words}, such as {example}")))
-            }
-        }
-    }
-
     /// Returns the base URL of a provider's API. The default is the parameter's example, the provider's own URL.
     pub fn base_url(&self, field: &Parameter) -> Result<Url, Problem> {
         let name = field.name;
@@ -324,7 +273,7 @@ impl<'a> Fields<'a> {
         Err(self.error(field, message))
     }
 
-    fn wrong_type(&self, field: &Parameter, expected: &str, found: &Json) -> Problem {
+    pub(super) fn wrong_type(&self, field: &Parameter, expected: &str, found: &Json) -> Problem {
         let (name, kind) = (field.name, found.kind());
         self.error(field, format!("{name} must be {expected}, found {kind}"))
     }
@@ -371,7 +320,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the value of a parameter that the origin may set.
-    fn member(&self, field: &Parameter) -> Option<&'a Json> {
+    pub(super) fn member(&self, field: &Parameter) -> Option<&'a Json> {
         let mut all = self.parameters.iter().zip(&self.values);
         let found = all.find(|(known, _)| known.name == field.name);
         debug_assert!(found.is_some(), "{} is not in the table", field.name);

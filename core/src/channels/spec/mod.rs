@@ -5,6 +5,7 @@ mod destinations;
 mod encoded;
 mod errors;
 mod fields;
+mod formed;
 pub mod headers;
 mod lists;
 pub mod mailboxes;

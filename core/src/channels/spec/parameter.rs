@@ -144,8 +144,8 @@ pub enum ParameterKind {
     Texts,
     /// Mail addresses in one string or a list. Each address is its own destination.
     Destinations,
-    /// A number up to 65535, as a number or a string.
-    Port,
+    /// A whole number, also as a string.
+    Number,
     Boolean,
     /// A table of strings. A request has base64 of a JSON object of strings.
     Headers,
@@ -166,7 +166,7 @@ impl ParameterKind {
     pub const fn word(self) -> &'static str {
         match self {
             ParameterKind::Text => "string",
-            ParameterKind::Port => "number",
+            ParameterKind::Number => "number",
             ParameterKind::Destinations | ParameterKind::Texts => "string or list of strings",
             ParameterKind::Boolean => "boolean",
             ParameterKind::Headers => "table of strings, or base64 of a JSON object of strings",

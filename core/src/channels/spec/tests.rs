@@ -4,7 +4,7 @@ use crate::warnings::Warnings;
 
 const TEXT: Parameter = Parameter::new("text", "x", "");
 const SEVERAL: Parameter = Parameter::new("several", "x", "").of(ParameterKind::Texts);
-const PORT: Parameter = Parameter::new("port", "587", "").of(ParameterKind::Port);
+const PORT: Parameter = Parameter::new("port", "587", "").of(ParameterKind::Number);
 const TABLE: Parameter = Parameter::new("table", "x", "").of(ParameterKind::Table);
 const PARAMETERS: &[Parameter] = &[
     TEXT,

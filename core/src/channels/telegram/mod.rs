@@ -4,6 +4,7 @@
 //! Telegram does not search, or contains invisible characters that break mentions and hashtags.
 
 mod html;
+mod options;
 mod payload;
 mod replies;
 
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::html::{Html, TEXT_LIMIT, literal};
-use self::payload::{Chat, LinkPreview, Payload, ReplyParameters};
+use self::options::{BUTTONS, InlineKeyboard, LINK_PREVIEW, PROTECTED, SILENT, TelegramOptions};
+use self::payload::{Chat, Payload, ReplyParameters};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
@@ -34,7 +36,16 @@ use crate::text::{Limit, Markup, shorten, split_after};
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "telegram",
     about: "a Telegram chat, by a bot",
-    parameters: &[BOT_TOKEN, CHAT_ID, THREAD_ID, BASE_URL],
+    parameters: &[
+        BOT_TOKEN,
+        CHAT_ID,
+        THREAD_ID,
+        SILENT,
+        PROTECTED,
+        LINK_PREVIEW,
+        BUTTONS,
+        BASE_URL,
+    ],
     capabilities: &CAPABILITIES,
     parse: |fields, operator| Ok(Arc::new(Telegram::new(fields, operator)?)),
 };
@@ -104,6 +115,7 @@ struct Telegram {
     chat: Secret,
     /// The topic within the chat.
     thread: Option<i64>,
+    options: TelegramOptions,
 }
 
 impl Telegram {
@@ -126,6 +138,7 @@ impl Telegram {
             endpoint,
             chat: Secret::new(chat_id),
             thread,
+            options: TelegramOptions::read(fields)?,
         })
     }
 
@@ -135,14 +148,19 @@ impl Telegram {
             message_thread_id: self.thread,
             text,
             parse_mode: None,
-            link_preview_options: LinkPreview { is_disabled: true },
+            link_preview_options: self.options.link_preview,
             reply_parameters: None,
+            flags: &self.options.of_each_part,
+            reply_markup: None,
         }
     }
 
-    fn plain(&self, text: &str) -> Outbound {
-        let body = body::json(&self.payload(text.into()));
-        self.endpoint.post(body, &[])
+    fn plain(&self, text: &str, buttons: Option<&InlineKeyboard>) -> Outbound {
+        let payload = Payload {
+            reply_markup: buttons,
+            ..self.payload(text.into())
+        };
+        self.endpoint.post(body::json(&payload), &[])
     }
 
     fn rich(&self, notification: &Notification, text: &str, cx: &ComposeContext) -> Messages {
@@ -175,10 +193,11 @@ impl Telegram {
                 message_id,
                 allow_sending_without_reply: true,
             }),
+            reply_markup: self.options.buttons.as_ref(),
             ..self.payload(head.and(first).and(tail).html.into())
         };
         let rich = RichMessage::new(payload, parts, split.missing, cuts);
-        let plain = |part: String| self.plain(&part);
+        let plain = |part: String| self.plain(&part, None);
         rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }
 }
@@ -216,8 +235,9 @@ impl HttpChannel for Telegram {
         if n.is_rich() {
             return Ok(self.rich(n, &text, cx));
         }
+        let mut buttons = self.options.buttons.as_ref();
         Ok(texts::in_parts(&text, TEXT_LIMIT, Markup::NONE, |part| {
-            self.plain(&part)
+            self.plain(&part, buttons.take())
         }))
     }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::options::{InlineKeyboard, LinkPreview, PartFlags};
+
 /// A chat in the API's format: a number, or the name of a public channel.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -36,11 +38,10 @@ pub struct Payload<'a> {
     pub link_preview_options: LinkPreview,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_parameters: Option<ReplyParameters>,
-}
-
-#[derive(Serialize)]
-pub struct LinkPreview {
-    pub is_disabled: bool,
+    #[serde(flatten)]
+    pub flags: &'a PartFlags,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_markup: Option<&'a InlineKeyboard>,
 }
 
 /// The message to reply to. If it no longer exists, Telegram sends the message without a reply.

@@ -99,7 +99,7 @@ impl Loader<'_> {
         let path = read.path.key(&member.key);
         let position = member.node.position;
         let value = match parameter.kind {
-            ParameterKind::Text | ParameterKind::Port => {
+            ParameterKind::Text | ParameterKind::Number => {
                 self.string(parameter, &member.node, &path)
             }
             ParameterKind::Texts | ParameterKind::Destinations => {

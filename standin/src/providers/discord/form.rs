@@ -90,6 +90,7 @@ impl Form {
         self.text(payload.get("thread_name"), "thread_name", 100);
         self.address(payload.get("avatar_url"), "avatar_url");
         self.members(payload);
+        self.options(payload);
         self.mentions(payload.get("allowed_mentions"));
         match payload.get("embeds") {
             None | Some(Value::Null) => {}
@@ -125,6 +126,37 @@ impl Form {
             .filter(|name| !MEMBERS.contains(&name.as_str()));
         let notes = others.map(|name| format!("the member {name} has no effect"));
         self.notes.extend(notes);
+    }
+
+    /// Checks flags and the tags of a forum's post [Discord OpenAPI: IncomingWebhookRequestPartial]. The sentences are
+    /// unverified.
+    fn options(&mut self, payload: &Map<String, Value>) {
+        const SUPPRESS: u64 = (1 << 2) | (1 << 12);
+        if payload.get("tts").is_some_and(|tts| !tts.is_boolean()) {
+            self.add(
+                "tts",
+                "BOOLEAN_TYPE_CONVERT",
+                "Must be either true or false.",
+            );
+        }
+        let flags = payload.get("flags").map_or(Some(0), Value::as_u64);
+        if flags.is_none_or(|flags| flags & !SUPPRESS != 0) {
+            self.add("flags", "BITFIELD_TYPE_CONVERT", "Invalid flags.");
+        }
+        let is_id = |tag: &Value| {
+            let id = tag.as_str().unwrap_or_default();
+            !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let tags = payload
+            .get("applied_tags")
+            .map_or(Some(&[][..]), |tags| tags.as_array().map(Vec::as_slice));
+        if !tags.is_some_and(|tags| tags.len() <= 5 && tags.iter().all(is_id)) {
+            self.add(
+                "applied_tags",
+                "BASE_TYPE_MAX_LENGTH",
+                "Must be 5 or fewer in length.",
+            );
+        }
     }
 
     /// An optional text of at most `max` code points, trimmed.

@@ -212,7 +212,7 @@ fn toml_value(parameter: &Parameter) -> String {
         ParameterKind::Table
         | ParameterKind::Templates
         | ParameterKind::Boolean
-        | ParameterKind::Port => parameter.example.to_owned(),
+        | ParameterKind::Number => parameter.example.to_owned(),
         // Quotes a value as in TOML.
         _ if parameter.example.contains('"') => format!("'{}'", parameter.example),
         _ => format!("\"{}\"", parameter.example),
