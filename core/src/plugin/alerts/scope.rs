@@ -301,7 +301,8 @@ impl AlertScope {
         match renewed? {
             Renewed::Superseded => Some(Renewal::Superseded),
             Renewed::Replaced(flush) => {
-                let plan = plan::flush_plan(&flush, &settings, &mut Warnings::default());
+                let origin = lock(&self.state).origin(task, index);
+                let plan = plan::flush_plan(&flush, origin, &settings, &mut Warnings::default());
                 let delivery = plan.ok().and_then(|mut plan| plan.deliveries.pop());
                 if let Some(Disposition::Send(planned)) =
                     delivery.map(|delivery| delivery.disposition)
