@@ -3,7 +3,8 @@
 //! Each stage is a file, and each stage is a function of state, input and time: [`ingest`] (applies an event to its
 //! alert), [`event`] and [`decision`] (choose the destinations to notify now), [`group`] (when a group's next
 //! notification is due), [`flush`] (the notifications of a due group), [`dedup`] (compares with the notification log in
-//! [`log`]) and [`render`] (the text). [`state`] holds the alerts and groups of one scope, and [`view`] shows them.
+//! [`log`]), [`render`] (the text) and [`renew`] (the present content of a notification that nobody has seen yet).
+//! [`destinations`] finds a group's destinations in the configuration file as it is now. [`state`] holds the alerts and groups of one scope, and [`view`] shows them.
 
 pub mod alert;
 pub mod decision;
