@@ -298,7 +298,13 @@ fn flush_to(
     let notified = members
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));
-    let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
+    let notification = render(
+        &group.key,
+        &target.id,
+        group.labels.as_deref(),
+        notified,
+        now.wall,
+    );
     entry.pending = Some(Pending::new(task.clone(), 0, alerts));
     Some(Flush {
         target: target.clone(),

@@ -108,7 +108,8 @@ fn content(
     let notified = members
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));
-    let notification = render(&group.key, group.labels.as_deref(), notified, now.wall);
+    let labels = group.labels.as_deref();
+    let notification = render(&group.key, &target.id, labels, notified, now.wall);
     let flush = Flush {
         task: pending.task.clone(),
         index: pending.index,

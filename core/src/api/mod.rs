@@ -9,4 +9,5 @@ mod reader;
 pub mod request;
 pub mod response;
 pub mod row;
+mod stored_group;
 pub mod view;

@@ -161,7 +161,8 @@ impl MemberReader {
     pub(super) fn notification(&mut self, text: Json, levels: &LevelMap) -> Notification {
         Notification {
             text,
-            alerts: None,
+            group: None,
+            is_templated: false,
             title: self.text("title"),
             level: self.level(levels),
             level_in_text: None,

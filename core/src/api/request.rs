@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::problems::{FORMS, INVALID_JSON, NO_BODY, error, missing};
 use super::reader::MemberReader;
+use super::stored_group::{self, GROUP, StoredGroup};
 use super::{encoding, members};
 use crate::json::{self, Json};
 use crate::model::notification::{Notification, NotificationMembers};
@@ -85,6 +86,7 @@ impl Request {
         let stored = StoredRequestJson {
             notification_text: &notification.text,
             members: NotificationMembers::of(notification),
+            group: notification.group.as_deref().map(StoredGroup::of),
             template: self.template.as_deref(),
             data: self.data.as_deref(),
         };
@@ -97,6 +99,8 @@ struct StoredRequestJson<'a> {
     notification_text: &'a Json,
     #[serde(flatten)]
     members: NotificationMembers<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<StoredGroup<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,8 +137,19 @@ pub(super) fn parse(bytes: &[u8], warnings: &mut Warnings) -> Result<Json, Probl
 /// Reads the output of [`Request::without_destinations`], which may be longer than a body.
 pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
     let mut warnings = Warnings::default();
-    let body = parse_text(text, &mut warnings)?;
-    of_json(body, &BTreeMap::new(), options, warnings)
+    let mut body = parse_text(text, &mut warnings)?;
+    let group = match &mut body {
+        Json::Object(members) => {
+            let found = members.iter().position(|(name, _)| name == GROUP);
+            found.and_then(|at| stored_group::read(&members.swap_remove(at).1))
+        }
+        _ => None,
+    };
+    let mut request = of_json(body, &BTreeMap::new(), options, warnings)?;
+    if group.is_some() {
+        Arc::make_mut(&mut request.notification).group = group.map(Arc::new);
+    }
+    Ok(request)
 }
 
 /// Reports a body that is too large to read.

@@ -45,7 +45,8 @@ pub fn read(
     let mut warnings = reader.warnings;
     let time = row.time.map(|time| Timestamp::from_nanosecond(time.into()));
     let notification = Notification {
-        alerts: None,
+        group: None,
+        is_templated: false,
         text: Json::String(text),
         title: title.map(Cow::into_owned),
         level: level.and_then(|level| members::level(&level, &options.levels, &mut warnings)),

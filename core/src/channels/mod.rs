@@ -29,6 +29,7 @@ mod tests;
 use std::sync::{Arc, LazyLock};
 
 pub(crate) use self::discord::escape as escape_discord;
+pub use self::shared::alert_list::{notification as group_notification, plain_text as alert_list};
 pub use self::shared::classify::retry_after;
 pub use self::shared::rich::LevelStyle;
 pub(crate) use self::slack::escape as escape_slack;

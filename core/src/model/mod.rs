@@ -2,7 +2,9 @@
 
 pub mod capabilities;
 pub mod channel;
+pub mod dedup_key;
 pub mod extract;
+pub mod group;
 pub mod level;
 pub mod notification;
 pub mod observer;
@@ -13,4 +15,5 @@ pub mod problem;
 pub mod read_options;
 pub mod report;
 pub mod row;
+pub mod status;
 pub mod wire;

@@ -1,18 +1,17 @@
 //! The notification: the content that receivers get.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
+pub use super::dedup_key::DedupKey;
+use super::group::AlertGroup;
 use super::level::word_in_text;
 pub use super::level::{Level, LevelMap};
+pub use super::status::AlertStatus;
 use crate::json::{Json, size_of_members};
-use crate::text::hex;
 
 /// One notification as the request describes it.
 #[derive(Clone, Debug)]
@@ -34,70 +33,11 @@ pub struct Notification {
     pub dedup_key: Option<DedupKey>,
     /// The table of the notification's row.
     pub table: Option<Arc<str>>,
-    /// The alerts of a group, the most severe and oldest first. `None` means that the notification is about one event.
-    pub alerts: Option<Arc<[GroupedAlert]>>,
-}
-
-/// One alert of a group's notification.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupedAlert {
-    pub title: Option<String>,
-    pub text: String,
-    pub level: Option<Level>,
-    pub status: AlertStatus,
-    /// Its fields as labels.
-    pub labels: Vec<(String, Json)>,
-    pub link: Option<String>,
-    pub starts_at: Timestamp,
-    pub ends_at: Option<Timestamp>,
-}
-
-/// A dedup key, shared by all deliveries of its notification.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct DedupKey(Arc<str>);
-
-impl DedupKey {
-    /// The maximum length of a key. The SHA-256 of a longer text replaces it, because keys are often stored, compared
-    /// and hashed.
-    pub const MAX_BYTES: usize = 1024;
-
-    /// Whether a text is too long for a key.
-    pub const fn is_too_long(text: &str) -> bool {
-        text.len() > Self::MAX_BYTES
-    }
-}
-
-impl From<&str> for DedupKey {
-    /// Every key is made here, whatever the text's source.
-    fn from(text: &str) -> Self {
-        match Self::is_too_long(text) {
-            true => Self(hex(&Sha256::digest(text)).into()),
-            false => Self(text.into()),
-        }
-    }
-}
-
-impl fmt::Display for DedupKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self)
-    }
-}
-
-impl Deref for DedupKey {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The status of an alert.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AlertStatus {
-    Firing,
-    /// Somebody is working on it.
-    Acknowledged,
-    Resolved,
+    /// The alerts of a group or digest. `None`: the notification is about one event.
+    pub group: Option<Arc<AlertGroup>>,
+    /// Whether a template made the text. The text of other groups is the list of alerts, and each channel writes it in
+    /// its own format.
+    pub is_templated: bool,
 }
 
 /// An alert's state according to its notification.
@@ -121,7 +61,8 @@ impl Notification {
             timestamp: None,
             dedup_key: None,
             table: None,
-            alerts: None,
+            group: None,
+            is_templated: false,
         }
     }
 
@@ -142,9 +83,18 @@ impl Notification {
             self.dedup_key.as_deref(),
         ];
         let texts: usize = texts.into_iter().flatten().map(str::len).sum();
-        let alerts = self.alerts.iter().flat_map(|alerts| alerts.iter());
-        let alerts: usize = alerts.map(GroupedAlert::size).sum();
-        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields) + alerts
+        let group = self.group.as_ref().map_or(0, |group| group.size());
+        size_of::<Self>() + self.text.size() + texts + size_of_members(&self.fields) + group
+    }
+
+    /// Returns the group that the notification is about, unless it is a digest.
+    pub fn alert_group(&self) -> Option<&AlertGroup> {
+        self.group.as_deref().filter(|group| !group.is_digest())
+    }
+
+    /// Returns the group whose alerts the message lists.
+    pub fn listed_group(&self) -> Option<&AlertGroup> {
+        self.group.as_deref().filter(|_| !self.is_templated)
     }
 
     /// Returns the text for channels that send text: a string, or a number's or boolean's JSON text. Returns `None`
@@ -171,51 +121,6 @@ impl Notification {
             level: self.level_for_rules(),
             status: self.status,
         }
-    }
-}
-
-impl GroupedAlert {
-    fn size(&self) -> usize {
-        let texts = [self.title.as_ref(), self.link.as_ref(), Some(&self.text)];
-        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
-        size_of::<Self>() + texts + size_of_members(&self.labels)
-    }
-}
-
-impl AlertStatus {
-    pub const ALL: [AlertStatus; 3] = [
-        AlertStatus::Firing,
-        AlertStatus::Acknowledged,
-        AlertStatus::Resolved,
-    ];
-
-    /// Parses a status in upper or lower case.
-    pub fn parse(word: &str) -> Option<Self> {
-        Some(match word.trim().to_ascii_lowercase().as_str() {
-            "firing" => AlertStatus::Firing,
-            "acknowledged" => AlertStatus::Acknowledged,
-            "resolved" => AlertStatus::Resolved,
-            _ => return None,
-        })
-    }
-
-    /// Whether it follows an earlier notification.
-    pub const fn is_follow_up(self) -> bool {
-        matches!(self, AlertStatus::Acknowledged | AlertStatus::Resolved)
-    }
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            AlertStatus::Firing => "firing",
-            AlertStatus::Acknowledged => "acknowledged",
-            AlertStatus::Resolved => "resolved",
-        }
-    }
-}
-
-impl fmt::Display for AlertStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }
 
@@ -259,21 +164,6 @@ fn object<S: Serializer>(fields: &[(String, Json)], serializer: S) -> Result<S::
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_dedup_key_is_its_digest_and_a_short_one_itself() {
-        for (text, expected) in [
-            (String::new(), String::new()),
-            ("cpu db1".to_owned(), "cpu db1".to_owned()),
-            ("x".repeat(1024), "x".repeat(1024)),
-            (
-                "x".repeat(1025),
-                "c6d8e9905300876046729949cc95c2385221270d389176f7234fe7ac00c4e430".to_owned(),
-            ),
-        ] {
-            assert_eq!(&*DedupKey::from(text.as_str()), expected);
-        }
-    }
 
     #[test]
     fn rules_go_by_the_level_or_by_the_word_that_the_text_begins_with() {

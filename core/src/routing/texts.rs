@@ -123,6 +123,7 @@ impl<'a> Texts<'a> {
     fn with_text(&mut self, text: String, id: &Arc<str>) -> Variant {
         let notification = Notification {
             text: Json::String(text),
+            is_templated: true,
             ..Notification::clone(&self.original.notification)
         };
         let variant = Variant::new(Arc::new(notification), Some(Arc::clone(id)));

@@ -7,6 +7,8 @@ use url::Url;
 
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField};
+use crate::json::Json;
+use crate::model::group::GroupedAlert;
 use crate::model::notification::{Level, Notification};
 use crate::text::Limit;
 
@@ -47,6 +49,20 @@ impl PostedAlert {
                 .insert("severity".to_owned(), level.word().into());
         }
         self
+    }
+}
+
+/// Returns the notification about one alert of a group.
+pub fn notification_of(alert: &GroupedAlert) -> Notification {
+    Notification {
+        title: alert.title.clone(),
+        level: alert.level,
+        status: Some(alert.status),
+        fields: alert.labels.clone(),
+        link: alert.link.clone(),
+        timestamp: Some(alert.starts_at),
+        dedup_key: Some(alert.key.clone()),
+        ..Notification::plain(Json::String(alert.text.clone()))
     }
 }
 

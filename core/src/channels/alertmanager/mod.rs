@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use self::alert::{
     ANNOTATION_NAMES, ANNOTATIONS_LIMIT, DESCRIPTION, ENDS_AFTER_ONE_OFF, ENDS_IF_NEVER_RESOLVED,
     ENDS_NOW, NAME_LIMIT, PostedAlert, SUMMARY, VALUE_LIMIT, annotation, go_url, is_name,
-    set_times, starts_at_text,
+    notification_of, set_times, starts_at_text,
 };
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
@@ -26,11 +26,13 @@ use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
     Messages, OperatorSettings, Parameter, ParameterKind, Protocol,
 };
+use crate::model::group::AlertGroup;
 use crate::model::notification::{Level, Notification};
 use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::text::shorten;
+use crate::warnings::Warnings;
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "alertmanager",
@@ -129,15 +131,16 @@ impl Alertmanager {
         Ok(labels)
     }
 
+    /// Returns the notification's alert: one for each severity if it is resolved.
     fn alerts(
         &self,
         notification: &Notification,
         text: &str,
         cx: &ComposeContext,
-    ) -> Result<Messages, Failure> {
+        cuts: &mut Truncations,
+    ) -> Result<Vec<PostedAlert>, Failure> {
         let labels = self.labels(notification, cx)?;
-        let mut cuts = Truncations::default();
-        let summary = incident::headline(notification, text, VALUE_LIMIT, &mut cuts);
+        let summary = incident::headline(notification, text, VALUE_LIMIT, cuts);
         let mut annotations = Map::new();
         annotations.insert(SUMMARY.to_owned(), summary.into());
         annotations.insert(DESCRIPTION.to_owned(), text.into());
@@ -162,18 +165,35 @@ impl Alertmanager {
             generator_url: notification.link.as_deref().and_then(go_url),
         };
         let level = notification.level_for_rules();
-        let alerts: Vec<_> = match action {
+        Ok(match action {
             // Resolves every severity. Alertmanager does not notify about a resolved alert that never fired.
             IncidentAction::Resolve => {
                 let every = Level::ALL.into_iter().map(Some).chain([None]);
                 every.map(|level| alert.clone().of(level)).collect()
             }
             _ => vec![alert.of(level)],
-        };
-        Ok(Messages::new(
-            vec![self.endpoint.post(body::json(&alerts), &[])],
-            cuts.warnings(),
-        ))
+        })
+    }
+
+    /// Returns the alerts of a group, each by its own key.
+    fn members(
+        &self,
+        group: &AlertGroup,
+        cx: &ComposeContext,
+    ) -> Result<(Vec<PostedAlert>, Vec<String>), Failure> {
+        let mut alerts = Vec::new();
+        let mut warnings = Warnings::default();
+        for alert in &group.alerts {
+            let mut cuts = Truncations::default();
+            alerts.extend(self.alerts(&notification_of(alert), &alert.text, cx, &mut cuts)?);
+            warnings.extend_from(&cuts.warnings());
+        }
+        let left_out = group.left_out();
+        if left_out > 0 {
+            warnings
+                .push(|| format!("alerts: too many for one message; the last {left_out} left out"));
+        }
+        Ok((alerts, warnings.into_lines()))
     }
 }
 
@@ -184,7 +204,16 @@ impl HttpChannel for Alertmanager {
 
     fn compose(&self, n: &Notification, cx: &ComposeContext) -> Result<Messages, Failure> {
         let text = texts::of(n)?;
-        self.alerts(n, &text, cx)
+        let (alerts, warnings) = match n.alert_group() {
+            Some(group) => self.members(group, cx)?,
+            None => {
+                let mut cuts = Truncations::default();
+                let alerts = self.alerts(n, &text, cx, &mut cuts)?;
+                (alerts, cuts.warnings())
+            }
+        };
+        let message = self.endpoint.post(body::json(&alerts), &[]);
+        Ok(Messages::new(vec![message], warnings))
     }
 
     fn sign(&self, request: &mut HttpRequest, now: Timestamp) {

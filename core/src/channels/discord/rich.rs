@@ -9,10 +9,12 @@ use url::{Host, Url};
 use super::MARKUP;
 use super::markdown::escape;
 use super::options::{AllowedMentions, Mentions, NewMessageOptions};
+use crate::channels::shared::alert_list::ListStyle;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
+use crate::channels::shared::texts::fit;
 use crate::model::notification::Notification;
-use crate::text::{Limit, Unit, first_characters, shorten, split_after};
+use crate::text::{Limit, Unit, first_characters, shorten};
 
 /// The unit is code points, as in all of Discord's limits (docs: message, embed limits).
 const TITLE_LIMIT: Limit = Limit::code_points(256);
@@ -32,6 +34,13 @@ const MIN_TEXT_CODE_POINTS: usize = 2_000;
 /// Longer values get their own row.
 const MAX_INLINE_CODE_POINTS: usize = 40;
 const UNIT: Unit = Unit::CodePoints;
+const LIST: ListStyle = ListStyle {
+    unit: UNIT,
+    escape,
+    // The brackets prevent a preview.
+    link: Some(|link| format!("[{}](<{link}>)", rich::link_words(link))),
+    has_emoji: true,
+};
 
 #[derive(Serialize)]
 pub struct EmbedPayload<'a> {
@@ -102,12 +111,8 @@ pub fn compose<'a>(
     let left_to_fields = room - UNIT.of(text).min(MIN_TEXT_CODE_POINTS);
     let mut fields = cuts.fields(notification, most, left_to_fields, &FIELD_NAMES, draw);
     let fields_take: usize = fields.iter().map(Field::length).sum();
-    let split = split_after(
-        text,
-        MAX_DESCRIPTION_CODE_POINTS.min(room - fields_take),
-        limit,
-        MARKUP,
-    );
+    let text_room = MAX_DESCRIPTION_CODE_POINTS.min(room - fields_take);
+    let split = fit(notification, text, text_room, (limit, MARKUP), &LIST);
     let mut parts = split.parts.into_iter();
     fields.extend(refused);
 

@@ -1,17 +1,22 @@
 //! The HTML part of a mail: a table for the fields, with inline styles, because mail programs support no others.
 
+use super::style::{FONT, escape};
+use super::table;
 use crate::channels::shared::rich::{self, LevelStyle, Truncations};
 use crate::json::Json;
 use crate::model::notification::Notification;
 use crate::text::{one_line, without_controls};
 
-const FONT: &str = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif;font-size:15px;line-height:1.45;color:#1d1c1d";
-
 /// Returns the HTML page. It has the same fields as the plain text, whose truncations are `cuts`.
 pub fn page(notification: &Notification, text: &str, cuts: &Truncations) -> String {
     let colour = LevelStyle::of(notification).colour;
     let heading = escape(&rich::heading(notification));
-    let text = escape(text).replace("\r\n", "\n").replace('\n', "<br>\n");
+    let group = notification.listed_group();
+    let text = match group {
+        Some(group) => table::of(group),
+        None => escape(text).replace("\r\n", "\n").replace('\n', "<br>\n"),
+    };
+    let width = if group.is_some() { 960 } else { 640 };
     let summary = rich::summary(notification, cuts);
     let summary = summary.as_deref().map(below_heading).unwrap_or_default();
     let fields = fields(notification, cuts.shown());
@@ -19,7 +24,7 @@ pub fn page(notification: &Notification, text: &str, cuts: &Truncations) -> Stri
     format!(
         "<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head>\
          <body style=\"margin:0;padding:16px;{FONT}\">\n\
-         <div style=\"max-width:640px;border-left:4px solid #{colour:06X};padding:4px 0 4px 16px\">\n\
+         <div style=\"max-width:{width}px;border-left:4px solid #{colour:06X};padding:4px 0 4px 16px\">\n\
          <div style=\"font-size:19px;font-weight:bold;margin:0 0 8px\">{heading}</div>\n\
          <div style=\"margin:0 0 12px\">{text}</div>\n\
          {fields}{summary}{link}</div>\n</body></html>\n"
@@ -61,23 +66,6 @@ fn link(link: &str) -> String {
         escape(link),
         escape(&rich::link_words(link))
     )
-}
-
-/// Escapes HTML's special characters, and controls, which no mail program shows.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len() + text.len() / 8);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' | '\r' => escaped.push(character),
-            other if other.is_control() => {}
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ mod html;
 mod parameters;
 mod replies;
 mod server;
+mod style;
+mod table;
 
 use std::sync::{Arc, OnceLock};
 

@@ -16,8 +16,10 @@ use serde::Serialize;
 
 use self::card::{Card, CardWithId, FIELD_NAMES, Header, Section, button, field};
 use self::reply_option::with_reply_option;
+use super::shared::alert_list::ListStyle;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
+use super::shared::look_alikes::without_formatting;
 use super::shared::rich::{self, LevelStyle, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
@@ -29,7 +31,7 @@ use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::digest;
-use crate::text::{Fences, Limit, Markup, split_after};
+use crate::text::{Fences, Limit, Markup};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "google_chat",
@@ -70,6 +72,12 @@ const TITLE_LIMIT: Limit = Limit::json_bytes(250);
 /// The limit of all fields, in bytes of JSON, and of their number: a card's section has at most a hundred widgets.
 const MAX_FIELDS_BYTES: usize = 12_000;
 const MAX_FIELDS: usize = 90;
+const LIST: ListStyle = ListStyle {
+    unit: TEXT_LIMIT.unit,
+    escape: |text| literal(&without_formatting(text)),
+    link: Some(|link| format!("<{link}|{}>", rich::link_words(link))),
+    has_emoji: true,
+};
 /// The limit of a link, in bytes of JSON.
 const MAX_LINK_BYTES: usize = 2_000;
 
@@ -161,7 +169,13 @@ impl GoogleChat {
         }];
         let emoji = format!("{} ", LevelStyle::of(notification).emoji);
         let taken = body::json(&cards).len() + emoji.len() + OVERHEAD_BYTES;
-        let split = split_after(text, MAX_BODY_BYTES - taken, TEXT_LIMIT, MARKUP);
+        let split = texts::fit(
+            notification,
+            text,
+            MAX_BODY_BYTES - taken,
+            (TEXT_LIMIT, MARKUP),
+            &LIST,
+        );
         let mut parts = split.parts.into_iter();
         let rich = RichMessage::new(
             Payload {

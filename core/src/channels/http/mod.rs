@@ -4,6 +4,7 @@ mod authorization;
 mod parameters;
 mod signing;
 mod success;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use self::parameters::{
 };
 use self::signing::Signer;
 use self::success::Success;
+use self::webhook::WebhookMembers;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::{body, classify};
@@ -60,6 +62,8 @@ struct Payload<'a> {
     message: &'a Json,
     #[serde(flatten)]
     more: NotificationMembers<'a>,
+    #[serde(flatten)]
+    group: Option<WebhookMembers>,
 }
 
 impl Http {
@@ -157,6 +161,7 @@ impl HttpChannel for Http {
             body::json(&Payload {
                 message: &n.text,
                 more: NotificationMembers::of(n),
+                group: n.alert_group().map(WebhookMembers::of),
             })
         };
         let mut warnings = Vec::new();

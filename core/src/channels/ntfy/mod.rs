@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use self::options::{FirstPartOptions, NtfyOptions, PartOptions};
 use self::parameters::{PARAMETERS, SERVER_URL, TOKEN, TOPIC, is_topic};
+use super::shared::alert_list::ListStyle;
 use super::shared::endpoint::Endpoint;
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{RichMessage, Truncations};
@@ -25,7 +26,7 @@ use crate::model::outcome::{Classification, Failure, MessageRef};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
-use crate::text::{Limit, Markup, Unit, split_after};
+use crate::text::{Limit, Markup, Unit};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "ntfy",
@@ -154,7 +155,8 @@ impl Ntfy {
         });
         let below = lines::below(notification, MAX_FIELDS_BYTES, TEXT_LIMIT.unit, &mut cuts);
         let room = TEXT_LIMIT.length - TEXT_LIMIT.unit.of(&below);
-        let split = split_after(text, room, TEXT_LIMIT, Markup::NONE);
+        let style = ListStyle::plain(TEXT_LIMIT.unit);
+        let split = texts::fit(notification, text, room, (TEXT_LIMIT, Markup::NONE), &style);
         let mut parts = split.parts.into_iter();
         let message = parts.next().unwrap_or_default() + &below;
         let follows_up = notification.status.is_some_and(AlertStatus::is_follow_up);

@@ -35,7 +35,7 @@ use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
-use crate::text::{Limit, Unit, with_ending};
+use crate::text::{Limit, Unit};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "opsgenie",
@@ -137,7 +137,8 @@ impl Opsgenie {
             tail = format!("\n\n{}", lines.collect::<Vec<_>>().join("\n"));
         }
         let room = DESCRIPTION_LIMIT.length - DESCRIPTION_LIMIT.unit.of(&tail);
-        let (text, missing) = with_ending(text, Limit::new(room, DESCRIPTION_LIMIT.unit));
+        let limit = Limit::new(room, DESCRIPTION_LIMIT.unit);
+        let (text, missing) = texts::shortened(notification, text, limit);
         let alert = CreateAlertBody {
             message: without_markup(&message),
             alias,
@@ -157,10 +158,10 @@ impl Opsgenie {
     }
 
     /// Returns a request to `…/v2/alerts/{alias}/close?identifierType=alias`.
-    fn change(&self, alias: &str, verb: &str, text: &str) -> Messages {
+    fn change(&self, n: &Notification, text: &str, alias: &str, verb: &str) -> Messages {
         let mut url: Url = join_path(&self.endpoint.url, [alias, verb]);
         url.query_pairs_mut().append_pair("identifierType", "alias");
-        let (note, missing) = with_ending(text, DESCRIPTION_LIMIT);
+        let (note, missing) = texts::shortened(n, text, DESCRIPTION_LIMIT);
         let note = body::json(&AlertNote {
             note,
             source: SOURCE,
@@ -209,8 +210,8 @@ impl HttpChannel for Opsgenie {
         let alias = incident::name(n, cx, is_alias)?;
         Ok(match IncidentAction::of(n) {
             IncidentAction::Trigger => self.alert(n, &text, alias),
-            IncidentAction::Acknowledge => self.change(&alias, "acknowledge", &text),
-            IncidentAction::Resolve => self.change(&alias, "close", &text),
+            IncidentAction::Acknowledge => self.change(n, &text, &alias, "acknowledge"),
+            IncidentAction::Resolve => self.change(n, &text, &alias, "close"),
         })
     }
 

@@ -30,7 +30,7 @@ use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, ResendEffect};
 use crate::secret::Secret;
-use crate::text::{Limit, with_ending};
+use crate::text::Limit;
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pagerduty",
@@ -130,12 +130,20 @@ impl PagerDuty {
             detail,
         );
         let link = cuts.link(notification.link.as_deref(), |link| fits_as_link(link));
-        let (whole, missing) = with_ending(text, TEXT_LIMIT);
+        let (whole, missing) = texts::shortened(notification, text, TEXT_LIMIT);
         let mut custom_details = Map::new();
         if summary != text {
             custom_details.insert(WHOLE_TEXT.to_owned(), whole.into());
         }
         custom_details.extend(fields);
+        for (status, count) in notification
+            .group
+            .iter()
+            .flat_map(|group| group.counts.by_status())
+        {
+            let name = format!("num_{status}");
+            custom_details.entry(name).or_insert_with(|| count.into());
+        }
         let event = PagerDutyEvent {
             routing_key: self.routing_key.expose(),
             event_action: "trigger",

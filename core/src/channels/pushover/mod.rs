@@ -14,6 +14,7 @@ use url::Url;
 
 use self::options::{EMERGENCY, PushoverOptions};
 use self::parameters::{BASE_URL, PARAMETERS, TOKEN, USER};
+use super::shared::alert_list::ListStyle;
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::rich::{self, Truncations};
@@ -27,7 +28,7 @@ use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::{Secret, digest};
-use crate::text::{Limit, Markup, split_after};
+use crate::text::{Limit, Markup};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "pushover",
@@ -127,12 +128,12 @@ impl Pushover {
             TEXT_LIMIT.unit,
             &mut cuts,
         );
-        let split = split_after(
-            text,
-            TEXT_LIMIT.length - TEXT_LIMIT.unit.of(&below),
-            TEXT_LIMIT,
-            Markup::NONE,
-        );
+        let room = TEXT_LIMIT.length - TEXT_LIMIT.unit.of(&below);
+        let style = ListStyle {
+            link: None,
+            ..ListStyle::plain(TEXT_LIMIT.unit)
+        };
+        let split = texts::fit(notification, text, room, (TEXT_LIMIT, Markup::NONE), &style);
         let mut parts = split.parts.iter().map(String::as_str);
         let message = parts.next().unwrap_or_default().to_owned() + &below;
 

@@ -1,6 +1,7 @@
 //! Code that several channels use.
 
 pub mod addresses;
+pub mod alert_list;
 pub mod body;
 pub mod classify;
 pub mod compact;
@@ -8,7 +9,9 @@ pub mod endpoint;
 pub mod http_channel;
 pub mod incident;
 pub mod json_reply;
+pub mod level_style;
 pub mod lines;
+pub mod look_alikes;
 pub mod names;
 pub mod rich;
 pub mod texts;

@@ -8,51 +8,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use super::level_style::LevelStyle;
 use super::names::{FieldNames, NameRules};
 use crate::json::Json;
 use crate::model::channel::Messages;
-use crate::model::notification::{AlertStatus, Level, Notification};
+use crate::model::notification::{AlertStatus, Notification};
 use crate::model::wire::Outbound;
 use crate::text::{Limit, is_blank_line, one_line, one_line_head, shorten, without_controls};
-
-/// The emoji, word and colour of a notification's level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LevelStyle {
-    pub emoji: &'static str,
-    /// The level's word, such as `Critical`, or `Resolved` for a resolved notification.
-    pub word: &'static str,
-    /// The colour as `0xRRGGBB`.
-    pub colour: u32,
-}
-
-impl LevelStyle {
-    /// Returns the style of a notification. A resolved notification has its own style at every level.
-    pub const fn of(notification: &Notification) -> Self {
-        match notification.status {
-            Some(AlertStatus::Resolved) => Self::new("✅", "Resolved", 0x2E_B6_7D),
-            _ => Self::of_level(notification),
-        }
-    }
-
-    /// Returns the style of the level. A notification without a level looks like `info`.
-    pub const fn of_level(notification: &Notification) -> Self {
-        match notification.level {
-            Some(Level::Ok) => Self::new("🟢", "OK", 0x2E_B6_7D),
-            None | Some(Level::Info) => Self::new("🔵", "Info", 0x36_8B_D6),
-            Some(Level::Warning) => Self::new("🟡", "Warning", 0xEC_B2_2E),
-            Some(Level::Error) => Self::new("🟠", "Error", 0xE8_73_1F),
-            Some(Level::Critical) => Self::new("🔴", "Critical", 0xD7_26_3D),
-        }
-    }
-
-    const fn new(emoji: &'static str, word: &'static str, colour: u32) -> Self {
-        Self {
-            emoji,
-            word,
-            colour,
-        }
-    }
-}
 
 /// Returns the title in one line, if there is one.
 pub fn title(notification: &Notification) -> Option<Cow<'_, str>> {
@@ -375,6 +337,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::notification::Level;
     use crate::text::{Unit, with_entities};
 
     proptest! {

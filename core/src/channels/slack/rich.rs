@@ -7,13 +7,15 @@
 use super::blocks::{Block, BlockText, Payload, SlackAttachment, UNIT};
 use super::options::SlackOptions;
 use super::{MARKUP, escape};
+use crate::channels::shared::alert_list::{self, ListStyle};
 use crate::channels::shared::compact::compact;
+use crate::channels::shared::look_alikes::without_formatting;
 use crate::channels::shared::names::NameRules;
 use crate::channels::shared::rich::{self, FittedField, LevelStyle, RichMessage, Truncations};
-use crate::channels::shared::texts::missing_warning;
+use crate::channels::shared::texts::{fit, missing_warning};
 use crate::model::channel::ComposeContext;
 use crate::model::notification::Notification;
-use crate::text::{Limit, Unit, cut, cut_markup, shorten, split_after};
+use crate::text::{Limit, Unit, cut, cut_markup, shorten};
 
 /// "Characters" according to types in Slack's node SDK. Slack documents neither the unit nor whether `&`, `<` and `>`
 /// count escaped, so this crate uses the larger count.
@@ -38,6 +40,14 @@ const TAIL_LIMIT: Limit = units(1_400);
 /// The room for the context's constant words, which are not counted.
 const CONTEXT_RESERVE_UNITS: usize = 300;
 
+/// The list of alerts is counted after escaping.
+const LIST: ListStyle = ListStyle {
+    unit: Unit::Utf16,
+    escape: |text| escape(&without_formatting(text)),
+    link: Some(link),
+    has_emoji: true,
+};
+
 const fn units(length: usize) -> Limit {
     Limit::new(length, UNIT)
 }
@@ -53,11 +63,17 @@ pub fn compose<'a>(
     let mut cuts = Truncations::default();
     let heading = cuts.heading(notification, HEADER_LIMIT, |heading| heading);
     let heading = BlockText::plain(heading);
-    let split = split_after(text, MAX_SECTION_UNITS, limit, MARKUP);
+    let split = fit(
+        notification,
+        text,
+        MAX_SECTION_UNITS,
+        (limit, MARKUP),
+        &LIST,
+    );
     let mut parts = split.parts.into_iter();
     let text_block = BlockText::Mrkdwn {
-        text: as_allowed(parts.next().unwrap_or_default(), cx),
-        verbatim: !cx.allow_mentions,
+        text: written(notification, parts.next().unwrap_or_default(), cx),
+        verbatim: !cx.allow_mentions || notification.listed_group().is_some(),
     };
     let link = notification
         .link
@@ -100,6 +116,14 @@ pub fn as_allowed(text: String, cx: &ComposeContext) -> String {
         text
     } else {
         escape(&text)
+    }
+}
+
+/// Returns the text as it is sent. A list of alerts is already escaped.
+fn written(notification: &Notification, text: String, cx: &ComposeContext) -> String {
+    match notification.listed_group() {
+        Some(_) => text,
+        None => as_allowed(text, cx),
     }
 }
 
@@ -164,8 +188,11 @@ fn around(notification: &Notification, cuts: &mut Truncations) -> (String, Strin
 fn preview(notification: &Notification, text: &str, cx: &ComposeContext) -> String {
     // The blocks contain the truncation note. The preview's truncations need none.
     let (head, tail) = around(notification, &mut Truncations::default());
-    let text = cut_markup(text, units(MAX_PREVIEW_UNITS), "…", MARKUP).into_owned();
-    format!("{head}{}{tail}", as_allowed(text, cx))
+    let text = match notification.listed_group() {
+        Some(group) => alert_list::text(group, MAX_PREVIEW_UNITS, &LIST),
+        None => cut_markup(text, units(MAX_PREVIEW_UNITS), "…", MARKUP).into_owned(),
+    };
+    format!("{head}{}{tail}", written(notification, text, cx))
 }
 
 /// Returns the notification as text parts for workflows, which do not support blocks, and the warnings.
@@ -178,9 +205,9 @@ pub fn lines(
     let mut cuts = Truncations::default();
     let (head, tail) = around(notification, &mut cuts);
     let room = limit.length - Unit::Utf16.of(&head) - Unit::Utf16.of(&tail);
-    let split = split_after(text, room, limit, MARKUP);
+    let split = fit(notification, text, room, (limit, MARKUP), &LIST);
     let parts = split.parts.into_iter();
-    let mut parts: Vec<_> = parts.map(|part| as_allowed(part, cx)).collect();
+    let mut parts: Vec<_> = parts.map(|part| written(notification, part, cx)).collect();
     if let Some(first) = parts.first_mut() {
         *first = format!("{head}{first}{tail}");
     }

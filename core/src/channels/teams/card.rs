@@ -62,6 +62,9 @@ pub struct TextRun {
     pub size: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_subtle: Option<bool>,
+    /// Version 1.2 <https://adaptivecards.io/explorer/TextRun.html>.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub select_action: Option<CardAction>,
 }
 
 #[derive(Serialize)]

@@ -6,6 +6,7 @@
 
 mod breaks;
 mod card;
+mod list;
 mod replies;
 
 use std::sync::Arc;
@@ -134,18 +135,24 @@ impl Teams {
         let actions = link.map(|link| [open(link)]);
         let around = (&head, &fields, &last, &actions);
         let taken = body::json(&around).len() + OVERHEAD_BYTES;
-        let split = split_after(text, MAX_BODY_BYTES - taken, PART_LIMIT, MARKUP);
-        let mut parts = split.parts.into_iter();
-        let text = text_block(parts.next().unwrap_or_default());
-        let body = [head, text]
-            .into_iter()
+        let (texts, more, missing) = match notification.listed_group() {
+            Some(group) => (list::elements(group, MAX_BODY_BYTES - taken), Vec::new(), 0),
+            None => {
+                let mut split = split_after(text, MAX_BODY_BYTES - taken, PART_LIMIT, MARKUP);
+                let more = split.parts.split_off(1);
+                let text = text_block(split.parts.concat());
+                (vec![text], more, split.missing)
+            }
+        };
+        let body = std::iter::once(head)
+            .chain(texts)
             .chain(fields.into_iter().flatten())
             .chain(last)
             .collect();
         let rich = RichMessage::new(
             message(body, actions, Some("Full")),
-            parts,
-            split.missing,
+            more.into_iter(),
+            missing,
             cuts,
         );
         rich.messages(

@@ -4,6 +4,7 @@
 //! Telegram does not search, or contains invisible characters that break mentions and hashtags.
 
 mod html;
+mod list;
 mod options;
 mod payload;
 mod replies;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::html::{Html, TEXT_LIMIT, literal};
+use self::list::list;
 use self::options::{BUTTONS, InlineKeyboard, LINK_PREVIEW, PROTECTED, SILENT, TelegramOptions};
 use self::payload::{Chat, Payload, ReplyParameters};
 use super::shared::endpoint::{Endpoint, join_path};
@@ -102,6 +104,8 @@ const VALUE_LIMIT: Limit = Limit::code_points(500);
 /// entities, and each field uses two.
 const MAX_FIELDS_CODE_POINTS: usize = 1_500;
 const MAX_FIELDS: usize = 40;
+/// Each alert of a group may have a link, which is an entity too.
+const MAX_FIELDS_OF_GROUP: usize = 20;
 /// A limit of this crate in bytes, for addresses that a person opens.
 const MAX_LINK_BYTES: usize = 2_000;
 
@@ -170,9 +174,13 @@ impl Telegram {
             link.len() <= MAX_LINK_BYTES
         });
         let link = link.map(Html::link);
+        let most = match notification.listed_group() {
+            Some(_) => MAX_FIELDS_OF_GROUP,
+            None => MAX_FIELDS,
+        };
         let fields = cuts.fields(
             notification,
-            MAX_FIELDS,
+            most,
             MAX_FIELDS_CODE_POINTS,
             &FIELD_NAMES,
             field,
@@ -183,9 +191,14 @@ impl Telegram {
         let tail = lines.zip(once("\n\n").chain(repeat("\n")));
         let tail = tail.fold(Html::text(""), |tail, (line, end)| tail.then(end).and(line));
         let room = TEXT_LIMIT.length - head.length - tail.length;
-        let split = split_after(text, room, TEXT_LIMIT, Markup::NONE);
-        let mut parts = split.parts.into_iter();
-        let first = Html::text(&parts.next().unwrap_or_default());
+        let (first, more, missing) = match notification.listed_group() {
+            Some(group) => (list(group, room), Vec::new(), 0),
+            None => {
+                let mut split = split_after(text, room, TEXT_LIMIT, Markup::NONE);
+                let more = split.parts.split_off(1);
+                (Html::text(&split.parts.concat()), more, split.missing)
+            }
+        };
         let replied = cx.earlier.as_ref().and_then(|id| id.0.parse().ok());
         let payload = Payload {
             parse_mode: Some("HTML"),
@@ -196,7 +209,7 @@ impl Telegram {
             reply_markup: self.options.buttons.as_ref(),
             ..self.payload(head.and(first).and(tail).html.into())
         };
-        let rich = RichMessage::new(payload, parts, split.missing, cuts);
+        let rich = RichMessage::new(payload, more.into_iter(), missing, cuts);
         let plain = |part: String| self.plain(&part, None);
         rich.messages(|body| self.endpoint.post(body, &[]), plain)
     }

@@ -2,6 +2,7 @@
 //! providers' own error words and all statuses over HTTP.
 
 mod capabilities;
+mod groups;
 mod texts;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};

@@ -5,9 +5,12 @@ mod check;
 mod compare;
 mod filters;
 mod finding;
+mod group;
 mod limits;
+mod members;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -21,6 +24,9 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
 pub use self::filters::{FILTERS, FUNCTIONS, Helper, SAMPLE, SAMPLE_TIME};
 pub use self::finding::Finding;
+use self::group::GroupValues;
+pub use self::members::MEMBERS;
+use self::values::value;
 use super::report;
 use crate::channels::LevelStyle;
 use crate::json::Json;
@@ -159,20 +165,30 @@ impl TemplateContext {
     pub fn new(notification: &Notification, data: Option<&Json>, now: Timestamp) -> Self {
         let fields = notification.fields.iter();
         let fields = Value::from_pairs(fields.map(|(name, field)| (name.as_str(), value(field))));
+        let group = notification.group.as_deref();
+        let group = group.map_or_else(GroupValues::default, GroupValues::of);
         // Always defined, so that a template can always test for a member.
         let data = value(data.unwrap_or(&Json::Object(Vec::new())));
-        Self::of(notification, fields, data, now.to_string().into())
+        Self::of(notification, fields, group, data, now.to_string().into())
     }
 
     /// Returns the same context with another text. Shares large values.
     pub fn with_text(&self, notification: &Notification) -> Self {
         let member = |of: &Value, name| of.get_attr(name).unwrap_or_default();
-        let fields = member(&member(&self.0, "notification"), "fields");
+        let seen = member(&self.0, "notification");
+        let fields = member(&seen, "fields");
+        let group = GroupValues::from_members(|name| member(&seen, name));
         let [data, now] = ["data", filters::NOW].map(|name| member(&self.0, name));
-        Self::of(notification, fields, data, now)
+        Self::of(notification, fields, group, data, now)
     }
 
-    fn of(notification: &Notification, fields: Value, data: Value, now: Value) -> Self {
+    fn of(
+        notification: &Notification,
+        fields: Value,
+        group: GroupValues,
+        data: Value,
+        now: Value,
+    ) -> Self {
         let text = |text: Option<&str>| text.map_or(Value::UNDEFINED, Value::from);
         let timestamp = notification.timestamp.map(|time| time.to_string());
         let level = notification.level_for_rules();
@@ -191,6 +207,10 @@ impl TemplateContext {
             ("timestamp", text(timestamp.as_deref())),
             ("dedup_key", text(notification.dedup_key.as_deref())),
             ("emoji", Value::from(look.emoji)),
+            ("alerts", group.alerts),
+            ("common_labels", group.common_labels),
+            ("group_labels", group.group_labels),
+            ("counts", group.counts),
         ];
         debug_assert!(
             seen.iter()
@@ -205,52 +225,6 @@ impl TemplateContext {
     }
 }
 
-/// The members of `notification` in a template.
-#[derive(Debug)]
-pub struct NotificationMember {
-    pub name: &'static str,
-    pub description: &'static str,
-}
-
-pub const MEMBERS: &[NotificationMember] = &[
-    NotificationMember {
-        name: "text",
-        description: "`notification_text`, of any JSON type.",
-    },
-    NotificationMember {
-        name: "title",
-        description: "The headline.",
-    },
-    NotificationMember {
-        name: "level",
-        description: "`ok`, `info`, `warning`, `error` or `critical`; without it, the level that the text begins with, as in `[ERROR] disk full`.",
-    },
-    NotificationMember {
-        name: "status",
-        description: "`firing`, `acknowledged` or `resolved`.",
-    },
-    NotificationMember {
-        name: "fields",
-        description: "Name → string, number or boolean: `notification.fields.host`, `notification.fields[\"db.name\"]`.",
-    },
-    NotificationMember {
-        name: "link",
-        description: "The URL.",
-    },
-    NotificationMember {
-        name: "timestamp",
-        description: "Time of the event, by RFC 3339.",
-    },
-    NotificationMember {
-        name: "dedup_key",
-        description: "The key.",
-    },
-    NotificationMember {
-        name: "emoji",
-        description: "Always there: 🔴 🟠 🟡 🔵 🟢 by level, ✅ if resolved.",
-    },
-];
-
 /// The variables at the top level of a template.
 pub const TOP: [&str; 2] = ["notification", "data"];
 
@@ -259,26 +233,6 @@ fn to_value(json: &Json) -> Value {
     match json {
         Json::Null => Value::UNDEFINED,
         json => value(json),
-    }
-}
-
-/// Converts JSON. A number beyond the engine's range becomes a text.
-fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(value) => Value::from(*value),
-        Json::String(text) => Value::from(text.as_str()),
-        Json::Number(text) => match (text.parse::<i128>(), text.parse::<f64>()) {
-            (Ok(number), _) => Value::from(number),
-            (_, Ok(number)) => Value::from(number),
-            _ => Value::from(text.as_str()),
-        },
-        Json::Array(items) => items.iter().map(value).collect(),
-        Json::Object(members) => Value::from_pairs(
-            members
-                .iter()
-                .map(|(name, member)| (name.as_str(), value(member))),
-        ),
     }
 }
 

@@ -133,7 +133,7 @@ async fn a_digest_takes_the_form_that_its_destination_asks_for() {
         .await;
     outcomes(&tasks).await;
     let body = world.script.bodies.lock().unwrap().pop().unwrap();
-    assert_eq!(body, r#""AND 2 MORE IN THE LAST MINUTE. THE FIRST: B""#);
+    assert_eq!(body, r#""AND 2 MORE IN THE LAST MINUTE\n- B\n- C""#);
     let lines = tasks[1].log.take();
     assert!(
         lines.iter().any(|line| line.text.ends_with("be warned")),
@@ -164,7 +164,7 @@ async fn a_digest_is_rich_where_the_first_was() {
     assert_eq!(
         body,
         json!({
-            "message": "and 2 more in the last minute: 1 critical, 1 warning; 1 firing, 1 resolved. The first: b",
+            "message": "and 2 more in the last minute: 1 critical, 1 warning; 1 firing, 1 resolved\n- [warning] b http://example.com/b\n- [critical] c, resolved http://example.com/c",
             "title": "2 more notifications",
             "level": "critical",
             "link": "http://example.com/b",

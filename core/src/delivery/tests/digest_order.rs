@@ -45,7 +45,7 @@ impl World {
     /// The first words of each message, in the order of sending.
     fn order(&self) -> Vec<String> {
         let said = self.said().into_iter();
-        said.map(|said| said.split('.').next().unwrap_or_default().to_owned())
+        said.map(|said| said.lines().next().unwrap_or_default().to_owned())
             .collect()
     }
 }

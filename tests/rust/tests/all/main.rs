@@ -13,6 +13,7 @@ mod costs;
 mod digests;
 mod docs;
 mod events;
+mod groups;
 mod jetstream;
 mod jetstream_model;
 mod leaks;

@@ -26,7 +26,7 @@ fn senders() -> Value {
 }
 
 /// The channels that use HTTP, as the stand-in does.
-fn over_http() -> Vec<&'static ChannelSpec> {
+pub fn over_http() -> Vec<&'static ChannelSpec> {
     let channels = CHANNELS.iter().copied();
     channels
         .filter(|spec| spec.capabilities.protocol == Protocol::Http)
@@ -34,7 +34,7 @@ fn over_http() -> Vec<&'static ChannelSpec> {
 }
 
 /// A configuration file with a receiver for each, at this address.
-fn file(url: &str, channels: &[&ChannelSpec]) -> String {
+pub fn file(url: &str, channels: &[&ChannelSpec]) -> String {
     let mut file = String::new();
     for spec in channels {
         let moved = |example: &str| match example.split_once("://") {
@@ -67,7 +67,7 @@ fn with(request: &Value, members: &Value) -> Value {
 
 // Snapshots
 
-const HOSTILE: &str = "@everyone <!channel> <@U1> *b* _i_ ~s~ `c` ||x|| <b>h</b> [a](https://evil.example) :fire: &amp;";
+pub const HOSTILE: &str = "@everyone <!channel> <@U1> *b* _i_ ~s~ `c` ||x|| <b>h</b> [a](https://evil.example) :fire: &amp;";
 
 type Arguments = Vec<(&'static str, &'static str)>;
 

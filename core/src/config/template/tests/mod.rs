@@ -1,4 +1,5 @@
 mod compare;
+mod group;
 mod limits;
 
 use std::collections::BTreeMap;
