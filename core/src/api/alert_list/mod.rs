@@ -37,6 +37,9 @@ pub struct AlertList {
     pub warnings: Warnings,
 }
 
+/// The maximum number of alerts in a body, as that of a request's deliveries.
+const MAX_ALERTS: usize = 10_000;
+
 /// The two forms of a body with alerts.
 pub(super) enum AlertBody {
     /// An array of alerts.
@@ -92,9 +95,14 @@ impl AlertBody {
                 items
             }
         };
-        let items = items.into_iter().enumerate();
+        let is_cut = items.len() > MAX_ALERTS;
+        let items = items.into_iter().take(MAX_ALERTS).enumerate();
         let alerts = items.map(|(index, item)| alert(&list.root.index(index), item, options, now));
         list.alerts = alerts.collect();
+        if is_cut {
+            let path = list.path(MAX_ALERTS);
+            list.alerts.push(Err(too_many_alerts(path)));
+        }
         Ok(list)
     }
 }
@@ -216,6 +224,19 @@ fn alert(
         alert: Some(ReportedAlert { starts_at, ends_at }),
         ..Request::of_notification(members::with_extracted(notification, options))
     })
+}
+
+fn too_many_alerts(path: String) -> Problem {
+    Problem {
+        location: Location::path(path),
+        ..error(
+            "too_many_alerts",
+            &format!(
+                "The body has more than {MAX_ALERTS} alerts; those from this one on are not taken."
+            ),
+            "Send them in several bodies; set max_alerts of Alertmanager's webhook.",
+        )
+    }
 }
 
 /// Returns the labels with a value. A label with an empty value is the same as none.

@@ -161,6 +161,19 @@ fn invalid_alerts_are_listed_and_valid_ones_accepted() {
 }
 
 #[test]
+fn the_alerts_within_the_limit_are_taken() {
+    let alerts: Vec<Value> = (0..10_002)
+        .map(|number| json!({"labels": {"alertname": number.to_string()}}))
+        .collect();
+    let list = list(&Value::from(alerts));
+    assert_eq!(list.alerts.len(), 10_001);
+    assert!(list.alerts[9_999].is_ok());
+    let problem = list.alerts[10_000].as_ref().unwrap_err();
+    assert_eq!(problem.code, "too_many_alerts");
+    assert_eq!(problem.location.path.as_deref(), Some("[10000]"));
+}
+
+#[test]
 fn other_bodies_are_requests_or_errors_that_name_all_forms() {
     let request = json!({"notification_text": "x", "version": "1", "alerts": []});
     assert!(matches!(body(&request), Ok(RequestBody::Request(_))));

@@ -324,6 +324,22 @@ const KINDS: &[ParameterKind] = &[
     kind("headers of no use", 50_000, |n| {
         http_headers(&format!("{{{}}}", members(n, |n| format!("\"({n})\":1"))))
     }),
+    kind("alerts", 9_000, |n| {
+        let each = |n| {
+            format!(
+                "{{\"labels\":{{\"alertname\":\"{n}\",\"host\":\"db{n}\",\"rack\":\"a\",\"severity\":\"critical\"}}}}"
+            )
+        };
+        format!("[{}]", members(n, each)).into_bytes()
+    }),
+    kind("invalid alerts", 30_000, |n| {
+        let each = |n| format!("{{\"labels\":{{\"{n:05}\":1}}}}");
+        format!("[{}]", members(n, each)).into_bytes()
+    }),
+    kind("labels of an alert", 60_000, |n| {
+        let labels = members(n, |n| format!("\"l{n}\":\"{n}\""));
+        format!("[{{\"labels\":{{{labels}}}}}]").into_bytes()
+    }),
     kind("blanks", 1_000_000, |n| {
         with(&format!("\"title\":\"t\"{}", " ".repeat(n)))
     }),
