@@ -1,10 +1,12 @@
 //! Telegram's HTML, and texts without mentions or links.
 
-use crate::channels::shared::rich;
-use crate::text::{Limit, with_entities};
+use crate::channels::shared::rich::{self, FittedField};
+use crate::text::{Limit, shorten, with_entities};
 
 /// "1-4096 characters after entities parsing". The server counts code points (tdlib: `utf8_length`).
 pub const TEXT_LIMIT: Limit = Limit::code_points(4_096);
+
+const VALUE_LIMIT: Limit = Limit::code_points(500);
 
 /// HTML and the number of its visible code points (section "HTML style").
 pub struct Html {
@@ -45,6 +47,20 @@ impl Html {
         self.html.push_str(&other.html);
         self.length += other.length;
         self
+    }
+}
+
+/// Returns a field with its name in bold and its value as code.
+pub fn field(name: String, value: &str) -> FittedField<Html> {
+    let mut is_cut = false;
+    let value = shorten(value, VALUE_LIMIT, "…", &mut is_cut);
+    let field = Html::tag("b", &format!("{name}:"))
+        .then(" ")
+        .and(Html::tag("code", &value));
+    FittedField {
+        length: field.length + "\n".len(),
+        field,
+        is_cut,
     }
 }
 

@@ -15,14 +15,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::html::{Html, TEXT_LIMIT, literal};
+use self::html::{Html, TEXT_LIMIT, field, literal};
 use self::list::list;
 use self::options::{BUTTONS, InlineKeyboard, LINK_PREVIEW, PROTECTED, SILENT, TelegramOptions};
 use self::payload::{Chat, Payload, ReplyParameters};
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
 use super::shared::names::NameRules;
-use super::shared::rich::{self, FittedField, RichMessage, Truncations};
+use super::shared::rich::{self, RichMessage, Truncations};
 use super::shared::{body, texts};
 use super::{
     Attachments, Capabilities, ChannelSpec, ComposeContext, Fields, FollowUps, Length, Limits,
@@ -33,7 +33,7 @@ use crate::model::outcome::{Classification, Failure};
 use crate::model::problem::Problem;
 use crate::model::wire::{HttpReply, HttpRequest, Outbound, ResendEffect};
 use crate::secret::Secret;
-use crate::text::{Limit, Markup, shorten, split_after};
+use crate::text::{Limit, Markup, split_after};
 
 pub const SPEC: ChannelSpec = ChannelSpec {
     key: "telegram",
@@ -99,7 +99,6 @@ const FIELD_NAMES: NameRules = NameRules {
     clean: literal,
     ..NameRules::any(Limit::code_points(80), "…")
 };
-const VALUE_LIMIT: Limit = Limit::code_points(500);
 /// The limit of all fields in a message, in code points, and of their number. A message has at most a hundred
 /// entities, and each field uses two.
 const MAX_FIELDS_CODE_POINTS: usize = 1_500;
@@ -223,19 +222,6 @@ fn is_token(text: &str) -> bool {
             && (30..=100).contains(&key.len())
             && key.bytes().all(is_word)
     })
-}
-
-fn field(name: String, value: &str) -> FittedField<Html> {
-    let mut is_cut = false;
-    let value = shorten(value, VALUE_LIMIT, "…", &mut is_cut);
-    let field = Html::tag("b", &format!("{name}:"))
-        .then(" ")
-        .and(Html::tag("code", &value));
-    FittedField {
-        length: field.length + "\n".len(),
-        field,
-        is_cut,
-    }
 }
 
 impl HttpChannel for Telegram {
