@@ -432,6 +432,7 @@ impl Caller {
         };
         let answer = match &response.body {
             Body::RequestResponse(answer) => serde_json::to_string(answer),
+            Body::Alerts(answer) => serde_json::to_string(answer),
             Body::Error(error) => serde_json::to_string(error),
             _ => panic!("no view was asked for"),
         };
