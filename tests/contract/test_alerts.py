@@ -147,3 +147,38 @@ def test_state_needs_a_place(place: str, triggers: Triggers, standin: Standin) -
     trigger = create(triggers, standin, GROUPED.replace('state = "memory"\n', place))
     response = trigger.notify(event("a", "firing"))
     assert (response.status, response.json["error"]["code"]) == (503, "config_file")
+
+
+MUTING = """\
+default_receivers = ["ops"]
+
+[[routes]]
+receivers = ["ops"]
+match = { title = "batch" }
+mute_time_intervals = ["always"]
+
+[[time_intervals.always]]
+time_zone = "UTC"
+weekly = "Mon-Sun 00:00-24:00"
+
+[[inhibitions]]
+source = { title = "host down" }
+target = { level = "warning" }
+"""
+
+
+def test_muted_alerts_have_the_rule_in_the_response_and_in_the_view(triggers: Triggers, standin: Standin) -> None:
+    settings, rest = MUTING.split("\n", 1)
+    trigger = create(triggers, standin, f"{MEMORY}{settings}\n{RECEIVER}{rest}")
+    assert send(
+        trigger,
+        event("a", "firing", title="host down"),
+        event("b", "firing", title="disk", level="warning"),
+        event("c", "firing", title="batch"),
+    ) == [SENT, ("suppressed", "inhibition:1"), ("suppressed", "time_interval:always")]
+    alerts = trigger.notify(b"", query={"view": "alerts"}, method="GET").json["alerts"]
+    assert {alert["title"]: alert["muted_by"] for alert in alerts} == {
+        "host down": None,
+        "disk": "inhibition:1",
+        "batch": "time_interval:always",
+    }

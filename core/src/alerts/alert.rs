@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::acknowledge::AlertAcknowledgement;
 use crate::api::request::ReportedAlert;
 use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
 
@@ -96,6 +97,9 @@ pub struct Alert {
     pub updated_at: Timestamp,
     /// The keys of the groups that it is in.
     pub groups: Vec<Arc<str>>,
+    pub acknowledged: Option<AlertAcknowledgement>,
+    /// Until when it mutes the targets of inhibitions, once it has resolved.
+    pub inhibits_until: Option<Timestamp>,
     /// How long it fires without a report.
     pub resolve_timeout: Option<Duration>,
     /// When a firing alert resolves because of its timeout, or when a resolved alert is forgotten.

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert::{Alert, AlertKey, Now, later};
+use super::alert::{Alert, AlertKey, Now};
 use super::dedup::{Member, to_notify};
 use super::group::{Group, GroupTiming, RouteRef, group_key};
 use super::log::{GroupDestination, Pending};
+use super::mute::{Mute, recheck_at};
 use crate::api::request::ReportedAlert;
 use crate::model::notification::Notification;
-
-/// How soon it is looked again whether a muted alert still is.
-pub const RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// An event, and the groups that the routes choose for it.
 #[derive(Debug)]
@@ -24,8 +22,6 @@ pub struct AlertEvent<'a> {
     /// The scope of the settings that routed it.
     pub routed_by: Arc<str>,
     pub groups: Vec<RoutedGroup>,
-    /// The silence that holds for it.
-    pub silence: Option<&'a str>,
     pub max_alerts: usize,
 }
 
@@ -38,6 +34,8 @@ pub struct RoutedGroup {
     pub timing: GroupTiming,
     pub resolve_timeout: Option<Duration>,
     pub targets: Vec<GroupDestination>,
+    /// Why its notifications about the event are muted, acknowledgements aside.
+    pub mute: Option<Mute>,
 }
 
 /// The decision about an event at one destination.
@@ -71,10 +69,13 @@ pub mod rules {
 }
 
 impl AlertEvent<'_> {
-    /// The event is sent, unless a silence holds for it.
-    pub fn unless_silenced(&self) -> Verdict {
-        let silenced = |name: &str| Verdict::Suppressed(name.to_owned());
-        self.silence.map_or(Verdict::Notify, silenced)
+    /// The event is sent, unless a group of it is muted.
+    pub fn unless_muted(&self) -> Verdict {
+        let mut mutes = self.groups.iter().filter_map(|group| group.mute.as_ref());
+        let mute = mutes.next();
+        mute.map_or(Verdict::Notify, |mute| {
+            Verdict::Suppressed(mute.rule.clone())
+        })
     }
 
     /// The keys of its groups.
@@ -89,12 +90,17 @@ pub fn notify(
     group: &mut Group,
     event: &AlertEvent<'_>,
     alert: &Alert,
-    targets: &[GroupDestination],
+    (targets, mute): (&[GroupDestination], Option<&Mute>),
     now: Now,
     verdicts: &mut Vec<(GroupDestination, Verdict)>,
 ) {
     group.first_flush.get_or_insert(now.steady);
     group.due = None;
+    group.judge_at = mute.map(|mute| recheck_at([mute], now));
+    match mute {
+        Some(mute) => group.muted.insert(alert.key.clone(), mute.rule.clone()),
+        None => group.muted.remove(&alert.key),
+    };
     let member = [Member {
         alert,
         has_left: false,
@@ -108,9 +114,8 @@ pub fn notify(
         } else if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
             group.due_by(retry_at);
             Verdict::Grouped
-        } else if let Some(silence) = event.silence.filter(|_| !alert.is_resolved()) {
-            group.due = Some(later(now.steady, RECHECK_INTERVAL));
-            Verdict::Suppressed(silence.to_owned())
+        } else if let Some(mute) = mute {
+            Verdict::Suppressed(mute.rule.clone())
         } else if alerts.is_empty() {
             if alert.is_resolved() {
                 entry.sent.remove(&alert.key);
@@ -128,15 +133,15 @@ pub fn notify(
     }
 }
 
-/// Gives all targets one verdict, or the silence that holds for the event.
+/// Gives all targets one verdict, or that the event is muted.
 pub fn decide(
-    silence: Option<&str>,
+    mute: Option<&Mute>,
     targets: &[GroupDestination],
     verdict: &Verdict,
     verdicts: &mut Vec<(GroupDestination, Verdict)>,
 ) {
-    let silenced = |name: &str| Verdict::Suppressed(name.to_owned());
-    let verdict = silence.map_or_else(|| verdict.clone(), silenced);
+    let muted = |mute: &Mute| Verdict::Suppressed(mute.rule.clone());
+    let verdict = mute.map_or_else(|| verdict.clone(), muted);
     let decided = targets.iter();
     verdicts.extend(decided.map(|target| (target.clone(), verdict.clone())));
 }
@@ -158,7 +163,7 @@ pub fn notify_all(event: &AlertEvent<'_>) -> Vec<(GroupDestination, Verdict)> {
     let mut verdicts = Vec::new();
     for group in &event.groups {
         decide(
-            event.silence,
+            group.mute.as_ref(),
             &group.targets,
             &Verdict::Notify,
             &mut verdicts,

@@ -9,7 +9,7 @@ pub struct Member<'a> {
     pub alert: &'a Alert,
     /// It has left the group: for the group's destinations it is over.
     pub has_left: bool,
-    /// A silence holds for it: it is no reason for a notification.
+    /// It is no reason for a notification.
     pub is_muted: bool,
 }
 
@@ -27,10 +27,11 @@ impl Member<'_> {
         }
     }
 
-    fn notified(&self) -> (AlertKey, Notified) {
+    pub fn notified(&self) -> (AlertKey, Notified) {
         let notified = Notified {
             is_resolved: self.is_over(),
             level: self.alert.level(),
+            notify_again: false,
         };
         (self.alert.key.clone(), notified)
     }
@@ -68,6 +69,6 @@ fn is_news(entry: Option<&LogEntry>, member: &Member<'_>, target: &GroupDestinat
         (true, sent) => target.send_resolved && sent.is_some(),
         (false, _) if member.is_muted => false,
         (false, None) => true,
-        (false, Some(sent)) => member.alert.level() > sent.level,
+        (false, Some(sent)) => sent.notify_again || member.alert.level() > sent.level,
     }
 }

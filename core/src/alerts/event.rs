@@ -7,11 +7,13 @@ use super::alert::{Alert, AlertKey, Now, later};
 use super::decision::{
     AlertEvent, Decision, RoutedGroup, Verdict, decide, not_firing, notify, notify_all, rules,
 };
+use super::destination_flush::close_entries;
 use super::destinations::{Destinations, of_group};
-use super::flush::close_entries;
 use super::group::Group;
 use super::ingest::{Ingested, ingest};
 use super::log::GroupDestination;
+use super::mute::Mute;
+use super::muting::acknowledged;
 use super::state::ScopeState;
 use crate::api::request::ReportedAlert;
 use crate::model::notification::{AlertStatus, Notification};
@@ -66,8 +68,8 @@ impl ScopeState {
             }
             Ingested::Acknowledged(alert) => {
                 decision.notification = Arc::clone(&alert.notification);
-                self.put_alert(alert);
                 decision.verdicts = notify_all(&event);
+                self.acknowledged_by_event(alert, now);
             }
             Ingested::Resolved(alert) => {
                 decision.notification = Arc::clone(&alert.notification);
@@ -88,6 +90,8 @@ impl ScopeState {
             ends_at: None,
             updated_at: now.wall,
             groups: Vec::new(),
+            acknowledged: None,
+            inhibits_until: None,
             resolve_timeout: None,
             due: Some(later(now.steady, KEEP_ONE_OFF)),
             stored_due: None,
@@ -96,9 +100,9 @@ impl ScopeState {
         let mut verdicts = Vec::new();
         for (key, routed) in event.group_keys().into_iter().zip(&event.groups) {
             let is_full = !self.has_room(event.max_alerts);
-            if event.silence.is_some() || routed.labels.is_none() || is_full {
+            if routed.mute.is_some() || routed.labels.is_none() || is_full {
                 decide(
-                    event.silence,
+                    routed.mute.as_ref(),
                     &routed.targets,
                     &Verdict::Notify,
                     &mut verdicts,
@@ -111,7 +115,7 @@ impl ScopeState {
             self.put_group(group);
             alert.groups.push(key);
             decide(
-                event.silence,
+                routed.mute.as_ref(),
                 &routed.targets,
                 &Verdict::Grouped,
                 &mut verdicts,
@@ -122,7 +126,7 @@ impl ScopeState {
         }
         Decision {
             notification: Arc::clone(event.notification),
-            own: event.unless_silenced(),
+            own: event.unless_muted(),
             verdicts,
             warning: None,
         }
@@ -232,19 +236,20 @@ impl ScopeState {
             group.members.insert(alert.key.clone());
             group.left.remove(&alert.key);
             let due = group.due_for(&alert, now);
+            let mute = mute_in(routed, &alert, &group, now);
             match group.labels.is_none() && due <= now.steady {
                 true => notify(
                     &mut group,
                     event,
                     &alert,
-                    &routed.targets,
+                    (&routed.targets, mute.as_ref()),
                     now,
                     &mut verdicts,
                 ),
                 false => {
                     group.due = Some(due);
                     decide(
-                        event.silence,
+                        mute.as_ref(),
                         &routed.targets,
                         &Verdict::Grouped,
                         &mut verdicts,
@@ -273,7 +278,14 @@ impl ScopeState {
             let closed = close_entries(&mut group, &targets);
             self.closed.extend(closed);
             match group.labels {
-                None => notify(&mut group, event, &alert, &targets, now, &mut verdicts),
+                None => notify(
+                    &mut group,
+                    event,
+                    &alert,
+                    (&targets, None),
+                    now,
+                    &mut verdicts,
+                ),
                 Some(_) => {
                     group.due = Some(group.due_for(&alert, now));
                     decide(None, &targets, &Verdict::Grouped, &mut verdicts);
@@ -311,6 +323,12 @@ fn own_verdict(ingested: &Ingested, event: &AlertEvent<'_>) -> Verdict {
         Ingested::NotFiring => Verdict::Suppressed(rules::NOT_FIRING.to_owned()),
         Ingested::Repeats(_) => Verdict::Suppressed(rules::UNCHANGED.to_owned()),
         Ingested::Resolved(_) => Verdict::Notify,
-        Ingested::Fires(_) | Ingested::Acknowledged(_) => event.unless_silenced(),
+        Ingested::Fires(_) | Ingested::Acknowledged(_) => event.unless_muted(),
     }
+}
+
+/// Why the notifications of a group about a firing alert are muted.
+fn mute_in(routed: &RoutedGroup, alert: &Alert, group: &Group, now: Now) -> Option<Mute> {
+    let mute = routed.mute.clone();
+    mute.or_else(|| acknowledged(alert, group, now))
 }

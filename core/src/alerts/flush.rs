@@ -1,19 +1,22 @@
 //! Flushes: select the notifications that each destination of a group gets now, and record how they end.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::acknowledge;
 use super::alert::{Alert, AlertKey, Now, later};
-use super::decision::RECHECK_INTERVAL;
 use super::dedup::{Member, to_notify};
+use super::destination_flush::{
+    Flush, FlushContext, close_entries, flush_to, kind, released, reminder_due,
+};
 use super::destinations::{Destinations, of_group};
 use super::group::Group;
 use super::ingest::KEEP_RESOLVED;
-use super::log::{
-    ClosedEntry, GroupDestination, LogEntry, NotificationKind, NotifiedAlerts, Pending,
-};
-use super::render::render;
+use super::inhibit::RELEASE_WAIT;
+use super::log::{GroupDestination, LogEntry};
+use super::mute::{Mute, recheck_at};
+use super::muting::MuteRules;
 use super::state::{ScopeState, Timer};
 use crate::model::notification::{AlertStatus, Notification};
 use crate::model::outcome::Outcome;
@@ -21,17 +24,6 @@ use crate::model::report::DeliveryOrigin;
 
 /// How soon a notification for which there was no capacity is tried again.
 const NOT_SENT_RETRY: Duration = Duration::from_secs(2);
-
-/// A notification of a group for one destination.
-#[derive(Debug)]
-pub struct Flush {
-    pub target: GroupDestination,
-    pub task: String,
-    /// The delivery's index in the task.
-    pub index: usize,
-    pub kind: NotificationKind,
-    pub notification: Arc<Notification>,
-}
 
 impl ScopeState {
     /// Resolves the alerts whose resolve timeout has passed, removes old resolved alerts, and returns the groups that
@@ -76,47 +68,75 @@ impl ScopeState {
         self.put_alert(alert);
     }
 
-    /// Returns the notifications that the destinations of a group get now. `is_muted` says whether a silence holds for
-    /// an alert.
+    /// Returns the notifications that the destinations of a group get now.
     pub fn flush(
         &mut self,
         key: &str,
         destinations: &dyn Destinations,
-        is_muted: &dyn Fn(&Notification) -> bool,
+        rules: &MuteRules<'_>,
         now: Now,
     ) -> Vec<Flush> {
         let Some(mut group) = self.take_group(key) else {
             return Vec::new();
         };
-        group.due = None;
+        let (is_first, muted_before) = (group.first_flush.is_none(), group.muted.clone());
+        let is_due = group.due.is_some_and(|due| due <= now.steady);
+        group.due = group.due.filter(|_| !is_due);
+        group.judge_at = None;
         group.first_flush.get_or_insert(now.steady);
         let targets = of_group(&group, destinations);
         let closed = close_entries(&mut group, &targets);
-        let members = self.muted_members(&group, is_muted);
-        if members.iter().any(|member| member.is_muted) {
-            group.due = Some(later(now.steady, RECHECK_INTERVAL));
+        let (members, mutes) = self.muted_members(&group, rules, now);
+        if !mutes.is_empty() {
+            group.judge_by(recheck_at(mutes.values(), now));
         }
+        let released = released(&mut group, &members, &mutes);
+        let cx = FlushContext {
+            members: &members,
+            released: &released,
+            sends_changes: is_due || !released.is_empty(),
+            quiet_until: self.quiet_until,
+            now,
+        };
         let flushes = targets.iter();
-        let flushes = flushes
-            .filter_map(|target| flush_to(&mut group, target, &members, now))
+        let flushes: Vec<_> = flushes
+            .filter_map(|target| flush_to(&mut group, target, &cx))
             .collect();
-        self.put_group(group);
+        let one_offs = muted_one_offs(&members);
+        let has_changed = is_first || is_due || group.muted != muted_before;
+        match has_changed || !closed.is_empty() || !flushes.is_empty() {
+            true => self.put_group(group),
+            // Muted alerts are judged every few seconds.
+            false => self.put_back(group),
+        }
+        for one_off in one_offs {
+            self.drop_member(key, &one_off);
+            self.leave_group(&one_off, key, now);
+        }
+        let acknowledged = released.iter();
+        let acknowledged = acknowledged.filter(|(_, rule)| *rule == acknowledge::RULE);
+        acknowledged.for_each(|(key, _)| self.end_acknowledgement(key));
         self.closed.extend(closed);
         self.prune(key, now);
         flushes
     }
 
-    /// The members of a group, and whether a silence holds for those that fire.
+    /// The members of a group, and why those are muted that fire.
     pub(super) fn muted_members<'s>(
         &'s self,
         group: &Group,
-        is_muted: &dyn Fn(&Notification) -> bool,
-    ) -> Vec<Member<'s>> {
+        rules: &MuteRules<'_>,
+        now: Now,
+    ) -> (Vec<Member<'s>>, BTreeMap<AlertKey, Mute>) {
+        let mut mutes = BTreeMap::new();
         let mut members = self.members(group);
-        for member in &mut members {
-            member.is_muted = !member.is_over() && is_muted(&member.alert.notification);
+        for member in members.iter_mut().filter(|member| !member.is_over()) {
+            if let Some(mute) = self.mute(member.alert, group, rules, now) {
+                member.is_muted = true;
+                mutes.insert(member.alert.key.clone(), mute);
+            }
         }
-        members
+        (members, mutes)
     }
 
     pub(super) fn members<'s>(&'s self, group: &Group) -> Vec<Member<'s>> {
@@ -183,7 +203,13 @@ impl ScopeState {
                 keeps_incidents: false,
                 is_former: false,
             };
-            if !to_notify(entry, &members, &target).is_empty() {
+            let remind_every = group.timing.remind_every;
+            let remind_at = entry.and_then(|entry| reminder_due(entry, &members, remind_every));
+            let has_changed = !to_notify(entry, &members, &target).is_empty();
+            if let Some(remind_at) = remind_at {
+                group.judge_by(remind_at);
+            }
+            if has_changed {
                 group.due_by(retry_at.unwrap_or_else(|| group.next_flush(now)));
             }
         }
@@ -225,6 +251,7 @@ impl ScopeState {
                 done.push(key.clone());
             }
         }
+        let is_unchanged = done.is_empty();
         for member in done {
             group.members.remove(&member);
             group.left.remove(&member);
@@ -238,6 +265,7 @@ impl ScopeState {
             .retain(|member| self.alerts.contains_key(member));
         match group.members.is_empty() && group.log.values().all(|entry| entry.pending.is_none()) {
             true => self.group_ended(group.key),
+            false if is_unchanged => self.put_back(group),
             false => self.put_group(group),
         }
     }
@@ -264,95 +292,11 @@ impl ScopeState {
     }
 }
 
-/// Returns the notification that one destination of the group gets now.
-fn flush_to(
-    group: &mut Group,
-    target: &GroupDestination,
-    members: &[Member<'_>],
-    now: Now,
-) -> Option<Flush> {
-    let members: Vec<_> = members
-        .iter()
-        .map(|member| member.seen_by(target))
-        .collect();
-    let entry = group.log.entry(target.id.clone()).or_default();
-    if !target.send_resolved {
-        for member in members.iter().filter(|member| member.is_over()) {
-            entry.sent.remove(&member.alert.key);
-        }
-    }
-    if let Some(retry_at) = entry.retry_at.filter(|_| entry.waits(now.steady)) {
-        group.due_by(retry_at);
-        return None;
-    }
-    // The delivery of an open notification asks for the present content itself.
-    if entry.pending.is_some() {
-        return None;
-    }
-    let alerts = to_notify(Some(entry), &members, target);
-    if alerts.is_empty() {
-        return None;
-    }
-    let kind = kind(entry, &alerts, &members);
-    let task = uuid::Uuid::new_v4().to_string();
-    let notified = members
-        .iter()
-        .filter(|member| alerts.contains_key(&member.alert.key));
-    let notification = render(
-        &group.key,
-        &target.id,
-        group.labels.as_deref(),
-        notified,
-        now.wall,
-    );
-    entry.pending = Some(Pending::new(task.clone(), 0, alerts));
-    Some(Flush {
-        target: target.clone(),
-        task,
-        index: 0,
-        kind,
-        notification: Arc::new(notification),
-    })
-}
-
-pub(super) fn kind(
-    entry: &LogEntry,
-    alerts: &NotifiedAlerts,
-    members: &[Member<'_>],
-) -> NotificationKind {
-    let mut notified = members
-        .iter()
-        .filter(|member| alerts.contains_key(&member.alert.key));
-    if alerts.values().any(|notified| !notified.is_resolved) {
-        return match entry.sent.is_empty() {
-            true => NotificationKind::First,
-            false => NotificationKind::Change,
-        };
-    }
-    match notified.all(|member| member.has_left && !member.alert.is_resolved()) {
-        true => NotificationKind::Moved,
-        false => NotificationKind::Resolved,
-    }
-}
-
-/// Removes the entries of destinations that the group does not concern any more. Returns those that know an alert, which
-/// nobody can notify of its end.
-pub(super) fn close_entries(group: &mut Group, targets: &[GroupDestination]) -> Vec<ClosedEntry> {
-    let current: HashSet<_> = targets.iter().map(|target| &target.id).collect();
-    let mut closed = Vec::new();
-    let key = &group.key;
-    group.log.retain(|id, entry| {
-        let stays = current.contains(id) || entry.pending.is_some();
-        if !stays && !entry.sent.is_empty() {
-            closed.push(ClosedEntry {
-                group: Arc::clone(key),
-                receiver: id.receiver.clone(),
-                alerts: entry.sent.len(),
-            });
-        }
-        stays
-    });
-    closed
+/// Muted events without identity: they are not sent later.
+fn muted_one_offs(members: &[Member<'_>]) -> Vec<AlertKey> {
+    let one_offs = members.iter();
+    let one_offs = one_offs.filter(|member| member.is_muted && member.alert.is_one_off);
+    one_offs.map(|member| member.alert.key.clone()).collect()
 }
 
 /// Nobody has reported it for too long, or the end that its source reported has come.
@@ -381,6 +325,8 @@ fn resolve_by_timeout(alert: &mut Alert, now: Now) {
         },
     });
     alert.status = AlertStatus::Resolved;
+    alert.acknowledged = None;
+    alert.inhibits_until = Some(later(now.steady, RELEASE_WAIT));
     alert.ends_at = Some(now.wall);
     alert.due = Some(later(now.steady, KEEP_RESOLVED));
 }

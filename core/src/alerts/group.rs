@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::acknowledge::AlertAcknowledgement;
 use super::alert::{Alert, AlertKey, Now, later};
 use super::log::{DestinationId, LogEntry};
 use crate::routing::DEFAULT_RECEIVERS;
@@ -27,6 +28,8 @@ pub enum RouteRef {
 pub struct GroupTiming {
     pub wait: Duration,
     pub interval: Duration,
+    /// How long after a destination's last notification it is reminded of what fires.
+    pub remind_every: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -38,12 +41,19 @@ pub struct Group {
     pub timing: GroupTiming,
     /// When its first flush was; the others follow in intervals from then.
     pub first_flush: Option<Timestamp>,
+    /// When changes go out.
     pub due: Option<Timestamp>,
+    /// When it is looked at for mutes that end and for reminders.
+    pub judge_at: Option<Timestamp>,
     pub log: BTreeMap<DestinationId, LogEntry>,
     /// Alerts of the group; the store has them with the alerts.
     pub members: BTreeSet<AlertKey>,
     /// Members that are in other groups now: destinations that know them have to learn that they are over here.
     pub left: BTreeSet<AlertKey>,
+    /// It covers later members too.
+    pub acknowledged: Option<AlertAcknowledgement>,
+    /// The members that were muted at the last judgement, and the rule.
+    pub muted: BTreeMap<AlertKey, String>,
 }
 
 impl RouteRef {
@@ -89,9 +99,12 @@ impl Group {
             timing,
             first_flush: None,
             due: None,
+            judge_at: None,
             log: BTreeMap::new(),
             members: BTreeSet::new(),
             left: BTreeSet::new(),
+            acknowledged: None,
+            muted: BTreeMap::new(),
         }
     }
 
@@ -104,6 +117,16 @@ impl Group {
             _ => self.next_flush(now),
         };
         self.due.map_or(due, |known| known.min(due))
+    }
+
+    /// When it is flushed next, for changes or to be judged.
+    pub fn next_flush_at(&self) -> Option<Timestamp> {
+        self.due.into_iter().chain(self.judge_at).min()
+    }
+
+    /// Has the group judged at `time`, unless it is earlier.
+    pub fn judge_by(&mut self, time: Timestamp) {
+        self.judge_at = Some(self.judge_at.map_or(time, |known| known.min(time)));
     }
 
     /// Makes the group due at `time`, unless it is due earlier.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::alert::{Alert, AlertKey, Now, later};
 use super::decision::AlertEvent;
+use super::inhibit::RELEASE_WAIT;
 use crate::api::request::ReportedAlert;
 use crate::config::matcher::{MatchInput, Name};
 use crate::model::notification::{AlertStatus, Level, Notification};
@@ -97,6 +98,8 @@ pub fn ingest(event: &AlertEvent<'_>, known: Option<&Alert>, now: Now) -> Ingest
             updated_at: at,
             // A group may still have to send the resolved of before.
             groups: known.map_or_else(Vec::new, |known| known.groups.clone()),
+            acknowledged: None,
+            inhibits_until: None,
             resolve_timeout: None,
             due: None,
             stored_due: None,
@@ -115,6 +118,8 @@ pub fn ingest(event: &AlertEvent<'_>, known: Option<&Alert>, now: Now) -> Ingest
             updated_at: at,
             ends_at: Some(at),
             notification: with_level_of(event, firing),
+            acknowledged: None,
+            inhibits_until: Some(later(now.steady, RELEASE_WAIT)),
             due: Some(later(now.steady, KEEP_RESOLVED)),
             ..firing.clone()
         }),
@@ -131,6 +136,7 @@ fn fires_again(event: &Arc<Notification>, firing: &Alert, at: Timestamp) -> Inge
             true => AlertStatus::Firing,
             false => firing.status,
         },
+        acknowledged: firing.acknowledged.clone().filter(|_| !rises),
         ..firing.clone()
     };
     match rises {

@@ -35,6 +35,8 @@ pub struct GroupDestination {
 pub struct Notified {
     pub is_resolved: bool,
     pub level: Option<Level>,
+    /// Its acknowledgement has ended: it must be notified once more.
+    pub notify_again: bool,
 }
 
 pub type NotifiedAlerts = BTreeMap<AlertKey, Notified>;
@@ -52,6 +54,8 @@ pub struct LogEntry {
     pub is_refused: bool,
     /// When it was last notified, by the wall clock.
     pub notified_at: Option<Timestamp>,
+    /// The same time on the steady clock: reminders count from it.
+    pub notified_steady: Option<Timestamp>,
 }
 
 /// Why and about what a destination is notified.
@@ -60,6 +64,8 @@ pub enum NotificationKind {
     /// It knows no alert of the group.
     First,
     Change,
+    /// It knows all alerts. `remind_every` has passed since its last notification.
+    Reminder,
     Resolved,
     /// The alerts are in other groups now, which do not reach the destination.
     Moved,
@@ -71,6 +77,7 @@ impl NotificationKind {
         match self {
             NotificationKind::First => "first",
             NotificationKind::Change => "change",
+            NotificationKind::Reminder => "reminder",
             NotificationKind::Resolved => "resolved",
             NotificationKind::Moved => "moved",
         }
@@ -164,6 +171,7 @@ impl LogEntry {
             }
             _ => {
                 self.notified_at = Some(wall);
+                self.notified_steady = Some(steady);
                 self.record(pending.alerts);
             }
         }

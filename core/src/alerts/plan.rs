@@ -6,11 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::alert::{AlertKey, Now};
 use super::decision::{AlertEvent, RoutedGroup, Verdict};
+use super::destination_flush::Flush;
 use super::destinations::Destinations;
-use super::flush::Flush;
 use super::group::{GroupTiming, RouteRef};
 use super::ingest::{EventIdentity, identity};
 use super::log::DestinationId;
+use super::muting::MuteRules;
 use super::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
@@ -43,23 +44,23 @@ pub fn plan(
 ) -> Result<PlannedEvent, Refusal> {
     let routed = routing::routed(request, settings)?;
     let notification = &routed.notification;
-    let groups = groups(request, settings, &routed);
-    let silence = routing::silence(settings, notification, now.wall);
-    let event = |key| AlertEvent {
+    let mut groups = groups(request, settings, &routed);
+    let alert_key = &settings.config.alerts.alert_key;
+    let identity = identity(notification, request.alert, alert_key);
+    let key = key_of(&identity, task);
+    set_mutes(&mut groups, state, &key, notification, settings, now);
+    let event = AlertEvent {
         task,
         key,
         notification,
         reported: request.alert,
         routed_by: Arc::clone(&settings.scope),
         groups,
-        silence: silence.map(|silence| silence.name.as_str()),
         max_alerts: settings.config.alerts.max_alerts,
     };
-    let alert_key = &settings.config.alerts.alert_key;
-    let identity = identity(notification, request.alert, alert_key);
     let has_identity = matches!(identity, EventIdentity::Alert(_));
     let decision = match identity {
-        EventIdentity::Alert(key) => state.event(event(key), settings, now),
+        EventIdentity::Alert(_) => state.event(event, settings, now),
         EventIdentity::OneOff { absent } => {
             if let Some(name) = absent {
                 warnings.push(|| {
@@ -68,7 +69,7 @@ pub fn plan(
                     )
                 });
             }
-            state.one_off(event(AlertKey::of_task(task)), now)
+            state.one_off(event, now)
         }
     };
     if let Some(warning) = decision.warning {
@@ -91,6 +92,38 @@ pub fn plan(
         plan,
         has_identity,
     })
+}
+
+fn key_of(identity: &EventIdentity, task: &str) -> AlertKey {
+    match identity {
+        EventIdentity::Alert(key) => key.clone(),
+        EventIdentity::OneOff { .. } => AlertKey::of_task(task),
+    }
+}
+
+/// Judges whether the event is muted in each of its groups.
+fn set_mutes(
+    groups: &mut [RoutedGroup],
+    state: &mut ScopeState,
+    key: &AlertKey,
+    notification: &Notification,
+    settings: &Settings,
+    now: Now,
+) {
+    state.use_inhibitions(&settings.config);
+    let rules = mute_rules(settings);
+    for group in groups {
+        group.mute = state.mute_of(key, notification, &group.route, &rules, now);
+    }
+}
+
+/// The rules of the file that mute.
+pub fn mute_rules(settings: &Settings) -> MuteRules<'_> {
+    MuteRules {
+        silences: &settings.config.silences,
+        regexes: settings.config.regexes,
+        intervals: settings,
+    }
 }
 
 /// Stands for one task alone, in place of what its request says.
@@ -132,8 +165,10 @@ fn groups(request: &Request, settings: &Settings, routed: &Routed) -> Vec<Routed
         timing: GroupTiming {
             wait: group.group_wait,
             interval: group.group_interval,
+            remind_every: group.remind_every,
         },
         resolve_timeout: group.resolve_timeout,
+        mute: None,
     };
     if !routing::names_no_receiver(request, settings) {
         let alone = GroupSettings {

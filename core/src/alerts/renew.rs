@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::alert::{Now, later};
-use super::decision::RECHECK_INTERVAL;
-use super::dedup::{Member, to_notify};
+use super::alert::Now;
+use super::dedup::Member;
+use super::destination_flush::{Flush, kind, present_alerts};
 use super::destinations::{Destinations, of_group};
-use super::flush::{Flush, kind};
 use super::group::Group;
 use super::log::{GroupDestination, LogEntry, NotifiedAlerts, Pending};
+use super::mute::recheck_at;
+use super::muting::MuteRules;
 use super::render::render;
 use super::state::ScopeState;
-use crate::model::notification::Notification;
 
 /// The content that an open notification has now.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl ScopeState {
         let Some((entry, pending)) = pending(group, &target) else {
             return true;
         };
-        to_notify(Some(entry), &self.members(group), &target) == pending.alerts
+        present_alerts(entry, &self.members(group), &target) == pending.alerts
     }
 
     /// Returns the content to send in place of an open notification's; `None`: the same.
@@ -47,16 +47,19 @@ impl ScopeState {
         task: &str,
         index: usize,
         destinations: &dyn Destinations,
-        is_muted: &dyn Fn(&Notification) -> bool,
+        rules: &MuteRules<'_>,
         now: Now,
     ) -> Option<Renewed> {
         let (key, id) = self.open.get(&(task.to_owned(), index)).cloned()?;
         let mut group = self.take_group(&key)?;
         let targets = of_group(&group, destinations);
         let target = targets.into_iter().find(|target| target.id == id);
-        let members = self.muted_members(&group, is_muted);
-        if members.iter().any(|member| member.is_muted) {
-            group.due_by(later(now.steady, RECHECK_INTERVAL));
+        let (members, mutes) = self.muted_members(&group, rules, now);
+        if !mutes.is_empty() {
+            group.judge_by(recheck_at(mutes.values(), now));
+            let muted = mutes.iter();
+            let muted = muted.map(|(key, mute)| (key.clone(), mute.rule.clone()));
+            group.muted.extend(muted);
         }
         let content = target.and_then(|target| content(&group, target, &members, now));
         let entry = group.log.get_mut(&id);
@@ -101,7 +104,7 @@ fn content(
         .iter()
         .map(|member| member.seen_by(&target))
         .collect();
-    let alerts = to_notify(Some(entry), &members, &target);
+    let alerts = present_alerts(entry, &members, &target);
     if alerts.is_empty() {
         return None;
     }

@@ -8,7 +8,10 @@ use jiff::Timestamp;
 
 use super::alert::{Alert, AlertKey, Now, later};
 use super::group::Group;
+use super::inhibit::Inhibitor;
 use super::log::{ClosedEntry, DestinationId};
+use super::silence::{Silences, StoredSilence};
+use crate::config::file::Config;
 
 /// Memory for alerts.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -31,6 +34,8 @@ pub struct ScopeState {
     timers: BTreeSet<(Timestamp, Timer)>,
     /// The groups and destinations of notifications that have not ended, by task and place.
     pub(super) open: HashMap<(String, usize), (Arc<str>, DestinationId)>,
+    pub(super) inhibitor: Inhibitor,
+    pub(super) silences: Silences,
     changes: Changes,
     /// Destinations that left with the configuration file.
     pub(super) closed: Vec<ClosedEntry>,
@@ -43,6 +48,16 @@ pub struct ScopeState {
 pub struct Changes {
     pub alerts: BTreeSet<AlertKey>,
     pub groups: BTreeSet<Arc<str>>,
+    /// The ids of silences.
+    pub silences: BTreeSet<String>,
+}
+
+/// What a store had.
+#[derive(Debug, Default)]
+pub struct RestoredState {
+    pub groups: Vec<Group>,
+    pub alerts: Vec<Alert>,
+    pub silences: Vec<StoredSilence>,
 }
 
 impl ScopeState {
@@ -52,6 +67,8 @@ impl ScopeState {
             groups: HashMap::new(),
             timers: BTreeSet::new(),
             open: HashMap::new(),
+            inhibitor: Inhibitor::default(),
+            silences: Silences::default(),
             changes: Changes::default(),
             closed: Vec::new(),
             bytes: 0,
@@ -73,6 +90,31 @@ impl ScopeState {
 
     pub fn group(&self, key: &str) -> Option<&Group> {
         self.groups.get(key)
+    }
+
+    pub const fn silences(&self) -> &Silences {
+        &self.silences
+    }
+
+    /// Adds a silence, or replaces it.
+    pub fn put_silence(&mut self, silence: StoredSilence) {
+        self.changes.silences.insert(silence.id.clone());
+        self.silences.put(silence);
+    }
+
+    /// Makes room for another silence; `false`: all are in force.
+    pub fn make_room_for_silence(&mut self, wall: Timestamp) -> bool {
+        let removed = self.silences.make_room(wall);
+        let has_room = removed.is_some();
+        self.changes.silences.extend(removed.into_iter().flatten());
+        has_room
+    }
+
+    /// Uses the inhibitions of the configuration file.
+    pub fn use_inhibitions(&mut self, config: &Config) {
+        let alerts = self.alerts.values();
+        self.inhibitor
+            .use_rules(&config.digest, &config.inhibitions, config.regexes, alerts);
     }
 
     /// Returns the changes since the last call.
@@ -136,6 +178,7 @@ impl ScopeState {
                 group.members.insert(alert.key.clone());
             }
         }
+        self.inhibitor.put(&alert);
         self.alerts.insert(alert.key.clone(), alert);
     }
 
@@ -149,6 +192,7 @@ impl ScopeState {
             return;
         };
         self.bytes -= alert.size();
+        self.inhibitor.remove(key);
         if let Some(due) = alert.due {
             self.timers.remove(&(due, Timer::Alert(alert.key)));
         }
@@ -157,7 +201,7 @@ impl ScopeState {
     /// Takes a group out, to be changed and put back.
     pub(super) fn take_group(&mut self, key: &str) -> Option<Group> {
         let group = self.groups.remove(key)?;
-        if let Some(due) = group.due {
+        if let Some(due) = group.next_flush_at() {
             self.timers
                 .remove(&(due, Timer::Group(Arc::clone(&group.key))));
         }
@@ -169,6 +213,11 @@ impl ScopeState {
         Some(group)
     }
 
+    /// Puts a group back whose change is not worth to be stored.
+    pub(super) fn put_back(&mut self, group: Group) {
+        self.set_group(group);
+    }
+
     /// Puts a group back, or a new one.
     pub(super) fn put_group(&mut self, group: Group) {
         self.changes.groups.insert(Arc::clone(&group.key));
@@ -176,7 +225,7 @@ impl ScopeState {
     }
 
     fn set_group(&mut self, group: Group) {
-        if let Some(due) = group.due {
+        if let Some(due) = group.next_flush_at() {
             let timer = Timer::Group(Arc::clone(&group.key));
             self.timers.insert((due, timer));
         }
@@ -196,11 +245,22 @@ impl ScopeState {
     }
 
     /// Adds what a store had: groups first. Alerts have had no time to be reported while no process ran.
-    pub fn restore(&mut self, groups: Vec<Group>, alerts: Vec<Alert>, idle: Duration, now: Now) {
+    pub fn restore(&mut self, stored: RestoredState, idle: Duration, now: Now) {
+        let RestoredState {
+            groups,
+            alerts,
+            silences,
+        } = stored;
+        silences
+            .into_iter()
+            .for_each(|silence| self.silences.put(silence));
         for mut group in groups {
             // A clock that was set back would make it wait for hours.
             let longest = later(now.steady, group.timing.interval.max(group.timing.wait));
             group.due = group.due.map(|due| due.min(longest));
+            if group.first_flush.is_some() {
+                group.judge_at = Some(now.steady);
+            }
             self.set_group(group);
         }
         for mut alert in alerts {

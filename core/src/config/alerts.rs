@@ -42,6 +42,8 @@ pub struct GroupSettings {
     pub group_interval: Duration,
     /// An alert without a report for this long resolves. `None`: it never resolves by itself.
     pub resolve_timeout: Option<Duration>,
+    /// How long after its last notification a destination is reminded of what fires. `None`: it is not.
+    pub remind_every: Option<Duration>,
 }
 
 pub const DEFAULT_MAX_ALERTS: u32 = 20_000;

@@ -26,7 +26,7 @@ pub struct StoredAlerts {
     pub idle: Duration,
 }
 
-/// One alert or one group.
+/// One alert, group or silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertRow {
     pub kind: AlertRowKind,
@@ -39,13 +39,17 @@ pub struct AlertRow {
 pub enum AlertRowKind {
     Alert,
     Group,
+    Silence,
 }
 
 impl AlertRowKind {
+    pub const ALL: [Self; 3] = [Self::Alert, Self::Group, Self::Silence];
+
     pub const fn word(self) -> &'static str {
         match self {
             AlertRowKind::Alert => "alert",
             AlertRowKind::Group => "group",
+            AlertRowKind::Silence => "silence",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The stages together, in virtual time: events go in, and what each destination is notified of comes out.
 
 mod edits;
+mod muting;
 mod properties;
 mod renew;
 mod reported;

@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::muting::equal;
 use super::world::*;
+use crate::config::inhibition::Inhibition;
+use crate::config::matcher::Name;
 use crate::model::notification::Level;
 use crate::model::outcome::{Outcome, Reason};
+use crate::model::problem::FilePosition;
+
+const LAST: usize = 3;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -34,6 +40,13 @@ fn key(alert: usize) -> String {
 
 fn play(mut world: World, steps: Vec<Step>) -> (World, BTreeMap<usize, bool>) {
     let mut fires = BTreeMap::new();
+    // The last alert mutes the others while it fires.
+    world.inhibit(vec![Inhibition {
+        position: FilePosition::default(),
+        source: equal(Name::Title, &key(LAST)),
+        target: equal(Name::Level, Level::Error.word()),
+        equal: vec![Name::Field("host".to_owned())],
+    }]);
     for step in steps {
         match step {
             Step::Fires(alert) => {
@@ -50,7 +63,9 @@ fn play(mut world: World, steps: Vec<Step>) -> (World, BTreeMap<usize, bool>) {
             Step::Works(false) => world.outcome = failed(Reason::Timeout),
         }
     }
-    // In the end all works, and time passes.
+    // In the end all works, nothing is muted, and time passes.
+    world.take(event(&key(LAST), RESOLVED, Level::Error, "db1"));
+    fires.insert(LAST, false);
     world.silence = None;
     world.outcome = Some(Outcome::Delivered { message: None });
     world.pass(20_000);

@@ -11,9 +11,15 @@ use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
 use crate::alerts::destinations::Destinations;
 use crate::alerts::group::{GroupTiming, RouteRef};
 use crate::alerts::log::{DestinationId, GroupDestination};
+use crate::alerts::muting::MuteRules;
 use crate::alerts::renew::Renewed;
 use crate::alerts::state::ScopeState;
+use crate::alerts::time_intervals::{FindIntervals, RouteIntervals};
 use crate::api::request::ReportedAlert;
+use crate::config::file::Config;
+use crate::config::inhibition::Inhibition;
+use crate::config::silence::Silence;
+use crate::config::time_interval::TimeInterval;
 use crate::json::Json;
 use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
 use crate::model::outcome::{Failure, Outcome, Reason};
@@ -47,10 +53,14 @@ pub struct World {
     /// The receivers of every route in an edited file.
     pub routes: Option<Vec<&'static str>>,
     pub silence: Option<&'static str>,
+    pub mute_intervals: Vec<TimeInterval>,
+    pub active_intervals: Vec<TimeInterval>,
     /// How deliveries end; none: they go on.
     pub outcome: Option<Outcome>,
     pub open: Vec<String>,
     pub got: Vec<Got>,
+    /// The texts of flushed notifications.
+    pub texts: Vec<String>,
     tasks: u64,
 }
 
@@ -76,6 +86,29 @@ impl Destinations for TestDestinations {
 
     fn by_id(&self, id: &DestinationId) -> Option<GroupDestination> {
         self.targets.get(id.receiver.as_str()).cloned()
+    }
+}
+
+/// The time intervals of every route.
+struct TestIntervals {
+    mute: Vec<TimeInterval>,
+    active: Vec<TimeInterval>,
+}
+
+impl FindIntervals for TestIntervals {
+    fn intervals_of(&self, _: &RouteRef) -> RouteIntervals<'_> {
+        RouteIntervals {
+            mute: self.mute.iter().collect(),
+            active: self.active.iter().collect(),
+        }
+    }
+}
+
+fn rules<'a>(silences: &'a [Silence], intervals: &'a TestIntervals) -> MuteRules<'a> {
+    MuteRules {
+        silences,
+        regexes: 0,
+        intervals,
     }
 }
 
@@ -116,9 +149,12 @@ impl World {
             receivers: vec!["chat"],
             routes: None,
             silence: None,
+            mute_intervals: Vec::new(),
+            active_intervals: Vec::new(),
             outcome: Some(Outcome::Delivered { message: None }),
             open: Vec::new(),
             got: Vec::new(),
+            texts: Vec::new(),
             tasks: 0,
         };
         for name in ["chat", "mail"] {
@@ -134,6 +170,7 @@ impl World {
             timing: GroupTiming {
                 wait: Duration::from_secs(wait),
                 interval: Duration::from_secs(interval),
+                remind_every: None,
             },
             ..Self::new()
         }
@@ -183,6 +220,7 @@ impl World {
             timing: self.timing,
             resolve_timeout: self.resolve_timeout,
             targets: self.reached(),
+            mute: None,
         }
     }
 
@@ -191,6 +229,32 @@ impl World {
             .iter()
             .filter_map(|name| self.targets.get(name).cloned())
             .collect()
+    }
+
+    /// A silence of the file for everything.
+    fn silences(&self) -> Vec<Silence> {
+        let silence = |name: &'static str| Silence {
+            name: name.to_owned(),
+            ..Silence::default()
+        };
+        self.silence.map(silence).into_iter().collect()
+    }
+
+    fn intervals(&self) -> TestIntervals {
+        TestIntervals {
+            mute: self.mute_intervals.clone(),
+            active: self.active_intervals.clone(),
+        }
+    }
+
+    /// Uses these inhibitions.
+    pub fn inhibit(&mut self, rules: Vec<Inhibition>) {
+        let config = Config {
+            inhibitions: rules.into(),
+            digest: "inhibitions".to_owned(),
+            ..Config::default()
+        };
+        self.state.use_inhibitions(&config);
     }
 
     fn destinations(&self) -> TestDestinations {
@@ -214,20 +278,26 @@ impl World {
             self.now(),
             self.destinations(),
         );
-        let routed = self.routed(&notification);
+        let mut routed = self.routed(&notification);
         let key = notification.dedup_key.clone();
         let notification = Arc::new(notification);
+        let alert_key = match &key {
+            Some(key) => AlertKey::of_dedup_key(key),
+            None => AlertKey::of_task(&task),
+        };
+        let silences = self.silences();
+        let intervals = self.intervals();
+        let rules = rules(&silences, &intervals);
+        routed.mute = self
+            .state
+            .mute_of(&alert_key, &notification, &routed.route, &rules, now);
         let event = AlertEvent {
             task: &task,
-            key: match &key {
-                Some(key) => AlertKey::of_dedup_key(key),
-                None => AlertKey::of_task(&task),
-            },
+            key: alert_key,
             notification: &notification,
             reported: self.reported,
             routed_by: "settings".into(),
             groups: vec![routed],
-            silence: self.silence,
             max_alerts: 20_000,
         };
         let decision = match key {
@@ -294,9 +364,10 @@ impl World {
         let (now, destinations, silenced) =
             (self.now(), self.destinations(), self.silence.is_some());
         let task = self.open.first()?.clone();
-        let muted = |_: &Notification| silenced;
+        let (silences, intervals) = (self.silences(), self.intervals());
+        let rules = rules(&silences, &intervals);
         let is_current = self.state.is_current(&task, 0);
-        let renewed = self.state.renew(&task, 0, &destinations, &muted, now)?;
+        let renewed = self.state.renew(&task, 0, &destinations, &rules, now)?;
         assert!(!is_current || silenced, "{renewed:?}");
         Some(match renewed {
             Renewed::Superseded => "superseded".to_owned(),
@@ -333,13 +404,18 @@ impl World {
 
     fn flush(&mut self, key: &str) {
         let targets = self.destinations();
-        let silenced = self.silence.is_some();
+        let silences = self.silences();
         let now = self.now();
-        let muted = |_: &Notification| silenced;
-        for flush in self.state.flush(key, &targets, &muted, now) {
+        let intervals = self.intervals();
+        let flushes = self
+            .state
+            .flush(key, &targets, &rules(&silences, &intervals), now);
+        for flush in flushes {
             let status = flush.notification.status.map_or("-", AlertStatus::word);
             let title = flush.notification.title.clone().unwrap_or_default();
             let kind = flush.kind.word();
+            let text = flush.notification.as_text().unwrap_or_default();
+            self.texts.push(text.into_owned());
             self.leave(
                 &flush.task,
                 0,

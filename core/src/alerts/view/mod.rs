@@ -217,6 +217,9 @@ fn alert_view(alert: &Alert, state: &ScopeState, settings: &Settings, now: Now) 
     let knowing = entries.filter(|(_, entry)| entry.knows_firing(&alert.key));
     let notified: BTreeSet<_> = knowing.map(|(id, _)| id.receiver.clone()).collect();
     let silence = routing::silence(settings, notification, now.wall);
+    let silence = silence.map(|silence| silence.name.clone());
+    let mut groups = alert.groups.iter().filter_map(|key| state.group(key));
+    let muted_by = groups.find_map(|group| group.muted.get(&alert.key).cloned());
     let text = notification.as_text().unwrap_or_default();
     AlertView {
         dedup_key: alert.dedup_key().map(|key| key.to_string()),
@@ -234,9 +237,7 @@ fn alert_view(alert: &Alert, state: &ScopeState, settings: &Settings, now: Now) 
             .due
             .filter(|_| !alert.is_resolved() && !alert.is_one_off)
             .map(|due| shown(wall(due, now))),
-        muted_by: silence
-            .filter(|_| !alert.is_resolved())
-            .map(|silence| silence.name.clone()),
+        muted_by: muted_by.or(silence).filter(|_| !alert.is_resolved()),
         notified: notified.into_iter().collect(),
         groups: alert.groups.iter().map(ToString::to_string).collect(),
     }

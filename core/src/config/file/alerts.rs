@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::state_keys::{
-    ALERT_KEY, GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, RESOLVE_TIMEOUT, STATE,
+    ALERT_KEY, GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, REMIND_EVERY, RESOLVE_TIMEOUT,
+    STATE,
 };
 use super::tree::{Node, TableEntry, Value};
 use super::{Config, Loader};
@@ -27,6 +28,11 @@ impl Loader<'_> {
             RESOLVE_TIMEOUT => {
                 self.state.turns_on(member.position, path);
                 self.groups.resolve_timeout = self.duration(node, path, "1s");
+                return;
+            }
+            REMIND_EVERY => {
+                self.state.turns_on(member.position, path);
+                self.groups.remind_every = self.duration(node, path, "1s");
                 return;
             }
             ALERT_KEY => {
@@ -64,6 +70,7 @@ impl Loader<'_> {
             GROUP_BY => keys.group_by = Some(self.names(node, path).into()),
             GROUP_WAIT => keys.group_wait = self.duration(node, path, "0s"),
             GROUP_INTERVAL => keys.group_interval = self.duration(node, path, "1s"),
+            REMIND_EVERY => keys.remind_every = self.duration(node, path, "1s"),
             _ => keys.resolve_timeout = self.duration(node, path, "1s"),
         }
     }

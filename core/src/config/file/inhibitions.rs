@@ -1,13 +1,11 @@
 //! Reads `[[inhibitions]]`.
 
 use super::Loader;
+use super::state_keys::INHIBITIONS;
 use super::tree::Node;
 use crate::config::inhibition::{Inhibition, cycles};
 use crate::config::matcher::{Matcher, Name};
 use crate::json::Path;
-
-/// The table of inhibitions.
-pub const INHIBITIONS: &str = "inhibitions";
 
 impl Loader<'_> {
     pub fn inhibitions(&mut self, node: &Node) -> Vec<Inhibition> {

@@ -27,13 +27,11 @@ use std::sync::Arc;
 use regex::Regex;
 
 pub use self::destination::{FileDestination, RenderedParameter};
-use self::inhibitions::INHIBITIONS;
 pub use self::receivers::Receiver;
 pub use self::routes::Route;
 use self::secrets::{Files, SecretText, Sources};
-use self::state_keys::{GroupKeys, StateKeys};
+use self::state_keys::{GroupKeys, INHIBITIONS, StateKeys, TIME_INTERVALS};
 pub use self::templates::Checked;
-use self::time_intervals::TIME_INTERVALS;
 use self::tree::{Node, Table, TableEntry, Value};
 use super::alerts::AlertSettings;
 use super::big_stack;

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::state_keys::{GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, RESOLVE_TIMEOUT};
+use super::state_keys::{
+    GROUP_BY, GROUP_INTERVAL, GROUP_WAIT, GroupKeys, REMIND_EVERY, RESOLVE_TIMEOUT,
+};
 use super::tree::{Node, Table, Value};
 use super::{Config, Loader};
 use crate::config::alerts::GroupSettings;
@@ -64,6 +66,7 @@ const ROUTE_KEYS: &[&str] = &[
     GROUP_WAIT,
     GROUP_INTERVAL,
     RESOLVE_TIMEOUT,
+    REMIND_EVERY,
     MUTE_TIME_INTERVALS,
     ACTIVE_TIME_INTERVALS,
 ];
@@ -213,7 +216,7 @@ impl Loader<'_> {
                 ("extract", _) => route.extract = self.extractions(node, &path),
                 ("continue", Value::Boolean(value)) => route.continue_matching = *value,
                 ("continue", _) => self.mismatch(node, &path, "true or false"),
-                (GROUP_BY | GROUP_WAIT | GROUP_INTERVAL | RESOLVE_TIMEOUT, _) => {
+                (GROUP_BY | GROUP_WAIT | GROUP_INTERVAL | RESOLVE_TIMEOUT | REMIND_EVERY, _) => {
                     self.group_key(member, &path, groups);
                 }
                 (MUTE_TIME_INTERVALS, _) => {
@@ -223,7 +226,7 @@ impl Loader<'_> {
                     route.active_intervals = self.interval_names(node, &path, routes.intervals);
                 }
                 (REPEAT_INTERVAL, _) => {
-                    let message = "a route repeats nothing: reminders will be set by remind_every, which is not available yet";
+                    let message = "a route repeats nothing; set remind_every for reminders of what still fires";
                     self.report.error(member.position, path.as_str(), message);
                 }
                 // The loader reads the children after the route.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::secrets::ROW_FILTER;
-use super::state_keys::{ALERT_KEY, MAX_ALERTS, RESOLVE_TIMEOUT, STATE};
+use super::state_keys::{ALERT_KEY, MAX_ALERTS, REMIND_EVERY, RESOLVE_TIMEOUT, STATE};
 use super::tree::{Node, TableEntry, Value};
 use super::{Config, Loader};
 use crate::channels;
@@ -25,10 +25,11 @@ const DELIVERED_BY: &str = "delivered_by";
 const LEVEL_MAP: &str = "level_map";
 const EXTRACT: &str = "extract";
 /// Settings that are not arguments.
-const FILE_ONLY_SETTINGS: [&str; 12] = [
+const FILE_ONLY_SETTINGS: [&str; 13] = [
     ALERT_KEY,
     STATE,
     RESOLVE_TIMEOUT,
+    REMIND_EVERY,
     MAX_ALERTS,
     DELIVERED_BY,
     LEVEL_MAP,
@@ -123,7 +124,9 @@ impl Loader<'_> {
     }
 
     fn file_only_setting(&mut self, member: &TableEntry, path: &Path, config: &mut Config) {
-        if [ALERT_KEY, STATE, RESOLVE_TIMEOUT, MAX_ALERTS].contains(&member.key.as_str()) {
+        if [ALERT_KEY, STATE, RESOLVE_TIMEOUT, REMIND_EVERY, MAX_ALERTS]
+            .contains(&member.key.as_str())
+        {
             self.alert_setting(member, path, config);
             return;
         }

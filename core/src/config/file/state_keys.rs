@@ -15,7 +15,10 @@ pub const RESOLVE_TIMEOUT: &str = "resolve_timeout";
 pub const GROUP_BY: &str = "group_by";
 pub const GROUP_WAIT: &str = "group_wait";
 pub const GROUP_INTERVAL: &str = "group_interval";
+pub const REMIND_EVERY: &str = "remind_every";
 pub const SEND_RESOLVED: &str = "send_resolved";
+pub const INHIBITIONS: &str = "inhibitions";
+pub const TIME_INTERVALS: &str = "time_intervals";
 
 /// The group settings of a route. A child inherits each key that it does not set.
 #[derive(Clone, Default)]
@@ -24,6 +27,7 @@ pub struct GroupKeys {
     pub group_wait: Option<Duration>,
     pub group_interval: Option<Duration>,
     pub resolve_timeout: Option<Duration>,
+    pub remind_every: Option<Duration>,
 }
 
 impl GroupKeys {
@@ -40,6 +44,7 @@ impl GroupKeys {
                 .group_interval
                 .unwrap_or(default(DEFAULT_GROUP_INTERVAL)),
             resolve_timeout: self.resolve_timeout,
+            remind_every: self.remind_every,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Reads `[[time_intervals.NAME]]` and their names in routes.
 
 use super::Loader;
+use super::state_keys::TIME_INTERVALS;
 use super::tree::{Node, Table};
 use crate::config::time_interval::{
     DaysOfMonth, IntervalEntry, Months, TimeInterval, parse_dates, parse_years,
@@ -8,8 +9,6 @@ use crate::config::time_interval::{
 use crate::json::Path;
 use crate::text::did_you_mean;
 
-/// The table of time intervals.
-pub const TIME_INTERVALS: &str = "time_intervals";
 const KEYS: &[&str] = &[
     "time_zone",
     "weekly",

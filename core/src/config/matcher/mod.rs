@@ -1,5 +1,6 @@
 //! Matchers select notifications. Routes, silences and the row filter use the same matchers.
 
+pub mod json;
 mod name;
 mod pattern;
 

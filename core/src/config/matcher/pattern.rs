@@ -69,6 +69,13 @@ impl Patterns {
         has_one && !fits(&self.none_of, value.unwrap_or_default())
     }
 
+    /// Returns the patterns as the file writes them.
+    pub fn texts(&self) -> Vec<String> {
+        let wanted = self.any_of.iter().map(|pattern| pattern.text(false));
+        let unwanted = self.none_of.iter().map(|pattern| pattern.text(true));
+        wanted.chain(unwanted).collect()
+    }
+
     /// Returns the number of regular expressions.
     pub fn regexes(&self) -> usize {
         let all = self.any_of.iter().chain(&self.none_of);
@@ -127,10 +134,7 @@ impl Pattern {
 /// Formats the patterns as the file writes them: a string or a list.
 impl fmt::Display for Patterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wanted = self.any_of.iter().map(|pattern| pattern.text(false));
-        let unwanted = self.none_of.iter().map(|pattern| pattern.text(true));
-        let texts: Vec<_> = wanted.chain(unwanted).collect();
-        match texts.as_slice() {
+        match self.texts().as_slice() {
             [text] => write!(f, "{text:?}"),
             texts => write!(f, "{texts:?}"),
         }

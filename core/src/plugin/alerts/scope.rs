@@ -16,14 +16,13 @@ use crate::alerts::state::ScopeState;
 use crate::api::request::Request;
 use crate::config::Settings;
 use crate::delivery::Dispatcher;
-use crate::model::notification::Notification;
 use crate::model::observer::{DeliveryObserver, Renewal};
 use crate::model::outcome::Outcome;
 use crate::model::plan::Disposition;
 use crate::observe::{Event, History, LogPort, LogReceiver, TaskLog};
 use crate::panics::lock;
 use crate::plugin::steady_clock::SteadyClock;
-use crate::routing::{self, Refusal};
+use crate::routing::Refusal;
 use crate::store::{DeliveryId, Store, StoreError, StoreErrorKind, StoreFuture};
 use crate::warnings::Warnings;
 
@@ -233,10 +232,10 @@ impl AlertScope {
             let led = alerts.lead_alerts(&self.config).await?;
             let by_another = || StoreError::new(store.location(), StoreErrorKind::LedByAnother);
             let stored = led.ok_or_else(by_another)?;
-            let (groups, alerts) = record::read(stored.rows);
+            let found = record::read(stored.rows);
             let now = self.clock.now();
             let mut state = ScopeState::new(now);
-            state.restore(groups, alerts, stored.idle, now);
+            state.restore(found, stored.idle, now);
             *lock(&self.state) = state;
             self.look_up_deliveries(*loaded == LoadState::No).await?;
         }
@@ -291,12 +290,10 @@ impl AlertScope {
         }
         let source = Arc::clone(&lock(&self.context).settings);
         let (settings, now) = (source()?, self.clock.now());
-        let is_muted = |notification: &Notification| {
-            routing::silence(&settings, notification, now.wall).is_some()
-        };
+        let rules = plan::mute_rules(&settings);
         let mut renewed = None;
         self.change_in_background(|state| {
-            renewed = state.renew(task, index, &*settings, &is_muted, now);
+            renewed = state.renew(task, index, &*settings, &rules, now);
         });
         match renewed? {
             Renewed::Superseded => Some(Renewal::Superseded),

@@ -8,17 +8,15 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::scope::{AlertScope, ScopeContext};
 use crate::alerts::alert::later;
-use crate::alerts::flush::Flush;
+use crate::alerts::destination_flush::Flush;
 use crate::alerts::plan;
 use crate::api::request::Request;
 use crate::config::Settings;
 use crate::delivery::{Caller, CapacityPolicy, Submission, SubmitRequest};
-use crate::model::notification::Notification;
 use crate::observe::{LogPort, LogReceiver};
 use crate::panics::lock;
 use crate::plugin::records::SubmitContext;
 use crate::plugin::steady_clock::LONGEST_SLEEP;
-use crate::routing;
 use crate::store::StoreFuture;
 use crate::warnings::Warnings;
 
@@ -89,13 +87,12 @@ impl AlertScope {
 
     fn due_flushes(self: &Arc<Self>, settings: &Settings) -> (Vec<Flush>, Option<StoreFuture<()>>) {
         let now = self.clock.now();
-        let is_muted = |notification: &Notification| {
-            routing::silence(settings, notification, now.wall).is_some()
-        };
+        let rules = plan::mute_rules(settings);
         let mut state = lock(&self.state);
+        state.use_inhibitions(&settings.config);
         let mut flushes = Vec::new();
         for key in state.due_groups(now) {
-            flushes.extend(state.flush(&key, settings, &is_muted, now));
+            flushes.extend(state.flush(&key, settings, &rules, now));
         }
         let closed = state.take_closed();
         let written = self.write(&mut state);

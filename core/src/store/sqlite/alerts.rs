@@ -50,10 +50,10 @@ fn lead(tx: &mut Transaction<'_>, config: &str) -> Result<Option<StoredAlerts>> 
     let rows = select.query_map([config], |row| {
         let kind: String = row.get(0)?;
         Ok(AlertRow {
-            kind: match kind == AlertRowKind::Group.word() {
-                true => AlertRowKind::Group,
-                false => AlertRowKind::Alert,
-            },
+            kind: AlertRowKind::ALL
+                .into_iter()
+                .find(|known| known.word() == kind)
+                .unwrap_or(AlertRowKind::Alert),
             key: row.get(1)?,
             json: row.get(2)?,
         })

@@ -183,13 +183,13 @@ fn unsupported_keys_of_a_route_are_errors() {
     for (text, expected) in [
         (
             "[[routes]]\nreceivers = \"a\"\nrepeat_interval = \"4h\"",
-            "line 7, column 1: routes[0].repeat_interval: a route repeats nothing: reminders will be set by remind_every, \
-             which is not available yet",
+            "line 7, column 1: routes[0].repeat_interval: a route repeats nothing; set remind_every for reminders \
+             of what still fires",
         ),
         (
-            "[[routes]]\nreceivers = \"a\"\nremind_every = \"4h\"",
-            "line 7, column 1: routes[0].remind_every: unknown key; there are name, match, receivers, continue, extract, \
-             routes, group_by, group_wait, group_interval, resolve_timeout, mute_time_intervals, active_time_intervals",
+            "[[routes]]\nreceivers = \"a\"\nfoo = \"4h\"",
+            "line 7, column 1: routes[0].foo: unknown key; there are name, match, receivers, continue, extract, \
+             routes, group_by, group_wait, group_interval, resolve_timeout, remind_every, mute_time_intervals, active_time_intervals",
         ),
         (
             "[[routes]]\nreceivers = \"a\"\ngroup_wait = \"8d\"",
