@@ -25,7 +25,7 @@ def config(directory: Path, settings: str) -> Path:
         ("", "names no outbox to work for. Set outbox in its [settings]"),
         ('outbox = "nats://user:s3cret@127.0.0.1"', "nats_credentials"),
         ('outbox = "http://127.0.0.1"', "Give nats://host:4222"),
-        ('delivered_by = "workers"', "there is no outbox to take it from"),
+        ('delivered_by = "workers"', "no outbox is set"),
         ('delivered_by = "everybody"\noutbox = "a.db"', "delivered_by"),
         ('nats_credentials = "in the file"\noutbox = "nats://127.0.0.1"', "nats_credentials"),
         ('nats_ca_file = "notifier.toml"\noutbox = "nats://127.0.0.1"', "holds no certificate in PEM"),

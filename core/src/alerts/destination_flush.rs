@@ -89,10 +89,8 @@ pub(super) fn flush_to(
         notified,
         now.wall,
     );
-    let released = cx
-        .released
-        .iter()
-        .filter(|(key, _)| alerts.contains_key(key));
+    let is_notified = |(key, _): &(&AlertKey, &String)| alerts.contains_key(key);
+    let released = cx.released.iter().filter(is_notified);
     let notification = with_mutes(notification, released);
     entry.pending = Some(Pending::new(task.clone(), 0, alerts));
     Some(Flush {
