@@ -87,6 +87,18 @@ def test_events_are_never_the_same_request(triggers: Triggers, standin: Standin)
     assert responses[0]["results"] == responses[1]["results"] == {"ops": True}
 
 
+def test_a_repeated_request_does_not_change_its_alert(triggers: Triggers, standin: Standin) -> None:
+    trigger = create(triggers, standin, ALONE)
+    firing = event("a", "firing", idempotency_key="k")
+    assert send(trigger, firing, event("a", "resolved")) == [SENT, SENT]
+    replayed = trigger.notify(firing).json
+    assert (replayed["replayed"], replayed["results"]) == (True, {"ops": True})
+    # Another body with the key is refused, and its alert does not fire either.
+    assert trigger.notify(firing | {"title": "other"}).status == 400
+    assert send(trigger, event("a", "resolved")) == [("suppressed", "not_firing")]
+    assert len(messages(standin)) == 2
+
+
 def test_a_dry_run_touches_no_state(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, ALONE)
     assert send(trigger, event("a", "firing", dry_run=True), event("a", "firing")) == [("dry_run", None), SENT]

@@ -44,6 +44,7 @@ use crate::config::{
     ConfigReload, Environment, Resolution, Settings, SettingsCache, SettingsResult,
 };
 use crate::delivery::{Dispatcher, Pacing, Submission, SubmitError, Task};
+use crate::model::plan::Identity;
 use crate::model::problem::Problem;
 use crate::observe::{Event, History, LogLine, Sink, TaskLog};
 use crate::panics::lock;
@@ -299,6 +300,20 @@ impl Notifier {
         open: Option<&Arc<OpenOutbox>>,
     ) -> Result<Answering, Box<Response>> {
         let alerts = self.alerts(call, settings, open)?;
+        let conflict = || Box::new(self.refused(400, None, &key_conflict()));
+        // An alert takes an event before the dispatcher sees it, so a repeated one ends here.
+        if let (Some(_), Some(key)) = (&alerts, &request.idempotency_key) {
+            let identity = Identity {
+                scope: Arc::clone(&settings.scope),
+                key: Some(key.clone()),
+                fingerprint: request.fingerprint,
+            };
+            match self.dispatcher.answer_repeated(&identity) {
+                Some(Submission::Replayed(task)) => return Ok(Answering::replayed(task)),
+                Some(Submission::Conflict) => return Err(conflict()),
+                _ => {}
+            }
+        }
         let context = self.submit_context(call, settings, open);
         let acceptance = acceptance(&request, context, alerts.as_ref());
         let acceptance = acceptance.map_err(|refusal| {
@@ -316,7 +331,7 @@ impl Notifier {
             Submission::New(task) | Submission::InOutbox(task) => Ok(Answering::new(task)),
             Submission::Replayed(task) => Ok(Answering::replayed(task)),
             Submission::Joined(task) => Ok(Answering::joined(task, task_id, &self.sink)),
-            Submission::Conflict => Err(Box::new(self.refused(400, None, &key_conflict()))),
+            Submission::Conflict => Err(conflict()),
         }
     }
 

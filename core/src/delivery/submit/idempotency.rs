@@ -90,6 +90,14 @@ impl Idempotency {
         Ok(Submission::New(task))
     }
 
+    /// Returns the answer to a repeated request, which nothing accepts again.
+    pub fn answer(&self, identity: &Identity) -> Option<Submission> {
+        match lock(&self.state).look_up(identity) {
+            Match::Answered(submission) => Some(submission),
+            Match::Delivered(_) | Match::Nothing => None,
+        }
+    }
+
     /// Removes a request that was not accepted after all.
     pub fn forget(&self, identity: &Identity, task: &Arc<Task>) {
         let mut state = lock(&self.state);
@@ -324,6 +332,10 @@ mod tests {
         tokio::time::advance(25 * HOUR).await;
         assert_eq!(ask(&door, key(1), Duration::ZERO, "b"), "replayed first");
         assert_eq!(ask(&door, key(2), Duration::ZERO, "b"), "conflict");
+        let answer = |body| door.answer(&key(body));
+        assert!(matches!(answer(1), Some(Submission::Replayed(first)) if first.id == "first"));
+        assert!(matches!(answer(2), Some(Submission::Conflict)));
+        assert!(door.answer(&identity("s", Some("new"), 1)).is_none());
         let elsewhere = identity("other settings", Some("k"), 2);
         assert_eq!(ask(&door, elsewhere, Duration::ZERO, "b"), "b");
         end(&task, DELIVERED);

@@ -74,6 +74,11 @@ struct Admission {
 }
 
 impl Dispatcher {
+    /// Returns the answer to a repeated request before anything is planned for it.
+    pub fn answer_repeated(&self, identity: &Identity) -> Option<Submission> {
+        self.0.idempotency.answer(identity)
+    }
+
     /// Accepts all deliveries of a plan or none, unless the request is known already.
     pub async fn submit(&self, mut request: SubmitRequest) -> Result<Submission, SubmitError> {
         let observer = request.observer.clone();
