@@ -1,5 +1,7 @@
 """Fixtures of the fault tests."""
 
+import os
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -45,3 +47,17 @@ def site(tmp_path: Path, standin: Standin, stack: ExitStack) -> Site:
 def jumping_clock(tmp_path: Path) -> Mapping[str, str]:
     """Environment variables for a process whose wall clock jumps by hours."""
     return preloaded(ROOT / "tests" / "faults" / "clock.c", tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only the superuser can mount a file system")
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

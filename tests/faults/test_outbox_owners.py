@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,20 +171,6 @@ def test_history_rows_that_a_killed_process_has_not_written_are_written_by_the_n
 
 
 # A full disk
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    """A file system of one MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only the superuser can mount a file system")
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], check=False)
-    if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_stores_outcomes_and_drops_and_then_recovers(site: Site, small_disk: Path) -> None:

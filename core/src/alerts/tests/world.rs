@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::alerts::alert::{AlertKey, Now, later};
 use crate::alerts::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
@@ -42,6 +42,8 @@ pub struct World {
     pub begin: Timestamp,
     /// Seconds since the beginning.
     pub time: u64,
+    /// Seconds by which the wall clock is ahead of the time that has passed.
+    clock_offset: i64,
     pub group_by: Option<Vec<&'static str>>,
     pub timing: GroupTiming,
     pub resolve_timeout: Option<Duration>,
@@ -141,6 +143,7 @@ impl World {
             }),
             begin,
             time: 0,
+            clock_offset: 0,
             group_by: None,
             timing: GroupTiming::default(),
             resolve_timeout: None,
@@ -194,9 +197,16 @@ impl World {
     pub fn now(&self) -> Now {
         let now = later(self.begin, Duration::from_secs(self.time));
         Now {
-            wall: now,
+            wall: now
+                .saturating_add(SignedDuration::from_secs(self.clock_offset))
+                .unwrap(),
             steady: now,
         }
+    }
+
+    /// Sets the wall clock forward by so many seconds, or back.
+    pub fn set_clock(&mut self, seconds: i64) {
+        self.clock_offset += seconds;
     }
 
     fn routed(&self, notification: &Notification) -> RoutedGroup {
