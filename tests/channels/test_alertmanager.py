@@ -1,8 +1,12 @@
 """Prometheus Alertmanager. ``tests/servers/test_alertmanager.py`` asks a real one the same."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.channels.channel import FIRING, NUMBERS, ChannelSpec, InvalidValue, Reply, RequestSender, delivered
 from tests.harness import Standin
@@ -94,6 +98,68 @@ def test_a_resolved_closes_the_alert_of_its_key_for_every_severity(
         assert alert["labels"]["alertname"] == "cpu db1"
         assert now - timedelta(seconds=30) < time_of(alert, "endsAt") <= now
         assert time_of(alert, "startsAt") <= time_of(alert, "endsAt")
+
+
+STATE = """\
+[settings]
+state = "memory"
+
+[receivers.am.alertmanager]
+url = "URL"
+
+[[routes]]
+receivers = "am"
+resolve_timeout = "1h"
+"""
+GROUPED = """\
+group_by = ["fields.region"]
+group_wait = "0s"
+group_interval = "1s"
+"""
+
+
+def with_state(request_sender: RequestSender, url: str, path: Path, more: str = "") -> Callable[..., None]:
+    """A sender of events under one key to a trigger with alert state."""
+    path.write_text(STATE.replace("URL", url) + more, encoding="utf-8")
+    trigger = request_sender.trigger({"config_file_path": str(path)})
+
+    def send(status: str, level: str | None) -> None:
+        event = {"notification_text": "x", "dedup_key": "a", "status": status, "level": level}
+        response = trigger.notify({name: value for name, value in event.items() if value is not None}).json
+        assert isinstance(response, dict)
+        assert response["results"]["am"] in (True, "suppressed", "pending"), response
+
+    return send
+
+
+@pytest.mark.parametrize("more", ["", GROUPED])
+def test_with_state_only_the_severity_that_was_sent_ends(
+    more: str, request_sender: RequestSender, standin: Standin, tmp_path: Path
+) -> None:
+    number = next(NUMBERS)
+    path = tmp_path / f"{number}.toml"
+    send = with_state(request_sender, f"{standin.url}/at/{number}", path, more)
+
+    def sent(count: int) -> list[tuple[str, bool]]:
+        """The severities of the last message, and whether each fires."""
+        requests = standin.wait_for(CHANNEL.path_of(number), count, timeout=10)
+        alerts = json.loads(requests[-1]["body"])
+        now = datetime.now(UTC)
+        return [(alert["labels"].get("severity", ""), time_of(alert, "endsAt") > now) for alert in alerts]
+
+    for count, (status, level, expected) in enumerate(
+        [
+            ("firing", None, [("", True)]),
+            ("firing", "warning", [("warning", True), ("", False)]),
+            ("firing", "critical", [("critical", True), ("warning", False)]),
+            ("resolved", "ok", [("critical", False)]),
+            ("firing", "info", [("info", True)]),
+            ("resolved", None, [("info", False)]),
+        ],
+        start=1,
+    ):
+        send(status, level)
+        assert sent(count) == expected, (status, level)
 
 
 def test_labels_are_stable_and_without_a_key_each_notification_is_an_alert(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.channels.channel import FIRING, RequestSender
 from tests.channels.conftest import request_sender
-from tests.channels.test_alertmanager import CHANNEL
+from tests.channels.test_alertmanager import CHANNEL, with_state
 from tests.harness import Standin, free_port, http_request
 from tests.servers.conftest import Start, program
 
@@ -86,6 +86,20 @@ def test_a_firing_is_notified_once_and_its_resolved_ends_it(
     assert [one["status"] for one in heard] == ["firing", "resolved"]
     assert [alert["labels"]["severity"] for one in heard for alert in one["alerts"]] == ["critical"] * 2
     assert active(alertmanager) == []
+
+
+def test_with_state_a_rising_level_ends_the_lower_one(
+    alertmanager: str, request_sender: RequestSender, standin: Standin, tmp_path: Path
+) -> None:
+    send = with_state(request_sender, alertmanager, tmp_path / "state.toml")
+    for level in ("warning", "critical"):
+        send("firing", level)
+        assert [alert["labels"]["severity"] for alert in active(alertmanager)] == [level]
+    send("resolved", "ok")
+    assert active(alertmanager) == []
+    heard = [(one["status"], one["commonLabels"]["severity"]) for one in told(standin, 4)]
+    statuses, levels = ("firing", "resolved"), ("warning", "critical")
+    assert sorted(heard) == sorted((status, level) for status in statuses for level in levels)
 
 
 def test_plain_texts_are_alerts_of_their_own(

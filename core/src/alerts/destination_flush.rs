@@ -83,9 +83,9 @@ pub(super) fn flush_to(
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));
     let notification = render(
-        &group.key,
+        (&group.key, group.labels.as_deref()),
         &target.id,
-        group.labels.as_deref(),
+        &entry.sent,
         notified,
         now.wall,
     );

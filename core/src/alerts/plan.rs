@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::alert::{AlertKey, Now};
-use super::decision::{AlertEvent, RoutedGroup, Verdict};
+use super::decision::{AlertEvent, Decision, RoutedGroup, Verdict};
 use super::destination_flush::Flush;
 use super::destinations::Destinations;
 use super::group::{GroupTiming, RouteRef};
@@ -75,6 +75,7 @@ pub fn plan(
     if let Some(warning) = decision.warning {
         warnings.push(|| warning.to_owned());
     }
+    let notification = with_sent_levels(state, request, task, &decision);
     let decided = decision.verdicts.into_iter().enumerate();
     let decided = decided.filter_map(|(index, (target, verdict))| {
         let origin = state.origin(task, index);
@@ -85,8 +86,8 @@ pub fn plan(
         own: sending(decision.own),
         of_file: decided.collect(),
     };
-    let (notification, count) = (&decision.notification, decided.of_file.len());
-    let plan = routing::plan_decided(request, notification, settings, task, decided, warnings)?;
+    let count = decided.of_file.len();
+    let plan = routing::plan_decided(request, &notification, settings, task, decided, warnings)?;
     Ok(PlannedEvent {
         first: plan.deliveries.len() - count,
         plan,
@@ -124,6 +125,24 @@ pub fn mute_rules(settings: &Settings) -> MuteRules<'_> {
         regexes: settings.config.regexes,
         intervals: settings,
     }
+}
+
+/// Returns the notification with the levels that its destinations know. The notification log does not have what a
+/// destination in the request knows.
+fn with_sent_levels(
+    state: &ScopeState,
+    request: &Request,
+    task: &str,
+    decision: &Decision,
+) -> Arc<Notification> {
+    let mut notification = Arc::clone(&decision.notification);
+    if request.senders.is_none() {
+        let levels = state.sent_levels(task, decision.verdicts.len());
+        if !levels.is_empty() {
+            Arc::make_mut(&mut notification).sent_levels = levels;
+        }
+    }
+    notification
 }
 
 /// Stands for one task alone, in place of what its request says.

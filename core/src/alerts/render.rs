@@ -3,26 +3,30 @@
 use jiff::Timestamp;
 
 use super::dedup::Member;
-use super::log::DestinationId;
+use super::log::{DestinationId, NotifiedAlerts};
 use crate::channels::group_notification;
 use crate::model::group::{AlertGroup, GroupedAlert};
-use crate::model::notification::{AlertStatus, DedupKey, Notification};
+use crate::model::notification::{AlertStatus, DedupKey, Level, Notification};
 
-/// Returns the notification about these alerts, which are all of one group.
+/// Returns the notification about these alerts, which are all of one group. `sent` are the alerts that the destination
+/// knows.
 pub fn render<'a>(
-    key: &str,
+    (key, labels): (&str, Option<&[(String, String)]>),
     target: &DestinationId,
-    labels: Option<&[(String, String)]>,
+    sent: &NotifiedAlerts,
     members: impl Iterator<Item = &'a Member<'a>>,
     now: Timestamp,
 ) -> Notification {
     let members: Vec<&Member<'_>> = members.collect();
     if let (None, [member]) = (labels, members.as_slice()) {
-        return single(member);
+        return single(member, sent);
     }
     let labels = labels.unwrap_or_default().iter();
     let labels = labels.map(|(name, value)| (label_name(name).to_owned(), value.clone()));
-    let alerts = members.into_iter().map(grouped).collect();
+    let alerts = members
+        .into_iter()
+        .map(|member| grouped(member, sent))
+        .collect();
     let names = (key.to_owned(), target.receiver.clone());
     let group = AlertGroup::new(names, labels.collect(), alerts, now);
     Notification {
@@ -36,7 +40,7 @@ fn label_name(name: &str) -> &str {
 }
 
 /// One alert has its own rich form.
-fn single(member: &Member<'_>) -> Notification {
+fn single(member: &Member<'_>, sent: &NotifiedAlerts) -> Notification {
     let alert = member.alert;
     let mut notification = Notification::clone(&alert.notification);
     if member.has_left {
@@ -45,10 +49,11 @@ fn single(member: &Member<'_>) -> Notification {
         notification.status = Some(alert.status);
     }
     notification.dedup_key = alert.dedup_key();
+    notification.sent_levels = sent_levels(member, sent);
     notification
 }
 
-fn grouped(member: &Member<'_>) -> GroupedAlert {
+fn grouped(member: &Member<'_>, sent: &NotifiedAlerts) -> GroupedAlert {
     let (alert, notification) = (member.alert, &member.alert.notification);
     let key = notification.dedup_key.clone();
     let text = notification.as_text();
@@ -65,5 +70,11 @@ fn grouped(member: &Member<'_>) -> GroupedAlert {
         link: notification.link.clone(),
         starts_at: alert.starts_at,
         ends_at: alert.ends_at,
+        sent_levels: sent_levels(member, sent),
     }
+}
+
+fn sent_levels(member: &Member<'_>, sent: &NotifiedAlerts) -> Vec<Option<Level>> {
+    let notified = sent.get(&member.alert.key).into_iter();
+    notified.map(|notified| notified.level).collect()
 }

@@ -111,8 +111,8 @@ fn content(
     let notified = members
         .iter()
         .filter(|member| alerts.contains_key(&member.alert.key));
-    let labels = group.labels.as_deref();
-    let notification = render(&group.key, &target.id, labels, notified, now.wall);
+    let group_names = (&*group.key, group.labels.as_deref());
+    let notification = render(group_names, &target.id, &entry.sent, notified, now.wall);
     let flush = Flush {
         task: pending.task.clone(),
         index: pending.index,

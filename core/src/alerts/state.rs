@@ -12,6 +12,7 @@ use super::inhibit::Inhibitor;
 use super::log::{ClosedEntry, DestinationId};
 use super::silence::{Silences, StoredSilence};
 use crate::config::file::Config;
+use crate::model::notification::Level;
 
 /// Memory for alerts.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -146,6 +147,21 @@ impl ScopeState {
     /// Whether a group's notification is on its way in this task and place.
     pub fn is_open(&self, task: &str, index: usize) -> bool {
         self.open.contains_key(&(task.to_owned(), index))
+    }
+
+    /// The levels that the destinations of an alert's notification know, of the first `count` deliveries of a task.
+    pub fn sent_levels(&self, task: &str, count: usize) -> Vec<Option<Level>> {
+        let mut levels = BTreeSet::new();
+        for index in 0..count {
+            let open = self.open.get(&(task.to_owned(), index));
+            let entry = open.and_then(|(key, id)| self.groups.get(key)?.log.get(id));
+            let pending = entry.and_then(|entry| Some((entry, entry.pending.as_ref()?)));
+            if let Some((entry, pending)) = pending {
+                let known = pending.alerts.keys().filter_map(|key| entry.sent.get(key));
+                levels.extend(known.map(|notified| notified.level));
+            }
+        }
+        levels.into_iter().collect()
     }
 
     /// Takes the timers that are due.

@@ -162,6 +162,7 @@ impl MemberReader {
         Notification {
             text,
             group: None,
+            sent_levels: Vec::new(),
             is_templated: false,
             title: self.text("title"),
             level: self.level(levels),

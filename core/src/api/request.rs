@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::problems::{FORMS, INVALID_JSON, NO_BODY, error, missing};
 use super::reader::MemberReader;
-use super::stored_group::{self, GROUP, StoredGroup};
+use super::stored_group::{self, GROUP, SENT_LEVELS, StoredGroup};
 use super::{encoding, members};
 use crate::json::{self, Json};
 use crate::model::notification::{Notification, NotificationMembers};
@@ -87,6 +87,7 @@ impl Request {
             notification_text: &notification.text,
             members: NotificationMembers::of(notification),
             group: notification.group.as_deref().map(StoredGroup::of),
+            sent_levels: stored_group::level_words(&notification.sent_levels),
             template: self.template.as_deref(),
             data: self.data.as_deref(),
         };
@@ -101,6 +102,8 @@ struct StoredRequestJson<'a> {
     members: NotificationMembers<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<StoredGroup<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sent_levels: Vec<Option<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,16 +141,20 @@ pub(super) fn parse(bytes: &[u8], warnings: &mut Warnings) -> Result<Json, Probl
 pub fn read_stored(text: &str, options: &ReadOptions) -> Result<Request, Problem> {
     let mut warnings = Warnings::default();
     let mut body = parse_text(text, &mut warnings)?;
-    let group = match &mut body {
+    let mut take = |name: &str| match &mut body {
         Json::Object(members) => {
-            let found = members.iter().position(|(name, _)| name == GROUP);
-            found.and_then(|at| stored_group::read(&members.swap_remove(at).1))
+            let found = members.iter().position(|(known, _)| known == name);
+            found.map(|at| members.swap_remove(at).1)
         }
         _ => None,
     };
+    let group = take(GROUP).and_then(|group| stored_group::read(&group));
+    let sent_levels = take(SENT_LEVELS).map(|levels| stored_group::read_levels(&levels));
     let mut request = of_json(body, &BTreeMap::new(), options, warnings)?;
-    if group.is_some() {
-        Arc::make_mut(&mut request.notification).group = group.map(Arc::new);
+    if group.is_some() || sent_levels.is_some() {
+        let notification = Arc::make_mut(&mut request.notification);
+        notification.group = group.map(Arc::new);
+        notification.sent_levels = sent_levels.unwrap_or_default();
     }
     Ok(request)
 }

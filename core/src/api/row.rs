@@ -46,6 +46,7 @@ pub fn read(
     let time = row.time.map(|time| Timestamp::from_nanosecond(time.into()));
     let notification = Notification {
         group: None,
+        sent_levels: Vec::new(),
         is_templated: false,
         text: Json::String(text),
         title: title.map(Cow::into_owned),

@@ -9,6 +9,8 @@ use crate::model::notification::{AlertStatus, DedupKey, Level};
 
 /// The member of a stored request with its group. A caller's request has no such member.
 pub const GROUP: &str = "group";
+/// The member of a stored request, and of a group's alert, with the levels that were sent.
+pub const SENT_LEVELS: &str = "sent_levels";
 
 #[derive(Serialize)]
 pub struct StoredGroup<'a> {
@@ -42,6 +44,8 @@ struct StoredAlert<'a> {
     starts_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sent_levels: Vec<Option<&'static str>>,
 }
 
 impl<'a> StoredGroup<'a> {
@@ -76,6 +80,7 @@ impl<'a> StoredAlert<'a> {
             link: alert.link.as_deref(),
             starts_at: alert.starts_at.to_string(),
             ends_at: alert.ends_at.map(|time| time.to_string()),
+            sent_levels: level_words(&alert.sent_levels),
         }
     }
 }
@@ -134,7 +139,24 @@ fn alert(stored: &Json) -> Option<GroupedAlert> {
         link: of.text("link").map(str::to_owned),
         starts_at: of.time("starts_at")?,
         ends_at: of.time("ends_at"),
+        sent_levels: of.get(SENT_LEVELS).map(read_levels).unwrap_or_default(),
     })
+}
+
+/// Returns the levels as they are stored. No level is `null`.
+pub fn level_words(levels: &[Option<Level>]) -> Vec<Option<&'static str>> {
+    levels.iter().map(|level| level.map(Level::word)).collect()
+}
+
+/// Reads [`level_words`].
+pub fn read_levels(stored: &Json) -> Vec<Option<Level>> {
+    let Json::Array(words) = stored else {
+        return Vec::new();
+    };
+    let levels = words.iter();
+    levels
+        .map(|word| word.as_str().and_then(Level::parse))
+        .collect()
 }
 
 fn number(json: &Json) -> Option<usize> {

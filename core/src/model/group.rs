@@ -56,6 +56,8 @@ pub struct GroupedAlert {
     pub link: Option<String>,
     pub starts_at: Timestamp,
     pub ends_at: Option<Timestamp>,
+    /// The levels of its last notifications to the destinations. Empty: unknown, or there were none.
+    pub sent_levels: Vec<Option<Level>>,
 }
 
 /// The number of alerts of each kind.

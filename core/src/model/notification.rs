@@ -38,6 +38,8 @@ pub struct Notification {
     /// Whether a template made the text. The text of other groups is the list of alerts, and each channel writes it in
     /// its own format.
     pub is_templated: bool,
+    /// The levels of the alert's last notifications to the destinations. Empty: unknown, or there were none.
+    pub sent_levels: Vec<Option<Level>>,
 }
 
 /// An alert's state according to its notification.
@@ -63,6 +65,7 @@ impl Notification {
             table: None,
             group: None,
             is_templated: false,
+            sent_levels: Vec::new(),
         }
     }
 

@@ -42,6 +42,14 @@ pub struct PostedAlert {
 }
 
 impl PostedAlert {
+    /// Ends the alert.
+    pub fn ended(self) -> Self {
+        Self {
+            ends_at: ENDS_NOW,
+            ..self
+        }
+    }
+
     /// Sets the alert's severity.
     pub fn of(mut self, level: Option<Level>) -> Self {
         if let Some(level) = level {
@@ -62,6 +70,7 @@ pub fn notification_of(alert: &GroupedAlert) -> Notification {
         link: alert.link.clone(),
         timestamp: Some(alert.starts_at),
         dedup_key: Some(alert.key.clone()),
+        sent_levels: alert.sent_levels.clone(),
         ..Notification::plain(Json::String(alert.text.clone()))
     }
 }

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 
 use self::alert::{
     ANNOTATION_NAMES, ANNOTATIONS_LIMIT, DESCRIPTION, ENDS_AFTER_ONE_OFF, ENDS_IF_NEVER_RESOLVED,
-    ENDS_NOW, NAME_LIMIT, PostedAlert, SUMMARY, VALUE_LIMIT, annotation, go_url, is_name,
-    notification_of, set_times, starts_at_text,
+    NAME_LIMIT, PostedAlert, SUMMARY, VALUE_LIMIT, annotation, go_url, is_name, notification_of,
+    set_times, starts_at_text,
 };
 use super::shared::endpoint::{Endpoint, join_path};
 use super::shared::http_channel::HttpChannel;
@@ -131,7 +131,7 @@ impl Alertmanager {
         Ok(labels)
     }
 
-    /// Returns the notification's alert: one for each severity if it is resolved.
+    /// Returns the notification's alert, and the ends of the alerts with its earlier severities.
     fn alerts(
         &self,
         notification: &Notification,
@@ -157,22 +157,28 @@ impl Alertmanager {
             labels,
             annotations,
             starts_at: starts_at_text(notification),
-            ends_at: match action {
-                IncidentAction::Resolve => ENDS_NOW,
-                _ if will_be_resolved => ENDS_IF_NEVER_RESOLVED,
-                _ => ENDS_AFTER_ONE_OFF,
+            ends_at: match will_be_resolved {
+                true => ENDS_IF_NEVER_RESOLVED,
+                false => ENDS_AFTER_ONE_OFF,
             },
             generator_url: notification.link.as_deref().and_then(go_url),
         };
         let level = notification.level_for_rules();
-        Ok(match action {
-            // Resolves every severity. Alertmanager does not notify about a resolved alert that never fired.
-            IncidentAction::Resolve => {
-                let every = Level::ALL.into_iter().map(Some).chain([None]);
-                every.map(|level| alert.clone().of(level)).collect()
+        let ended = alert.clone().ended();
+        let mut sent = notification.sent_levels.clone();
+        let mut alerts = Vec::new();
+        if action == IncidentAction::Resolve {
+            // Alertmanager does not notify about a resolved alert that never fired.
+            if sent.is_empty() {
+                sent = Level::ALL.into_iter().map(Some).chain([None]).collect();
             }
-            _ => vec![alert.of(level)],
-        })
+        } else {
+            // The severity is a label, so with another one the alert is another alert.
+            sent.retain(|sent| *sent != level);
+            alerts.push(alert.of(level));
+        }
+        alerts.extend(sent.into_iter().map(|level| ended.clone().of(level)));
+        Ok(alerts)
     }
 
     /// Returns the alerts of a group, each by its own key.

@@ -28,6 +28,7 @@ fn alert(n: usize, level: Level, status: AlertStatus, labels: &[(&str, &str)]) -
             .collect(),
         link: Some(format!("https://grafana.example.com/d/{n}")),
         starts_at: now() - SignedDuration::from_mins(minutes),
+        sent_levels: Vec::new(),
         ends_at: None,
     }
 }
@@ -236,12 +237,17 @@ fn http_gets_the_members_of_alertmanagers_webhook() {
 fn a_stored_group_is_read_as_it_was() {
     use crate::api::request::{Request, read_stored};
     use crate::model::read_options::ReadOptions;
-    for notification in [thousand(), group(vec![])] {
+    let mut known = alert(0, Level::Error, AlertStatus::Firing, &[]);
+    known.sent_levels = vec![None, Some(Level::Warning)];
+    let mut alone = Notification::plain(Json::String("x".to_owned()));
+    alone.sent_levels.clone_from(&known.sent_levels);
+    for notification in [thousand(), group(vec![]), group(vec![known]), alone] {
         let request = Request::of_notification(Arc::new(Notification::plain(Json::Null)));
         let stored = request.without_destinations(&notification);
         let found = read_stored(&stored, &ReadOptions::default()).unwrap();
         assert_eq!(found.notification.group, notification.group);
         assert_eq!(found.notification.text, notification.text);
+        assert_eq!(found.notification.sent_levels, notification.sent_levels);
         assert!(found.warnings.into_lines().is_empty());
     }
 }

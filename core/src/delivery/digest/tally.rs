@@ -167,6 +167,7 @@ fn listed(notification: &Notification) -> GroupedAlert {
         labels: notification.fields.clone(),
         link: notification.link.clone(),
         starts_at: notification.timestamp.unwrap_or_else(Timestamp::now),
+        sent_levels: Vec::new(),
         ends_at: None,
     }
 }

@@ -44,6 +44,7 @@ fn alert(host: &str, level: Level, status: AlertStatus, minutes: i64) -> Grouped
         labels: labels.to_vec(),
         link: (host != "db3").then(|| format!("https://grafana.example.com/d/cpu?var-host={host}")),
         starts_at: now - SignedDuration::from_mins(minutes),
+        sent_levels: Vec::new(),
         ends_at: None,
     }
 }

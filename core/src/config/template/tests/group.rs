@@ -20,6 +20,7 @@ fn group() -> Notification {
         ],
         link: None,
         starts_at: at - SignedDuration::from_mins(5),
+        sent_levels: Vec::new(),
         ends_at: None,
     };
     let alerts = [("db1", AlertStatus::Firing), ("db2", AlertStatus::Resolved)];
