@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use notifier_core::api::alert_list::AlertList;
+use notifier_core::api::body::{RequestBody, read_body};
 use notifier_core::api::request as reading;
 use notifier_core::channels::OperatorSettings;
 use notifier_core::config::arguments::ARGUMENTS;
@@ -11,6 +13,7 @@ use notifier_core::config::template::{Renderer, SAMPLE, SAMPLE_TIME, TemplateCon
 use notifier_core::config::{Environment, Resolution, SettingsCache, from_file};
 use notifier_core::json;
 use notifier_core::model::plan::Disposition;
+use notifier_core::model::problem::Problem;
 use notifier_core::model::read_options::ReadOptions;
 use notifier_core::model::wire::Outbound;
 use notifier_core::routing;
@@ -18,15 +21,37 @@ use notifier_core::secret::Secret;
 
 use super::{are_sound, is_fit_to_show, is_of_few_words};
 
+/// An alert has an identity and a status, or an error with its path.
+fn alerts(list: &AlertList) {
+    for alert in &list.alerts {
+        match alert {
+            Ok(request) => {
+                assert!(request.notification.dedup_key.is_some() && request.alert.is_some());
+                assert!(!request.notification.fields.is_empty());
+                assert!(request.notification.status.is_some());
+            }
+            Err(error) => {
+                assert!(error.location.path.is_some());
+                is_fit_problem(error);
+            }
+        }
+    }
+}
+
+fn is_fit_problem(error: &Problem) {
+    is_fit_to_show(&error.message, 400);
+    is_fit_to_show(&error.hint, 400);
+    is_fit_to_show(error.location.path.as_deref().unwrap_or_default(), 400);
+}
+
 /// A body is read and planned, or refused with words that can be shown; what was read means the same when written again.
 pub fn request(data: &[u8]) {
-    let request = match reading::read(data, &BTreeMap::new(), &ReadOptions::default()) {
-        Ok(request) => request,
-        Err(error) => {
-            is_fit_to_show(&error.message, 400);
-            is_fit_to_show(&error.hint, 400);
-            return is_fit_to_show(error.location.path.as_deref().unwrap_or_default(), 400);
-        }
+    let now = SAMPLE_TIME.parse().unwrap();
+    let body = read_body(data, &BTreeMap::new(), &ReadOptions::default(), now);
+    let request = match body {
+        Ok(RequestBody::Request(request)) => *request,
+        Ok(RequestBody::Alerts(list)) => return alerts(&list),
+        Err(error) => return is_fit_problem(&error),
     };
     for value in [&request.notification.text]
         .into_iter()

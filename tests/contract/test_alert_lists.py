@@ -124,6 +124,16 @@ def test_the_webhook_of_grafana(triggers: Triggers, standin: Standin) -> None:
     assert message["fields"] == {"alertname": "High memory usage", "team": "blue", "grafana_folder": "ops"}
 
 
+def test_an_alert_of_several_receivers_is_one_alert(triggers: Triggers, standin: Standin) -> None:
+    trigger = create(triggers, standin, ALONE)
+    one = {**alert("a", **{"größe/µ": "ü"}), "status": "firing", "endsAt": NONE}
+    answers = [trigger.notify(webhook(one, receiver=name)).json for name in ("database", "all")]
+    assert [answer["unchanged"] for answer in answers] == [0, 1]
+    (message,) = messages(standin)
+    # Newer versions allow any UTF-8 in the names of labels.
+    assert message["fields"]["größe/µ"] == "ü"
+
+
 def test_alerts_of_a_list_make_one_group(triggers: Triggers, standin: Standin) -> None:
     trigger = create(triggers, standin, GROUPED)
     response = trigger.notify([alert("a"), alert("b")]).json
