@@ -98,3 +98,22 @@ def fill(path: Path) -> None:
                 file.write(b"\0" * 4096)
         except OSError:
             return
+
+
+def test_an_alert_refused_for_lack_of_room_is_sent_when_there_is_room(site: Site, small_disk: Path) -> None:
+    site.outbox = small_disk / "outbox.db"
+    site.change('"outbox.db"', f'"{site.outbox}"')
+    route(site, ROUTE)
+    _, trigger = site.start()
+    assert result(trigger, event("firing")) == "delivered"
+    wait_until_idle(site)
+    filler = small_disk / "filler"
+    fill(filler)
+    taken = 0
+    while trigger.notify(event("firing", f"n{taken}") | {"notification_text": "x" * 20_000}).status == 200:
+        taken += 1
+    filler.unlink()
+    eventually(lambda: trigger.notify(event("firing")).status == 200, "events are accepted again", timeout=15)
+    # Its alert may have been stored before its notification was refused.
+    trigger.notify(event("firing", f"n{taken}"))
+    eventually(lambda: len(statuses(site)) == taken + 2, "the refused alert is sent", timeout=20)

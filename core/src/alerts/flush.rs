@@ -19,7 +19,7 @@ use super::mute::{Mute, recheck_at};
 use super::muting::MuteRules;
 use super::state::{ScopeState, Timer};
 use crate::model::notification::{AlertStatus, Notification};
-use crate::model::outcome::Outcome;
+use crate::model::outcome::{Outcome, Reason};
 use crate::model::report::DeliveryOrigin;
 
 /// How soon a notification for which there was no capacity is tried again.
@@ -184,6 +184,10 @@ impl ScopeState {
 
     /// A notification has ended, or its task could not begin.
     pub fn ended(&mut self, task: &str, index: usize, outcome: &Outcome, now: Now) {
+        // Nothing was sent: the provider has refused nothing.
+        if matches!(outcome, Outcome::Failed(failure) if failure.reason == Reason::Outbox) {
+            return self.not_sent(task, now);
+        }
         let Some((key, id)) = self.open.get(&(task.to_owned(), index)).cloned() else {
             return;
         };

@@ -461,3 +461,14 @@ fn a_resolved_alert_is_forgotten_after_a_while() {
     world.pass(901);
     assert_eq!(world.state.alerts().count(), 0);
 }
+
+#[test]
+fn a_notification_that_the_store_refuses_is_sent_again_soon() {
+    let mut world = World::new();
+    world.outcome = failed(Reason::Outbox);
+    world.take(event("a", FIRING, Level::Error, "db1"));
+    assert!(world.sent().is_empty());
+    world.outcome = Some(Outcome::Delivered { message: None });
+    world.pass(5);
+    assert_eq!(world.sent(), ["chat: a firing @ 2"]);
+}
