@@ -72,7 +72,7 @@ test-rust: $(SETUP_DONE) ## run the Rust tests and the documentation's examples 
 test-python: build ## run the Python tests alone; INFLUXDB3=/path/to/influxdb3 runs them on a real server
 	$(BIN)/python -m tests.run_all python
 
-test-servers: build ## run the tests against real servers (Alertmanager, Postfix) as far as they are installed; says what it did not run
+test-servers: build ## run the tests against real servers (Alertmanager, Postfix, Prometheus) as far as they are installed; says what it did not run
 	TEST_SERVERS=1 $(BIN)/python -m pytest -q -rs tests/servers
 
 soak: build ## run the long tests: a hundred kills of processes, twenty of NATS servers, ten minutes of mixed traffic with faults; SOAK_SECONDS=60 OUTBOX_KILLS=10 NATS_KILLS=2 for less
