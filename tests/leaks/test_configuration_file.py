@@ -163,6 +163,13 @@ def test_no_secret_of_the_configuration_file_is_shown(
             assert len(deliveries) == len(given.receivers), response.text
             if not more:
                 assert {entry["http_status"] for entry in deliveries} == {400}, "each has seen its echo"
+        # A body of another system: its alerts go to the default receivers.
+        arguments["default_receivers"] = " ".join(given.receivers)
+        trigger = Triggers(engine_of_files, stack).create(arguments)
+        response = trigger.notify([{"labels": {"alertname": "x"}}, {"labels": {}}])
+        outputs.add("answer to alerts", response.text)
+        (alert, _) = response.json["alerts"]
+        assert len(alert["deliveries"]) == len(given.receivers), response.text
         outputs.of(trigger, engine_of_files)
     outputs.show_none(given.secrets)
 
