@@ -161,6 +161,7 @@ def test_invalid_alerts_are_refused_one_by_one(config: str, triggers: Triggers, 
         (2, "[2].labels.alertname"),
     ]
     assert sorted(message["title"] for message in messages(standin)) == ["a is bad", "b is bad"]
+    trigger.wait_for_log("[1].labels (and 1 more alerts): The alert has no label with a value.")
 
 
 def test_an_alert_without_a_receiver_is_refused(triggers: Triggers, standin: Standin) -> None:

@@ -175,8 +175,17 @@ impl Notifier {
         let log = TaskLog::new(None);
         let status = accepted.refused.iter().map(|(_, refused)| refused.status);
         let status = status.max().unwrap_or(200);
-        let first = accepted.refused.first();
-        if let Some((_, RefusedAlert { status, problem })) = first {
+        if let Some((_, RefusedAlert { status, problem })) = accepted.refused.first() {
+            let (path, more) = (&problem.location.path, accepted.refused.len() - 1);
+            let path = path.as_deref().unwrap_or_default();
+            let more = match more {
+                0 => String::new(),
+                more => format!(" (and {more} more alerts)"),
+            };
+            let problem = &Problem {
+                message: format!("{path}{more}: {}", problem.message),
+                ..problem.clone()
+            };
             let status = *status;
             self.sink.emit(&log, &Event::Refused { status, problem });
         }
