@@ -171,8 +171,8 @@ def test_idle_and_active_connections_stay_within_max_connections(start: Start, s
         eventually(lambda: sum(bool(ended.search(line)) for _, line in trigger.log_lines()) == 1500)
         for text in ("third", "fourth"):
             assert notify([f"host-{n}" for n in range(20)], text).json["results"] == {"http": True}
-    # The engine host has a socket for each request, and a look-up has a file or two.
-    assert watched.most - watched.before <= limit + 32, watched.most
+    # The engine host has a socket for each request. At most 64 look-ups run at once, each with a file.
+    assert watched.most - watched.before <= limit + 32 + 64, watched.most
     one = [request["connection"] for request in standin.requests("/hook/one/")]
     assert len(one) == 2000
     assert len(set(one)) <= 2 * limit, "connections are used again"
