@@ -63,7 +63,8 @@ def test_a_damaged_file_refuses_events_until_it_is_restored(site: Site) -> None:
     works_again(site, trigger)
 
 
-def test_a_full_disk_refuses_events_until_there_is_room(site: Site, small_disk: Path) -> None:
+def start_on_a_full_disk(site: Site, small_disk: Path) -> tuple[Trigger, Path]:
+    """The alert "a" fires, and its destination knows; then a file, which is returned, fills the disk."""
     site.outbox = small_disk / "outbox.db"
     site.change('"outbox.db"', f'"{site.outbox}"')
     route(site, ROUTE)
@@ -72,6 +73,11 @@ def test_a_full_disk_refuses_events_until_there_is_room(site: Site, small_disk: 
     wait_until_idle(site)
     filler = small_disk / "filler"
     fill(filler)
+    return trigger, filler
+
+
+def test_a_full_disk_refuses_events_until_there_is_room(site: Site, small_disk: Path) -> None:
+    trigger, filler = start_on_a_full_disk(site, small_disk)
     # The log of SQLite may have room for a few.
     taken = 0
     while (
@@ -101,14 +107,7 @@ def fill(path: Path) -> None:
 
 
 def test_an_alert_refused_for_lack_of_room_is_sent_when_there_is_room(site: Site, small_disk: Path) -> None:
-    site.outbox = small_disk / "outbox.db"
-    site.change('"outbox.db"', f'"{site.outbox}"')
-    route(site, ROUTE)
-    _, trigger = site.start()
-    assert result(trigger, event("firing")) == "delivered"
-    wait_until_idle(site)
-    filler = small_disk / "filler"
-    fill(filler)
+    trigger, filler = start_on_a_full_disk(site, small_disk)
     taken = 0
     while trigger.notify(event("firing", f"n{taken}") | {"notification_text": "x" * 20_000}).status == 200:
         taken += 1

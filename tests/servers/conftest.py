@@ -6,11 +6,12 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.harness import eventually
+from tests.harness import eventually, free_port, http_request
 
 SERVERS = {
     "test_alertmanager": "Alertmanager",
@@ -71,6 +72,29 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return process
 
         yield start
+
+
+def start_alertmanager(start: Start, directory: Path, configuration: str) -> str:
+    """Start an Alertmanager with this configuration.
+
+    :returns: its address.
+    """
+    command = program("prometheus-alertmanager", "prometheus-alertmanager")
+    port = free_port()
+    (directory / "alertmanager.yml").write_text(configuration, encoding="utf-8")
+    url = f"http://127.0.0.1:{port}"
+    options = [f"--config.file={directory}/alertmanager.yml", f"--storage.path={directory}/data"]
+    options += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
+    start([command, *options], partial(is_ready, url))
+    return url
+
+
+def is_ready(url: str) -> bool:
+    """Whether a program of Prometheus answers at its address."""
+    try:
+        return http_request("GET", f"{url}/-/ready").status == 200
+    except OSError:
+        return False
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:

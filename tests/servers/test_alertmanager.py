@@ -9,8 +9,8 @@ import pytest
 from tests.channels.channel import FIRING, RequestSender
 from tests.channels.conftest import request_sender
 from tests.channels.test_alertmanager import CHANNEL, with_state
-from tests.harness import Standin, free_port, http_request
-from tests.servers.conftest import Start, program
+from tests.harness import Standin, http_request
+from tests.servers.conftest import Start, start_alertmanager
 
 __all__ = ["request_sender"]
 
@@ -20,9 +20,9 @@ HOSTILE = '@everyone <b>h</b> "q" {{ .Labels }} größe 😀 \u0001 %zz'
 @pytest.fixture
 def alertmanager(start: Start, standin: Standin, tmp_path: Path) -> str:
     """The address of an Alertmanager that notifies the stand-in without delay."""
-    command = program("prometheus-alertmanager", "prometheus-alertmanager")
-    port = free_port()
-    (tmp_path / "alertmanager.yml").write_text(
+    return start_alertmanager(
+        start,
+        tmp_path,
         f"""
 route:
   receiver: standin
@@ -36,20 +36,7 @@ receivers:
       - url: {standin.url}/hook/alertmanager
         send_resolved: true
 """,
-        encoding="utf-8",
     )
-    url = f"http://127.0.0.1:{port}"
-    options = [f"--config.file={tmp_path}/alertmanager.yml", f"--storage.path={tmp_path}/data"]
-    options += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
-
-    def is_ready() -> bool:
-        try:
-            return http_request("GET", f"{url}/-/ready").status == 200
-        except OSError:
-            return False
-
-    start([command, *options], is_ready)
-    return url
 
 
 def active(url: str) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.contract.test_alerts import ALONE, create, messages
-from tests.harness import Standin, Trigger, Triggers, eventually, free_port, http_request
-from tests.servers.conftest import Start, program
+from tests.harness import Standin, Trigger, Triggers, eventually, http_request
+from tests.servers.conftest import Start, start_alertmanager
 
 
 @pytest.fixture
@@ -21,9 +21,9 @@ def trigger(triggers: Triggers, standin: Standin) -> Trigger:
 @pytest.fixture
 def alertmanager(start: Start, trigger: Trigger, tmp_path: Path) -> str:
     """An Alertmanager whose only receiver is the trigger."""
-    command = program("prometheus-alertmanager", "prometheus-alertmanager")
-    port = free_port()
-    (tmp_path / "alertmanager.yml").write_text(
+    return start_alertmanager(
+        start,
+        tmp_path,
         f"""
 route: {{receiver: influxdb, group_by: [region], group_wait: 0s, group_interval: 1s, repeat_interval: 1s}}
 receivers:
@@ -32,20 +32,8 @@ receivers:
       - url: {trigger.url}
         max_alerts: 2
         http_config: {{authorization: {{credentials: "{trigger.engine.token}"}}}}
-"""
+""",
     )
-    url = f"http://127.0.0.1:{port}"
-    options = [f"--config.file={tmp_path}/alertmanager.yml", f"--storage.path={tmp_path}/data"]
-    options += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
-
-    def is_ready() -> bool:
-        try:
-            return http_request("GET", f"{url}/-/ready").status == 200
-        except OSError:
-            return False
-
-    start([command, *options], is_ready)
-    return url
 
 
 def post(url: str, *names: str, end: float | None = None) -> None:

@@ -1,6 +1,7 @@
 """A real Prometheus, whose alerting rules send to a trigger as if it were an Alertmanager."""
 
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -9,8 +10,8 @@ import pytest
 
 from tests.contract.case import HOST, write_config
 from tests.contract.test_alerts import ALONE, messages
-from tests.harness import Standin, Triggers, eventually, free_port, http_request
-from tests.servers.conftest import Start, program
+from tests.harness import Standin, Triggers, eventually, free_port
+from tests.servers.conftest import Start, is_ready, program
 
 PATH = "prometheus/api/v2/alerts"
 RULES = """
@@ -74,14 +75,7 @@ alerting:
     url = f"http://127.0.0.1:{port}"
     options = [f"--config.file={tmp_path}/prometheus.yml", f"--storage.tsdb.path={tmp_path}/data"]
     options += [f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=1s"]
-
-    def is_ready() -> bool:
-        try:
-            return http_request("GET", f"{url}/-/ready").status == 200
-        except OSError:
-            return False
-
-    start([command, *options], is_ready)
+    start([command, *options], partial(is_ready, url))
     return target
 
 
