@@ -151,7 +151,7 @@ impl ScopeState {
         members.collect()
     }
 
-    /// The configuration file is another one: its destinations may be others, and what was refused may be accepted.
+    /// The configuration file changed: destinations may differ, and a refused message may now be accepted.
     pub fn config_changed(&mut self, now: Now) {
         let keys: Vec<_> = self.groups.keys().cloned().collect();
         for key in keys {

@@ -1,4 +1,4 @@
-//! A notification that nobody has seen yet says what is true when it is sent.
+//! An unsent notification gets its content when it is sent.
 
 use super::world::*;
 use crate::model::notification::Level;

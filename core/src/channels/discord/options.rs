@@ -44,7 +44,7 @@ pub struct NewMessageOptions {
     flags: Option<u32>,
 }
 
-/// The people whom a rich notification mentions.
+/// The people that a rich notification mentions.
 #[derive(Debug, Default)]
 pub struct Mentions {
     pub text: String,

@@ -16,7 +16,7 @@ const MAX_ALERTS: usize = 100;
 const MAX_BYTES: usize = 64 * 1024;
 /// The room of the list in a digest without rich form, in UTF-16 code units: one message of any channel.
 const PLAIN_ROOM: usize = 800;
-/// The room of the list in the text of a rich digest. Each channel writes the list anew, in its own room.
+/// The limit of the list in the text of a rich digest. Each channel formats the list again, within its own limit.
 const ROOM: usize = 4_000;
 
 /// The limit that a delivery exceeded.

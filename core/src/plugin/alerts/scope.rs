@@ -181,8 +181,10 @@ impl AlertScope {
         let changes = state.take_changes();
         let store = lock(&self.context).store()?;
         let rows = record::rows(state, &changes);
-        let written = store.alerts()?.write_alerts(&self.config, rows.clone());
-        if rows.is_empty() {
+        let is_empty = rows.is_empty();
+        // A write without rows renews the time of the last write.
+        let written = store.alerts()?.write_alerts(&self.config, rows);
+        if is_empty {
             return None;
         }
         let (scope, location) = (Arc::clone(self), store.location());
